@@ -1,0 +1,1 @@
+//! A cloud on one machine, for trying and testing.
