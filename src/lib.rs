@@ -10,4 +10,8 @@
     )
 )]
 
+pub mod cloud;
+pub mod config;
+pub mod model;
+pub mod remote;
 pub mod sandbox;

@@ -1,0 +1,149 @@
+//! What the engine may ask of a cloud, and how a cloud may fail.
+//!
+//! A driver makes calls and translates; it decides nothing and remembers nothing but what it may cache. It never
+//! retries, except once after a 401: the next tick is the retry. Waiting for a server or an image is not its business
+//! either: the engine sees that in a listing.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::model::{CloudImage, Keypair, Server, Tag, Timestamp};
+
+/// A project on a cloud.
+///
+/// Every call has a deadline inside: it ends, with an answer or with an error.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// All servers of the project; or, given a moment, those that changed since, deleted ones too.
+    ///
+    /// # Errors
+    /// A listing is whole or it is an error.
+    async fn servers(&self, changed_since: Option<Timestamp>) -> Result<Vec<Server>, CloudError>;
+
+    /// All images that the project owns.
+    async fn images(&self) -> Result<Vec<CloudImage>, CloudError>;
+
+    /// All keypairs of the user.
+    async fn keypairs(&self) -> Result<Vec<Keypair>, CloudError>;
+
+    /// Asks for a server and gives its id. The cloud boots it afterwards.
+    async fn create_server(&self, request: &ServerRequest) -> Result<String, CloudError>;
+
+    /// Asks for the deletion of a server. The cloud deletes it afterwards.
+    async fn delete_server(&self, id: &str) -> Result<(), CloudError>;
+
+    /// Asks for a snapshot of a server and gives the image's id. The cloud saves it afterwards.
+    async fn create_snapshot(&self, request: &SnapshotRequest) -> Result<String, CloudError>;
+
+    /// Deletes an image.
+    async fn delete_image(&self, id: &str) -> Result<(), CloudError>;
+
+    /// Registers a public key. A keypair of that name that exists already is a success.
+    async fn create_keypair(&self, name: &str, public_key: &str) -> Result<(), CloudError>;
+
+    /// Deletes a keypair.
+    async fn delete_keypair(&self, name: &str) -> Result<(), CloudError>;
+}
+
+/// An image to boot from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootImage {
+    /// One of the cloud, by the operator's word for it: a name or an id.
+    NameOrId(String),
+    /// By the cloud's id.
+    Id(String),
+}
+
+/// A network to plug into a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkChoice {
+    /// By the cloud's id.
+    Id(String),
+    /// By its name.
+    Name(String),
+}
+
+/// The server that the engine asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerRequest {
+    /// Its name.
+    pub name: String,
+    /// What it boots.
+    pub image: BootImage,
+    /// The least memory of its flavor in MiB: the smallest flavor that fits is taken.
+    pub min_ram: u32,
+    /// Text that the flavor's name must contain.
+    pub name_filter: Option<String>,
+    /// The availability zone; `None` leaves it to the cloud.
+    pub az: Option<String>,
+    /// The networks to plug, in order; empty leaves it to the cloud.
+    pub networks: Vec<NetworkChoice>,
+    /// The keypair to install; nodes get none.
+    pub keypair: Option<String>,
+    /// Whether to ask for a config drive; `None` leaves it to the cloud.
+    pub config_drive: Option<bool>,
+    /// Our mark.
+    pub tag: Tag,
+    /// Name of the provider, for the metadata that nodepool v0 wrote.
+    pub provider: String,
+    /// Name of the provider image, for the metadata that nodepool v0 wrote.
+    pub image_name: String,
+}
+
+/// The snapshot that the engine asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotRequest {
+    /// The server to take it of.
+    pub server_id: String,
+    /// Its name.
+    pub name: String,
+    /// Our mark.
+    pub tag: Tag,
+    /// The operator's properties for it.
+    pub meta: Vec<(String, String)>,
+}
+
+/// How a call failed, named by what the caller will do about it.
+///
+/// The text is for a person and carries the cloud's own words and its request id; it never holds a secret.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum CloudError {
+    /// What the call was about does not exist. For a deletion that is success.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// No room: wait until something of ours is gone.
+    #[error("quota: {0}")]
+    Quota(String),
+    /// Too many calls: wait, as long as the cloud says if it does.
+    #[error("asked to slow down: {text}")]
+    Throttled {
+        /// The cloud's words.
+        text: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The call may or may not have had its effect: a timeout, a cut connection, a 5xx. Look before trying again.
+    #[error("no certain answer: {0}")]
+    Transient(String),
+    /// The cloud understood and refused; the same call will be refused again.
+    #[error("refused: {0}")]
+    Rejected(String),
+    /// We could not log in.
+    #[error("login failed: {0}")]
+    AuthFailed(String),
+}
+
+impl CloudError {
+    /// Whether the call surely had no effect.
+    pub const fn had_no_effect(&self) -> bool {
+        match self {
+            Self::NotFound(_)
+            | Self::Quota(_)
+            | Self::Throttled { .. }
+            | Self::Rejected(_)
+            | Self::AuthFailed(_) => true,
+            Self::Transient(_) => false,
+        }
+    }
+}

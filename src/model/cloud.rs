@@ -1,0 +1,144 @@
+//! What a cloud shows: servers, images and keypairs as listed, and the tag by which ours are known.
+
+use std::net::IpAddr;
+
+use super::{ImageId, NodeId, Timestamp};
+
+/// What one of our servers or snapshots was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// The server of a node.
+    Node(NodeId),
+    /// The server on which a snapshot image is prepared, or the snapshot itself.
+    Builder(ImageId),
+    /// The server that is booted once from a new snapshot.
+    Verifier(ImageId),
+}
+
+/// The mark that everything we make on a cloud carries. What does not carry it is never touched.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag {
+    /// The installation that made it: made once, kept in the store.
+    pub installation: String,
+    /// What it was made for.
+    pub owner: Owner,
+    /// The attempt of the row that made it. Unlike a row's number it is never used again, not even by a store that was
+    /// restored from an old copy.
+    pub attempt: String,
+}
+
+/// The state of a server as far as the pool cares.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServerStatus {
+    /// The cloud still builds it.
+    Build,
+    /// It runs.
+    Active,
+    /// The cloud gave up on it.
+    Error,
+    /// The cloud reports it as deleted (a listing of changes does).
+    Deleted,
+    /// Anything else, in the cloud's own word: SHUTOFF, SUSPENDED, RESCUE, ...
+    Other(String),
+}
+
+/// One address of a server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// Name of the network that it belongs to.
+    pub network: String,
+    /// Whether it is a floating one.
+    pub floating: bool,
+}
+
+/// A server as a cloud lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// The cloud's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub status: ServerStatus,
+    /// Its addresses; empty until the cloud shows any.
+    pub addresses: Vec<Address>,
+    /// Why it is in `Error`, in the cloud's words.
+    pub fault: Option<String>,
+    /// When the cloud says that it was created.
+    pub created: Option<Timestamp>,
+    /// Our tag, or another installation's; `None` for a server that no nodepool of this kind made.
+    pub tag: Option<Tag>,
+    /// The availability zone that it runs in.
+    pub az: Option<String>,
+}
+
+/// The state of a cloud's image as far as the pool cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CloudImageStatus {
+    /// Being saved or imported.
+    Pending,
+    /// Servers can be booted from it.
+    Active,
+    /// Deleted, killed, deactivated: no server can be booted from it.
+    Unusable,
+}
+
+/// An image as a cloud lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudImage {
+    /// The cloud's id.
+    pub id: String,
+    /// Its name; clouds allow images without one.
+    pub name: Option<String>,
+    /// Its state.
+    pub status: CloudImageStatus,
+    /// When the cloud says that it was created.
+    pub created: Option<Timestamp>,
+    /// Our tag, or another installation's.
+    pub tag: Option<Tag>,
+    /// Whether the cloud says that it is a snapshot of a server.
+    pub snapshot: bool,
+}
+
+/// A keypair as a cloud lists it. Keypairs carry no metadata: ours are known by their name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Keypair {
+    /// Its name, unique in the project.
+    pub name: String,
+}
+
+impl Tag {
+    /// The name of the keypair that belongs to this tag's builder, `nodepool-INSTALLATION-image-ID`.
+    pub fn keypair_name(installation: &str, image: ImageId) -> String {
+        format!("nodepool-{installation}-image-{image}")
+    }
+
+    /// The image whose build made the keypair `name`, if it is a keypair of `installation`.
+    pub fn keypair_owner(installation: &str, name: &str) -> Option<ImageId> {
+        let rest = name.strip_prefix("nodepool-")?.strip_prefix(installation)?;
+        rest.strip_prefix("-image-")?.parse().ok().map(ImageId)
+    }
+}
+
+impl Owner {
+    /// The two words by which the owner is written on a cloud: what it is, and its number.
+    pub fn words(self) -> (&'static str, i64) {
+        match self {
+            Self::Node(id) => ("node", id.0),
+            Self::Builder(id) => ("builder", id.0),
+            Self::Verifier(id) => ("verifier", id.0),
+        }
+    }
+
+    /// The owner that `kind` and `number` spell, if any.
+    pub fn from_words(kind: &str, number: i64) -> Option<Self> {
+        match kind {
+            "node" => Some(Self::Node(NodeId(number))),
+            "builder" => Some(Self::Builder(ImageId(number))),
+            "verifier" => Some(Self::Verifier(ImageId(number))),
+            _ => None,
+        }
+    }
+}

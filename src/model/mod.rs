@@ -1,0 +1,18 @@
+//! The nouns: what every other room talks about.
+//!
+//! Nothing here does anything. Types are plain data, comparable and printable, and know how their words are spelled;
+//! they import the standard library only, so that the pure core stays pure.
+
+mod cloud;
+mod image;
+mod key;
+mod node;
+mod time;
+mod wish;
+
+pub use cloud::{Address, CloudImage, CloudImageStatus, Keypair, Owner, Server, ServerStatus, Tag};
+pub use image::{Image, ImageId, ImageState, ImageStep};
+pub use key::HostKey;
+pub use node::{Node, NodeId, NodeState, NodeStep};
+pub use time::Timestamp;
+pub use wish::{JobEvent, JobEventKind, Setback, SetbackKind, Wish, WishId, WishKind};

@@ -1,0 +1,102 @@
+//! News that waits in a row until the plan has dealt with it: operators' wishes, events of jobs, setbacks.
+
+use super::{ImageId, NodeId, Timestamp};
+
+/// The number of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WishId(pub i64);
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WishKind {
+    /// Keep this node until the hold ends.
+    Hold {
+        /// The node.
+        node: NodeId,
+        /// Why, for whoever sees it in the list.
+        comment: Option<String>,
+        /// When the hold ends by itself.
+        until: Option<Timestamp>,
+    },
+    /// End the hold of this node.
+    Unhold(NodeId),
+    /// Delete this node.
+    Delete {
+        /// The node.
+        node: NodeId,
+        /// Whether the operator insists although the node is held or a job runs on it.
+        now: bool,
+    },
+    /// Build this image of this provider.
+    ImageUpdate {
+        /// The provider.
+        provider: String,
+        /// The image in the provider's configuration.
+        image: String,
+    },
+    /// Delete this snapshot image.
+    ImageDelete(ImageId),
+}
+
+/// A wish that the daemon has not settled yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Its number.
+    pub id: WishId,
+    /// What is asked for.
+    pub kind: WishKind,
+    /// When it was written.
+    pub created: Timestamp,
+}
+
+/// What happened to a job on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobEventKind {
+    /// It started.
+    Started,
+    /// It ended, however it went.
+    Finished,
+}
+
+/// The start or end of a job on a node: a row, so that a job which starts and ends between two ticks leaves its mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobEvent {
+    /// The number of the event; events are dealt with in this order.
+    pub id: i64,
+    /// The name of the agent that the job ran on.
+    pub nodename: String,
+    /// What happened.
+    pub kind: JobEventKind,
+    /// The job's name.
+    pub job: String,
+    /// When we learned of it.
+    pub at: Timestamp,
+}
+
+/// What a setback is counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SetbackKind {
+    /// Builds of an image of a provider failed.
+    Image,
+    /// Launches of a label at a provider failed.
+    Launch,
+    /// The cloud refused to create servers for lack of quota, or asked us to slow down.
+    Capacity,
+}
+
+/// How often in a row something went wrong, and when last. A success removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setback {
+    /// What it is counted for.
+    pub kind: SetbackKind,
+    /// The provider.
+    pub provider: String,
+    /// The image or label; empty for the whole provider.
+    pub name: String,
+    /// Failures since the last success, at least 1.
+    pub failures: u32,
+    /// When the last one happened.
+    pub last: Timestamp,
+    /// What the last one was.
+    pub reason: String,
+}
