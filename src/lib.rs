@@ -12,6 +12,8 @@
 
 pub mod cloud;
 pub mod config;
+pub mod fsm;
 pub mod model;
+pub mod plan;
 pub mod remote;
 pub mod sandbox;

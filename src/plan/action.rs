@@ -1,0 +1,271 @@
+//! What a plan is made of.
+
+use std::fmt;
+
+use crate::fsm::image::ImageEvent;
+use crate::fsm::node::NodeEvent;
+use crate::model::{Image, ImageId, Node, NodeId, Owner, SetbackKind, Timestamp, WishId};
+
+/// What to do next, in this order, and what is not done although somebody might expect it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What to do.
+    pub actions: Vec<Planned>,
+    /// What is not done, and why.
+    pub refusals: Vec<Refusal>,
+    /// When the clock alone will have changed the answer; `None`: only news will.
+    pub wake: Option<Timestamp>,
+}
+
+/// An action and the reason for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// What to do.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Something that is not done, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// What it is about.
+    pub subject: Subject,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something is done or not, in words for a person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Reason(pub String);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// What a refusal is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A node.
+    Node(NodeId),
+    /// A snapshot image.
+    Image(ImageId),
+    /// A label.
+    Label(String),
+    /// A provider.
+    Provider(String),
+    /// An image of a provider.
+    ProviderImage(String, String),
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Record that this happened to a node; the row carries the facts that came with it and its state before.
+    Node {
+        /// The row with its new facts and its old state.
+        row: Box<Node>,
+        /// What happened.
+        event: NodeEvent,
+    },
+    /// Record that this happened to an image.
+    Image {
+        /// The row with its new facts and its old state.
+        row: Box<Image>,
+        /// What happened.
+        event: ImageEvent,
+    },
+    /// Record facts of an image whose state stays.
+    ImageFacts {
+        /// The row with its new facts.
+        row: Box<Image>,
+    },
+    /// Make a row for a new node.
+    AddNode(NewNode),
+    /// Make a row for a new image.
+    AddImage(NewImage),
+    /// Count a setback.
+    SetBack {
+        /// For what.
+        kind: SetbackKind,
+        /// At which provider.
+        provider: String,
+        /// For which label or image; empty for the whole provider.
+        name: String,
+    },
+    /// It goes on again: forget the setbacks.
+    Recover {
+        /// For what.
+        kind: SetbackKind,
+        /// At which provider.
+        provider: String,
+        /// For which label or image; empty for the whole provider.
+        name: String,
+    },
+    /// Send somebody out into the world.
+    Send(Errand),
+    /// Call somebody back: what it does is not wanted any more.
+    Recall(Errand),
+    /// Answer a wish.
+    SettleWish {
+        /// The wish.
+        wish: WishId,
+        /// Whether it was granted.
+        granted: bool,
+    },
+    /// Mark the event of a job as dealt with.
+    SettleJobEvent(i64),
+}
+
+/// A node to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNode {
+    /// Where.
+    pub provider: String,
+    /// For which label.
+    pub label: String,
+    /// Offered where.
+    pub target: String,
+    /// From which provider image.
+    pub image: String,
+    /// From which snapshot.
+    pub image_id: Option<ImageId>,
+    /// In which availability zone.
+    pub az: Option<String>,
+}
+
+/// An image to be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewImage {
+    /// Where.
+    pub provider: String,
+    /// Which.
+    pub image: String,
+}
+
+/// A call or a visit: work that takes time and may fail. It is known by what it is for, so that it is never done twice
+/// at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Errand {
+    /// Delete a server.
+    DeleteServer {
+        /// Where.
+        provider: String,
+        /// The cloud's id.
+        id: String,
+        /// Whose server it is; `None` for a leaked one.
+        owner: Option<Owner>,
+    },
+    /// Delete a snapshot.
+    DeleteSnapshot {
+        /// Where.
+        provider: String,
+        /// The cloud's id.
+        id: String,
+    },
+    /// Delete a keypair.
+    DeleteKeypair {
+        /// Where.
+        provider: String,
+        /// Its name.
+        name: String,
+    },
+    /// Create the server of a row.
+    CreateServer {
+        /// Where.
+        provider: String,
+        /// For whom.
+        owner: Owner,
+    },
+    /// Ask for the snapshot of a builder.
+    TakeSnapshot {
+        /// Where.
+        provider: String,
+        /// Of which image row.
+        image: ImageId,
+    },
+    /// List the servers: all of them, or what changed.
+    ListServers {
+        /// Where.
+        provider: String,
+        /// Whether all of them.
+        complete: bool,
+    },
+    /// List the images.
+    ListImages {
+        /// Where.
+        provider: String,
+    },
+    /// List the keypairs.
+    ListKeypairs {
+        /// Where.
+        provider: String,
+    },
+    /// Reach a new node, write its files, run its ready script.
+    PrepareNode(NodeId),
+    /// Reach a builder, copy the scripts, run the setup script.
+    SetUpBuilder(ImageId),
+    /// Reach the server that was booted from a new snapshot.
+    VerifySnapshot(ImageId),
+}
+
+impl Errand {
+    /// The provider whose pace the errand has to keep; `None` for visits over ssh, which cost the cloud nothing.
+    pub fn paced_by(&self) -> Option<&str> {
+        match self {
+            Self::DeleteServer { provider, .. }
+            | Self::DeleteSnapshot { provider, .. }
+            | Self::DeleteKeypair { provider, .. }
+            | Self::CreateServer { provider, .. }
+            | Self::TakeSnapshot { provider, .. }
+            | Self::ListServers { provider, .. }
+            | Self::ListImages { provider }
+            | Self::ListKeypairs { provider } => Some(provider),
+            Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => None,
+        }
+    }
+
+    /// What goes first when the pace does not allow everything: deleting, then creating, then listing.
+    pub const fn priority(&self) -> u8 {
+        match self {
+            Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => 0,
+            Self::DeleteServer { .. } | Self::DeleteSnapshot { .. } | Self::DeleteKeypair { .. } => 1,
+            Self::CreateServer { .. } | Self::TakeSnapshot { .. } => 2,
+            Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. } => 3,
+        }
+    }
+}
+
+/// The mark that a node's row must carry before an errand for it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeIntent {
+    /// Its server is about to be created.
+    Create,
+    /// Its server is about to be deleted.
+    Delete,
+}
+
+/// The mark that an image's row must carry before an errand for it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageIntent {
+    /// Its keypair and builder are about to be created.
+    Builder,
+    /// Its snapshot is about to be taken.
+    Snapshot,
+    /// Its verifying server is about to be created.
+    Verifier,
+}

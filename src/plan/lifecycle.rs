@@ -1,0 +1,304 @@
+//! Each node, one step further on its way.
+
+use super::Draft;
+use super::action::{Action, Errand, Subject};
+use super::address::reach;
+use super::whereabouts::{Asked, Unsure, Whereabouts, locate};
+use crate::config::Provider;
+use crate::fsm::node::NodeEvent;
+use crate::model::{
+    ImageState, Node, NodeState, NodeStep, Owner, Server, ServerStatus, SetbackKind, Tag, Timestamp,
+};
+
+impl Draft<'_> {
+    pub(super) fn settle_nodes(&mut self) {
+        for node in self.untouched_nodes() {
+            match node.state {
+                NodeState::Building(step) => self.build_node(node, step),
+                NodeState::Test | NodeState::Ready | NodeState::Used => self.keep_node(node),
+                NodeState::Hold => self.keep_hold(node),
+                NodeState::Delete => self.delete_node_server(node),
+                NodeState::Gone => {}
+            }
+        }
+        self.recall_visits();
+    }
+
+    fn build_node(&mut self, node: Node, step: NodeStep) {
+        let Some(provider) = self.config.provider(&node.provider) else {
+            let reason = format!("provider {} left the configuration", node.provider);
+            return self.node_event(node, NodeEvent::Doomed, reason);
+        };
+        if self.config.label(&node.label).is_none() {
+            let reason = format!("label {} left the configuration", node.label);
+            return self.node_event(node, NodeEvent::Doomed, reason);
+        }
+        if node.attempted.is_none() {
+            return self.check_image(node);
+        }
+        if self.seen.in_flight.contains(&create(&node)) {
+            return;
+        }
+        match self.node_server(&node) {
+            Whereabouts::Found(server) => {
+                let reason = "its server was found by its tag, although the create call was not answered";
+                let row = Node { server_id: Some(server.id.clone()), ..node };
+                self.node_event(row, NodeEvent::Created, reason);
+            }
+            Whereabouts::Shown(server) => {
+                let server = server.clone();
+                self.follow_server(node, step, provider, &server);
+            }
+            Whereabouts::Nowhere if node.server_id.is_none() => {
+                self.fail_node(node, "the create call was not answered and no server appeared".to_owned());
+            }
+            Whereabouts::Nowhere => self.fail_node(node, "its server vanished from the cloud".to_owned()),
+            Whereabouts::Unsure(doubt) => self.wait_for_server(node, provider, doubt),
+        }
+    }
+
+    /// A node that no call was made for yet must still have an image to boot.
+    fn check_image(&mut self, node: Node) {
+        let bootable = node
+            .image_id
+            .is_some_and(|id| self.images.get(&id).is_some_and(|image| image.row.state == ImageState::Ready));
+        if !bootable {
+            self.node_event(node, NodeEvent::Doomed, "its image is not there any more");
+        }
+    }
+
+    fn follow_server(&mut self, node: Node, step: NodeStep, provider: &Provider, server: &Server) {
+        match &server.status {
+            ServerStatus::Error => {
+                let fault = server.fault.as_deref().unwrap_or("the cloud gives no reason");
+                return self.fail_node(node, format!("its server is in ERROR: {fault}"));
+            }
+            ServerStatus::Active if step == NodeStep::Ssh => {
+                let errand = Errand::PrepareNode(node.id);
+                return self.send(errand, "its server is ACTIVE and has an address");
+            }
+            ServerStatus::Active => match reach(server, provider.ipv6_preferred) {
+                Some(found) => {
+                    let row = Node {
+                        ip: Some(found.public.to_string()),
+                        ip_private: found.private.map(|ip| ip.to_string()),
+                        az: server.az.clone().or_else(|| node.az.clone()),
+                        ..node
+                    };
+                    let reason = format!("its server is ACTIVE with the address {}", found.public);
+                    return self.node_event(row, NodeEvent::Addressed, reason);
+                }
+                None if step == NodeStep::Boot => {
+                    let reason = "its server is ACTIVE, but shows no address yet";
+                    return self.node_event(node, NodeEvent::Active, reason);
+                }
+                None => {}
+            },
+            ServerStatus::Build | ServerStatus::Deleted | ServerStatus::Other(_) => {}
+        }
+        self.check_launch_timeout(node, provider, &format!("its server is {}", word(&server.status)));
+    }
+
+    fn wait_for_server(&mut self, node: Node, provider: &Provider, doubt: Unsure) {
+        if let Unsure::ListingsFrom(moment) = doubt {
+            self.has_come(moment);
+        }
+        self.check_launch_timeout(node, provider, "the cloud does not show its server");
+    }
+
+    fn check_launch_timeout(&mut self, node: Node, provider: &Provider, found: &str) {
+        let Some(attempted) = node.attempted else { return };
+        if self.has_come(attempted.plus(provider.launch_timeout)) {
+            let limit = provider.launch_timeout.as_secs();
+            let reason =
+                format!("not ACTIVE with an address within the launch-timeout of {limit} s: {found}");
+            self.fail_node(node, reason);
+        } else {
+            self.refuse(Subject::Node(node.id), format!("waits: {found}"));
+        }
+    }
+
+    /// Lets a launch fail, and remembers that it did.
+    fn fail_node(&mut self, node: Node, reason: String) {
+        self.set_back(SetbackKind::Launch, &node.provider, &node.label, &reason);
+        self.node_event(node, NodeEvent::Doomed, reason);
+    }
+
+    /// A node that serves or waits stays, as long as it has a server that can serve.
+    fn keep_node(&mut self, node: Node) {
+        if self.config.label(&node.label).is_none() && node.state == NodeState::Ready {
+            let reason = format!("label {} left the configuration", node.label);
+            return self.node_event(node, NodeEvent::Doomed, reason);
+        }
+        match self.node_server(&node) {
+            Whereabouts::Nowhere => {
+                self.node_event(node, NodeEvent::Doomed, "its server vanished from the cloud");
+            }
+            Whereabouts::Shown(Server { status: ServerStatus::Error, fault, .. }) => {
+                let fault = fault.as_deref().unwrap_or("the cloud gives no reason");
+                let reason = format!("its server fell into ERROR: {fault}");
+                self.node_event(node, NodeEvent::Doomed, reason);
+            }
+            Whereabouts::Shown(_) | Whereabouts::Found(_) | Whereabouts::Unsure(_) => {}
+        }
+    }
+
+    /// A held node stays, whatever happens to its server, until its hold ends.
+    fn keep_hold(&mut self, node: Node) {
+        if let Some(until) = node.held_until
+            && self.has_come(until)
+        {
+            let row = Node { held_until: None, ..node };
+            self.node_event(row, NodeEvent::HoldEnded, "its hold came to its end");
+        }
+    }
+
+    fn delete_node_server(&mut self, node: Node) {
+        if self.seen.in_flight.contains(&create(&node)) {
+            return self.refuse(Subject::Node(node.id), "waits: the create call is still on its way");
+        }
+        match self.node_server(&node) {
+            Whereabouts::Nowhere => {
+                let reason = if node.attempted.is_none() {
+                    "no server was ever asked for"
+                } else {
+                    "the cloud does not show its server any more"
+                };
+                let provider = node.provider.clone();
+                self.node_event(node, NodeEvent::Gone, reason);
+                self.recover_capacity(provider);
+            }
+            Whereabouts::Found(server) => {
+                let row = Node { server_id: Some(server.id.clone()), ..node };
+                self.node_event(row, NodeEvent::Created, "its server was found by its tag");
+            }
+            Whereabouts::Shown(server) => {
+                let id = server.id.clone();
+                let reason = node.reason.clone();
+                self.send_deletion(&node.provider, id, Owner::Node(node.id), Subject::Node(node.id), reason);
+            }
+            Whereabouts::Unsure(doubt) => {
+                self.doubt_deletion(
+                    &node.provider,
+                    node.server_id.as_deref(),
+                    Owner::Node(node.id),
+                    Subject::Node(node.id),
+                    doubt,
+                );
+            }
+        }
+    }
+
+    /// A server went, so there may be room again at a cloud that had none.
+    fn recover_capacity(&mut self, provider: String) {
+        let (kind, name) = (SetbackKind::Capacity, String::new());
+        if self.seen.setback(kind, &provider, &name).is_some() {
+            self.act(
+                Action::Recover { kind, provider, name },
+                "a server is gone, so there may be room again",
+            );
+        }
+    }
+
+    /// Deletes a server that is not wanted and whose row knows it, unless its cloud cannot be read.
+    pub(super) fn send_deletion(
+        &mut self,
+        provider: &str,
+        id: String,
+        owner: Owner,
+        subject: Subject,
+        reason: String,
+    ) {
+        if let Some(obstacle) = self.obstacle(provider) {
+            return self.refuse(subject, format!("its server is not deleted: {obstacle}"));
+        }
+        let errand = Errand::DeleteServer { provider: provider.to_owned(), id, owner: Some(owner) };
+        self.send(errand, reason);
+    }
+
+    /// A server that is to go and that the cloud does not show. If nothing but time can tell, it is deleted by its id
+    /// all the same: the answer to that call tells sooner.
+    pub(super) fn doubt_deletion(
+        &mut self,
+        provider: &str,
+        id: Option<&str>,
+        owner: Owner,
+        subject: Subject,
+        doubt: Unsure,
+    ) {
+        match (doubt, id) {
+            (Unsure::ListingFrom(_), _) => {
+                self.refuse(subject, "waits for a complete listing without its server");
+            }
+            (Unsure::ListingsFrom(_), Some(id)) => {
+                let reason =
+                    "the cloud does not show its server, which may be too new to be listed".to_owned();
+                self.send_deletion(provider, id.to_owned(), owner, subject, reason);
+            }
+            (Unsure::ListingsFrom(moment), None) => {
+                self.has_come(moment);
+                self.refuse(subject, "waits: its create call was not answered, so a server may still appear");
+            }
+        }
+    }
+
+    /// Calls back whoever visits a machine that is not to be visited any more.
+    fn recall_visits(&mut self) {
+        let visits: Vec<Errand> = self.seen.in_flight.iter().cloned().collect();
+        for errand in visits {
+            let wanted = match &errand {
+                Errand::PrepareNode(id) => self
+                    .nodes
+                    .get(id)
+                    .is_some_and(|node| node.row.state == NodeState::Building(NodeStep::Ssh)),
+                _ => true,
+            };
+            if !wanted {
+                self.act(Action::Recall(errand), "the node is not being built any more");
+            }
+        }
+    }
+
+    /// Where the server of a node is.
+    fn node_server(&self, node: &Node) -> Whereabouts<'_> {
+        let tag = self.tag(Owner::Node(node.id), &node.attempt);
+        self.locate(&node.provider, &tag, node.server_id.as_deref(), node.attempted)
+    }
+
+    /// Where the server of a row is. At a provider that is not in the configuration nothing is known.
+    pub(super) fn locate(
+        &self,
+        provider: &str,
+        tag: &Tag,
+        id: Option<&str>,
+        attempted: Option<Timestamp>,
+    ) -> Whereabouts<'_> {
+        let configured = self.config.provider(provider);
+        match (attempted, configured, self.seen.clouds.get(provider)) {
+            (None, _, _) => Whereabouts::Nowhere,
+            (Some(at), Some(configured), Some(cloud)) => {
+                locate(cloud, Asked { tag, id, attempted: Some(at), call_deadline: configured.api_timeout })
+            }
+            (Some(at), _, _) => Whereabouts::Unsure(Unsure::ListingsFrom(at)),
+        }
+    }
+
+    pub(super) fn tag(&self, owner: Owner, attempt: &str) -> Tag {
+        Tag { installation: self.seen.installation.to_owned(), owner, attempt: attempt.to_owned() }
+    }
+}
+
+fn create(node: &Node) -> Errand {
+    Errand::CreateServer { provider: node.provider.clone(), owner: Owner::Node(node.id) }
+}
+
+/// The cloud's word for a status.
+pub(super) fn word(status: &ServerStatus) -> &str {
+    match status {
+        ServerStatus::Build => "BUILD",
+        ServerStatus::Active => "ACTIVE",
+        ServerStatus::Error => "ERROR",
+        ServerStatus::Deleted => "DELETED",
+        ServerStatus::Other(word) => word,
+    }
+}

@@ -1,0 +1,59 @@
+//! The numbers that decisions use, each with its reason.
+
+use std::time::Duration;
+
+use super::Tries;
+use crate::model::SetbackKind;
+
+/// How late a cloud's listing may be. Absence is believed only from listings that began this much after the call.
+pub(super) const LISTING_LAG: Duration = Duration::from_secs(60);
+
+/// How far back a listing of changes reaches beyond the last listing: clouds keep whole seconds and may list late.
+pub const LISTING_OVERLAP: Duration = Duration::from_secs(30);
+
+/// The pause between two listings of changes while a server is awaited: also how much later than the cloud we see it.
+pub(super) const LIST_WHILE_WAITING: Duration = Duration::from_secs(1);
+
+/// The pause between two complete listings while a server's absence is to be confirmed.
+pub(super) const CONFIRM_ABSENCE: Duration = Duration::from_secs(3);
+
+/// The pause between two complete listings of servers when nothing is awaited: how soon a leak or a loss is noticed.
+pub(super) const LIST_WHEN_IDLE: Duration = Duration::from_secs(60);
+
+/// The pause between two listings of images while one is awaited.
+pub(super) const LIST_IMAGES_WHILE_WAITING: Duration = Duration::from_secs(2);
+
+/// The pause between two listings of images or keypairs when nothing is awaited.
+pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
+
+/// A listing that is this late goes before creations, so that a full queue cannot blind us.
+pub(super) const LISTING_OVERDUE: Duration = Duration::from_secs(5);
+
+/// How long a cloud may take to save a snapshot: the limit of nodepool v0.
+pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+
+/// How long the cloud may take over an accepted deletion until it is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// The longest pause before a failed errand is tried again.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// How long an errand waits before its next try.
+pub(super) fn retry_pause(tries: &Tries) -> Duration {
+    if tries.accepted { ASK_AGAIN } else { doubled(Duration::from_secs(1), tries.count).min(LONGEST_RETRY) }
+}
+
+/// How long to leave something alone after `failures` failures in a row.
+pub fn backoff(kind: SetbackKind, failures: u32) -> Duration {
+    let (first, longest) = match kind {
+        SetbackKind::Image => (Duration::from_secs(10), Duration::from_secs(3600)),
+        SetbackKind::Launch => (Duration::from_secs(1), Duration::from_secs(300)),
+        SetbackKind::Capacity => (Duration::from_secs(10), Duration::from_secs(300)),
+    };
+    doubled(first, failures).min(longest)
+}
+
+/// `first`, doubled for each failure after the first one.
+fn doubled(first: Duration, failures: u32) -> Duration {
+    first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
+}

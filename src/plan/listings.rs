@@ -1,0 +1,150 @@
+//! When to look at the clouds: one listing serves everybody who waits.
+
+use super::Draft;
+use super::action::{Action, Errand, Planned};
+use super::limits;
+use super::view::{CloudView, Listing};
+use super::whereabouts::{Unsure, Whereabouts};
+use crate::model::{ImageState, ImageStep, NodeState, NodeStep, ServerStatus, Timestamp};
+
+/// How urgently somebody waits for news of a provider's servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Waiting {
+    /// Something is expected to change: a boot, a deletion.
+    for_changes: bool,
+    /// Only a complete listing can settle something.
+    for_complete: bool,
+}
+
+impl Draft<'_> {
+    /// Lists what is due, and puts everything that costs a call into the order in which it goes.
+    pub(super) fn list(&mut self) {
+        let providers: Vec<String> = self.seen.clouds.keys().cloned().collect();
+        for provider in &providers {
+            let Some(cloud) = self.cloud(provider) else { continue };
+            self.list_servers(provider, cloud);
+            self.list_images(provider, cloud);
+            self.list_keypairs(provider, cloud);
+        }
+        let (now, clouds) = (self.seen.now, self.seen.clouds);
+        self.plan.actions.sort_by_key(|planned| urgency(planned, now, clouds));
+    }
+
+    fn list_servers(&mut self, provider: &str, cloud: &CloudView) {
+        let under_way = [true, false]
+            .map(|complete| Errand::ListServers { provider: provider.to_owned(), complete })
+            .iter()
+            .any(|errand| self.seen.in_flight.contains(errand));
+        if under_way {
+            return;
+        }
+        let waiting = self.waiting(provider, cloud);
+        let pause = if waiting.for_complete { limits::CONFIRM_ABSENCE } else { limits::LIST_WHEN_IDLE };
+        let complete_due = match (cloud.servers.complete, &cloud.servers.trouble) {
+            (Some(last), None) => self.has_come(last.plus(pause)),
+            (None, _) | (_, Some(_)) => true,
+        };
+        if complete_due {
+            let errand = Errand::ListServers { provider: provider.to_owned(), complete: true };
+            return self.send(errand, "a complete listing of servers is due");
+        }
+        let Some(began) = cloud.servers.began else { return };
+        if waiting.for_changes && self.has_come(began.plus(limits::LIST_WHILE_WAITING)) {
+            let errand = Errand::ListServers { provider: provider.to_owned(), complete: false };
+            self.send(errand, "servers are awaited");
+        }
+    }
+
+    fn waiting(&self, provider: &str, cloud: &CloudView) -> Waiting {
+        let mut waiting = Waiting::default();
+        for node in self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.provider == provider) {
+            let expects = match node.state {
+                NodeState::Building(step) => step != NodeStep::Ssh,
+                NodeState::Delete => true,
+                NodeState::Test | NodeState::Ready | NodeState::Used | NodeState::Hold | NodeState::Gone => {
+                    false
+                }
+            };
+            waiting.for_changes |= expects && node.attempted.is_some();
+            // Whether a late address counts as a change is not sure on every cloud.
+            waiting.for_complete |= node.state == NodeState::Building(NodeStep::Address);
+            let tag = self.tag(crate::model::Owner::Node(node.id), &node.attempt);
+            let place = self.locate(provider, &tag, node.server_id.as_deref(), node.attempted);
+            waiting.for_complete |= self.wants_complete(place);
+        }
+        for image in
+            self.images.values().map(|drafted| &drafted.row).filter(|image| image.provider == provider)
+        {
+            for (attempted, place) in
+                [(image.attempted, self.builder(image)), (image.verify_attempted, self.verifier(image))]
+            {
+                waiting.for_changes |=
+                    attempted.is_some() && image.state != ImageState::Building(ImageStep::Setup);
+                waiting.for_complete |= self.wants_complete(place);
+            }
+        }
+        waiting.for_complete |= self.suspects_leak(cloud);
+        waiting
+    }
+
+    /// Whether a complete listing now would tell more.
+    fn wants_complete(&self, place: Whereabouts<'_>) -> bool {
+        match place {
+            Whereabouts::Unsure(Unsure::ListingFrom(moment) | Unsure::ListingsFrom(moment)) => {
+                self.seen.now >= moment
+            }
+            Whereabouts::Shown(server) => {
+                server.status == ServerStatus::Active && server.addresses.is_empty()
+            }
+            Whereabouts::Nowhere | Whereabouts::Found(_) => false,
+        }
+    }
+
+    fn list_images(&mut self, provider: &str, cloud: &CloudView) {
+        let awaited = self.images.values().map(|drafted| &drafted.row).any(|image| {
+            image.provider == provider
+                && match image.state {
+                    ImageState::Building(ImageStep::Snapshot) | ImageState::Delete => {
+                        image.snapshot_attempted.is_some()
+                    }
+                    ImageState::Building(ImageStep::Save) => true,
+                    ImageState::Building(_) | ImageState::Ready | ImageState::Gone => false,
+                }
+        });
+        let pause = if awaited { limits::LIST_IMAGES_WHILE_WAITING } else { limits::LIST_STORE_WHEN_IDLE };
+        if self.listing_due(&cloud.images, pause) {
+            self.send(Errand::ListImages { provider: provider.to_owned() }, "a listing of images is due");
+        }
+    }
+
+    fn list_keypairs(&mut self, provider: &str, cloud: &CloudView) {
+        if self.listing_due(&cloud.keypairs, limits::LIST_STORE_WHEN_IDLE) {
+            self.send(Errand::ListKeypairs { provider: provider.to_owned() }, "a listing of keypairs is due");
+        }
+    }
+
+    fn listing_due<T>(&mut self, listing: &Listing<T>, pause: std::time::Duration) -> bool {
+        match (listing.complete, &listing.trouble) {
+            (Some(last), None) => self.has_come(last.plus(pause)),
+            (None, _) | (_, Some(_)) => true,
+        }
+    }
+}
+
+/// Records first, then calls: deletions, creations, listings; but a listing that is long overdue goes before
+/// creations, or a full queue would blind us.
+fn urgency(
+    planned: &Planned,
+    now: Timestamp,
+    clouds: &std::collections::BTreeMap<String, CloudView>,
+) -> (u8, u8) {
+    let Action::Send(errand) = &planned.action else { return (0, 0) };
+    let overdue = match errand {
+        Errand::ListServers { provider, .. } => clouds
+            .get(provider)
+            .and_then(|cloud| cloud.servers.began)
+            .is_none_or(|began| now.since(began) >= limits::LISTING_OVERDUE),
+        _ => false,
+    };
+    (1, if overdue { 1 } else { errand.priority() })
+}

@@ -1,0 +1,227 @@
+//! The core: what to do next, and why. Pure and synchronous.
+//!
+//! [`plan`] looks at everything that is known and decides again, from nothing, what to do. It reads no clock, makes no
+//! call and draws no lots, so the same observation always gives the same plan, and start-up, recovery after a crash
+//! and an ordinary day are one path.
+//!
+//! One plan changes each row at most once. What follows from a change is decided by the next plan, a moment later.
+
+mod action;
+mod address;
+mod allocate;
+mod images;
+mod jobs;
+mod leaks;
+mod lifecycle;
+mod limits;
+mod listings;
+mod observation;
+mod outcome;
+mod room;
+mod view;
+mod whereabouts;
+mod wishes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use action::{
+    Action, Errand, ImageIntent, NewImage, NewNode, NodeIntent, Plan, Planned, Reason, Refusal, Subject,
+};
+pub use address::{Reach, reach};
+pub use limits::{LISTING_OVERLAP, backoff};
+pub use observation::{Observation, Tries};
+pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
+pub use view::{CloudView, Listing};
+
+use crate::config::Config;
+use crate::fsm;
+use crate::fsm::image::ImageEvent;
+use crate::fsm::node::NodeEvent;
+use crate::model::{Image, ImageId, ImageState, Node, NodeId, NodeState, SetbackKind, Timestamp};
+use allocate::Granted;
+use room::Rooms;
+
+/// Decides what to do next.
+pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
+    let mut draft = Draft::new(config, seen);
+    draft.settle_wishes();
+    draft.settle_job_events();
+    draft.settle_nodes();
+    draft.settle_images();
+    draft.delete_leaks();
+    draft.start_builds();
+    draft.allocate();
+    draft.create_servers();
+    draft.list();
+    draft.plan
+}
+
+/// A plan in the making: the observation, and the rows as they will be once the actions so far are recorded.
+struct Draft<'a> {
+    config: &'a Config,
+    seen: &'a Observation<'a>,
+    nodes: BTreeMap<NodeId, Drafted<Node>>,
+    images: BTreeMap<ImageId, Drafted<Image>>,
+    rooms: Rooms,
+    granted: Granted,
+    started: BTreeSet<(String, String)>,
+    plan: Plan,
+}
+
+/// A row, and whether this plan has changed it already.
+struct Drafted<T> {
+    row: T,
+    changed: bool,
+}
+
+impl<T: Clone> Drafted<T> {
+    fn unchanged(row: &T) -> Self {
+        Self { row: row.clone(), changed: false }
+    }
+}
+
+impl<'a> Draft<'a> {
+    fn new(config: &'a Config, seen: &'a Observation<'a>) -> Self {
+        let nodes = seen.nodes.iter().map(|node| (node.id, Drafted::unchanged(node))).collect();
+        let images = seen.images.iter().map(|image| (image.id, Drafted::unchanged(image))).collect();
+        Self {
+            config,
+            seen,
+            nodes,
+            images,
+            rooms: Rooms::count(config, seen),
+            granted: Granted::default(),
+            started: BTreeSet::new(),
+            plan: Plan::default(),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.seen.now
+    }
+
+    /// The rows that this plan has not changed yet.
+    fn untouched_nodes(&self) -> Vec<Node> {
+        self.nodes.values().filter(|drafted| !drafted.changed).map(|drafted| drafted.row.clone()).collect()
+    }
+
+    /// The rows that this plan has not changed yet.
+    fn untouched_images(&self) -> Vec<Image> {
+        self.images.values().filter(|drafted| !drafted.changed).map(|drafted| drafted.row.clone()).collect()
+    }
+
+    /// Lets `event` happen to a node whose facts are those of `row`.
+    fn node_event(&mut self, mut row: Node, event: NodeEvent, reason: impl Into<Reason>) {
+        let reason = reason.into();
+        match fsm::node::next(row.state, event) {
+            Ok(following) => {
+                let recorded = row.clone();
+                if row.state != following {
+                    row.state_time = self.seen.now;
+                }
+                row.state = following;
+                if following == NodeState::Gone {
+                    self.nodes.remove(&row.id);
+                } else {
+                    self.nodes.insert(row.id, Drafted { row, changed: true });
+                }
+                self.act(Action::Node { row: Box::new(recorded), event }, reason);
+            }
+            Err(illegal) => self.refuse(Subject::Node(row.id), format!("{reason}, but {illegal}")),
+        }
+    }
+
+    /// Lets `event` happen to an image whose facts are those of `row`.
+    fn image_event(&mut self, mut row: Image, event: ImageEvent, reason: impl Into<Reason>) {
+        let reason = reason.into();
+        match fsm::image::next(row.state, event) {
+            Ok(following) => {
+                let recorded = row.clone();
+                if row.state != following {
+                    row.state_time = self.seen.now;
+                }
+                row.state = following;
+                if following == ImageState::Gone {
+                    self.images.remove(&row.id);
+                } else {
+                    self.images.insert(row.id, Drafted { row, changed: true });
+                }
+                self.act(Action::Image { row: Box::new(recorded), event }, reason);
+            }
+            Err(illegal) => self.refuse(Subject::Image(row.id), format!("{reason}, but {illegal}")),
+        }
+    }
+
+    /// Records facts of an image without changing its state.
+    fn image_facts(&mut self, row: Image, reason: impl Into<Reason>) {
+        self.images.insert(row.id, Drafted { row: row.clone(), changed: true });
+        self.act(Action::ImageFacts { row: Box::new(row) }, reason);
+    }
+
+    /// Remembers that something went wrong, so that it is not tried again and again without a pause.
+    fn set_back(&mut self, kind: SetbackKind, provider: &str, name: &str, reason: &str) {
+        if counts(self.seen.setback(kind, provider, name), self.seen.now) {
+            let action = Action::SetBack { kind, provider: provider.to_owned(), name: name.to_owned() };
+            self.act(action, reason);
+        }
+    }
+
+    /// Sends somebody out, unless the same errand is under way or failed too recently.
+    fn send(&mut self, errand: Errand, reason: impl Into<Reason>) {
+        if self.may_send(&errand) {
+            self.act(Action::Send(errand), reason);
+        }
+    }
+
+    /// Whether the errand is neither under way nor waiting for its next try.
+    fn may_send(&mut self, errand: &Errand) -> bool {
+        if self.seen.in_flight.contains(errand) {
+            return false;
+        }
+        if let Some(tries) = self.seen.tries.get(errand) {
+            let next = tries.last.plus(limits::retry_pause(tries));
+            if self.seen.now < next {
+                self.wake_at(next);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn act(&mut self, action: Action, reason: impl Into<Reason>) {
+        self.plan.actions.push(Planned { action, reason: reason.into() });
+    }
+
+    fn refuse(&mut self, subject: Subject, reason: impl Into<Reason>) {
+        self.plan.refusals.push(Refusal { subject, reason: reason.into() });
+    }
+
+    /// Asks for another look at `moment`, when the clock alone will have changed the answer.
+    fn wake_at(&mut self, moment: Timestamp) {
+        let sooner = self.plan.wake.is_none_or(|wake| moment < wake);
+        if sooner {
+            self.plan.wake = Some(moment);
+        }
+    }
+
+    /// Whether `moment` has come; if not, asks for another look then.
+    fn has_come(&mut self, moment: Timestamp) -> bool {
+        let come = self.seen.now >= moment;
+        if !come {
+            self.wake_at(moment);
+        }
+        come
+    }
+
+    fn cloud(&self, provider: &str) -> Option<&'a CloudView> {
+        self.seen.clouds.get(provider)
+    }
+
+    /// Why nothing can be created or deleted at this provider now, if so.
+    fn obstacle(&self, provider: &str) -> Option<String> {
+        let Some(cloud) = self.cloud(provider) else {
+            return Some(format!("provider {provider} is not in the configuration"));
+        };
+        cloud.obstacle(provider)
+    }
+}

@@ -1,0 +1,53 @@
+//! Everything that a decision may depend on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{CloudView, Errand};
+use crate::model::{Image, JobEvent, Node, Setback, SetbackKind, Timestamp, Wish};
+
+/// Everything that is known at one moment.
+#[derive(Debug)]
+pub struct Observation<'a> {
+    /// The moment.
+    pub now: Timestamp,
+    /// Our installation's id: what carries it is ours.
+    pub installation: &'a str,
+    /// All nodes.
+    pub nodes: Vec<Node>,
+    /// All snapshot images.
+    pub images: Vec<Image>,
+    /// What operators asked for and nobody has answered, oldest first.
+    pub wishes: Vec<Wish>,
+    /// What jobs did and nobody has dealt with, oldest first.
+    pub events: Vec<JobEvent>,
+    /// What went wrong lately.
+    pub setbacks: Vec<Setback>,
+    /// What each provider's cloud showed, and what of it could not be read.
+    pub clouds: &'a BTreeMap<String, CloudView>,
+    /// How many jobs, queued and running, ask for each label; `None` when nothing tells.
+    pub demand: Option<&'a BTreeMap<String, u32>>,
+    /// What is under way.
+    pub in_flight: &'a BTreeSet<Errand>,
+    /// Errands that were tried and whose purpose is not reached.
+    pub tries: &'a BTreeMap<Errand, Tries>,
+}
+
+/// How often an errand was tried in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tries {
+    /// How often in a row, at least 1.
+    pub count: u32,
+    /// When the last try ended.
+    pub last: Timestamp,
+    /// Whether the last try was accepted, so that its effect may only take its time.
+    pub accepted: bool,
+}
+
+impl Observation<'_> {
+    /// What went wrong for this purpose, if anything did since the last success.
+    pub fn setback(&self, kind: SetbackKind, provider: &str, name: &str) -> Option<&Setback> {
+        self.setbacks
+            .iter()
+            .find(|setback| setback.kind == kind && setback.provider == provider && setback.name == name)
+    }
+}

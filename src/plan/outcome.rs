@@ -1,0 +1,371 @@
+//! What follows from the answer that an errand brings home.
+//!
+//! An answer changes a row only as far as it is certain. Where the answer was lost nothing is concluded: the row keeps
+//! its mark of the attempt, and the next listings settle what happened.
+
+use std::time::Duration;
+
+use super::action::{Errand, Reason};
+use super::limits;
+use crate::fsm::image::ImageEvent;
+use crate::fsm::node::NodeEvent;
+use crate::model::{
+    Image, ImageState, ImageStep, Node, NodeState, NodeStep, Owner, Setback, SetbackKind, Timestamp,
+};
+
+/// The answer to an errand other than a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What was asked for exists under this id.
+    Id(String),
+    /// It was done, or accepted.
+    Done,
+    /// It was not done, or nobody knows.
+    Failed(Failure),
+}
+
+/// Why an errand failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure.
+    pub fault: Fault,
+    /// In words for a person.
+    pub text: String,
+}
+
+/// What kind of failure, named by what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What it was about is not there.
+    NotFound,
+    /// There is no room for more.
+    Quota,
+    /// We are to slow down.
+    Throttled(Option<Duration>),
+    /// Nobody knows whether it was done.
+    Uncertain,
+    /// It was refused, or it was tried and went wrong.
+    Refused,
+    /// We could not log in.
+    Login,
+}
+
+/// One thing that follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consequence {
+    /// This happened to the node.
+    Node {
+        /// The row with its new facts and its old state.
+        row: Box<Node>,
+        /// What happened.
+        event: NodeEvent,
+        /// Why.
+        reason: Reason,
+    },
+    /// The node's facts changed.
+    NodeFacts {
+        /// The row with its new facts.
+        row: Box<Node>,
+        /// Why.
+        reason: Reason,
+    },
+    /// This happened to the image.
+    Image {
+        /// The row with its new facts and its old state.
+        row: Box<Image>,
+        /// What happened.
+        event: ImageEvent,
+        /// Why.
+        reason: Reason,
+    },
+    /// The image's facts changed.
+    ImageFacts {
+        /// The row with its new facts.
+        row: Box<Image>,
+        /// Why.
+        reason: Reason,
+    },
+    /// Count a setback.
+    SetBack {
+        /// For what.
+        kind: SetbackKind,
+        /// At which provider.
+        provider: String,
+        /// For which label or image.
+        name: String,
+        /// What happened.
+        reason: Reason,
+    },
+    /// It went well: forget the setbacks.
+    Recovered {
+        /// For what.
+        kind: SetbackKind,
+        /// At which provider.
+        provider: String,
+        /// For which label or image.
+        name: String,
+    },
+    /// The cloud itself said that this server is not there.
+    SawGone {
+        /// At which provider.
+        provider: String,
+        /// The cloud's id.
+        id: String,
+    },
+    /// The cloud wants to be left alone.
+    HoldOff {
+        /// Which provider.
+        provider: String,
+        /// For how long.
+        pause: Duration,
+    },
+}
+
+/// How long a cloud is left alone that asked for it without saying how long.
+const HOLD_OFF: Duration = Duration::from_secs(10);
+
+/// The longest time that a cloud may ask to be left alone.
+const LONGEST_HOLD_OFF: Duration = Duration::from_secs(600);
+
+/// What follows from an answer, given the rows as they are now.
+pub fn consequences(
+    errand: &Errand,
+    answer: &Answer,
+    node: Option<Node>,
+    image: Option<Image>,
+) -> Vec<Consequence> {
+    let mut follow = match (errand, node, image) {
+        (Errand::CreateServer { owner: Owner::Node(_), .. }, Some(node), _) => node_created(node, answer),
+        (Errand::CreateServer { owner: Owner::Builder(_), .. }, _, Some(image)) => {
+            builder_created(image, answer)
+        }
+        (Errand::CreateServer { owner: Owner::Verifier(_), .. }, _, Some(image)) => {
+            verifier_created(image, answer)
+        }
+        (Errand::TakeSnapshot { .. }, _, Some(image)) => snapshot_taken(image, answer),
+        (Errand::DeleteSnapshot { id, .. }, _, Some(image)) => snapshot_deleted(image, id, answer),
+        (Errand::DeleteKeypair { name, .. }, _, Some(image)) => keypair_deleted(image, name, answer),
+        (Errand::DeleteServer { provider, id, .. }, _, _) => server_deleted(provider, id, answer),
+        (Errand::PrepareNode(_), Some(node), _) => node_prepared(node, answer),
+        (Errand::SetUpBuilder(_), _, Some(image)) => {
+            image_visited(image, ImageStep::Setup, ImageEvent::SetUp, answer)
+        }
+        (Errand::VerifySnapshot(_), _, Some(image)) => {
+            image_visited(image, ImageStep::Verify, ImageEvent::Verified, answer)
+        }
+        _ => Vec::new(),
+    };
+    if let (Some(provider), Answer::Failed(Failure { fault: Fault::Throttled(pause), .. })) =
+        (errand.paced_by(), answer)
+    {
+        let pause = pause.unwrap_or(HOLD_OFF).min(LONGEST_HOLD_OFF);
+        follow.push(Consequence::HoldOff { provider: provider.to_owned(), pause });
+    }
+    follow
+}
+
+fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
+    let failure = match answer {
+        Answer::Id(id) => {
+            let row = Box::new(Node { server_id: Some(id.clone()), ..node });
+            return vec![Consequence::Node {
+                row,
+                event: NodeEvent::Created,
+                reason: "the cloud makes its server".into(),
+            }];
+        }
+        Answer::Done => return Vec::new(),
+        Answer::Failed(failure) => failure,
+    };
+    let (provider, label) = (node.provider.clone(), node.label.clone());
+    let reason = Reason(format!("its server was not created: {}", failure.text));
+    let row = Box::new(Node { attempted: None, ..node });
+    let building = matches!(row.state, NodeState::Building(_));
+    match failure.fault {
+        Fault::Uncertain => Vec::new(),
+        Fault::Throttled(_) | Fault::Login => vec![Consequence::NodeFacts { row, reason }],
+        _ if !building => vec![Consequence::NodeFacts { row, reason }],
+        Fault::Quota => vec![
+            set_back(SetbackKind::Capacity, provider, String::new(), reason.clone()),
+            Consequence::Node { row, event: NodeEvent::Doomed, reason },
+        ],
+        Fault::NotFound | Fault::Refused => vec![
+            set_back(SetbackKind::Launch, provider, label, reason.clone()),
+            Consequence::Node { row, event: NodeEvent::Doomed, reason },
+        ],
+    }
+}
+
+fn builder_created(image: Image, answer: &Answer) -> Vec<Consequence> {
+    let failure = match answer {
+        Answer::Id(id) => {
+            let row = Box::new(Image { server_id: Some(id.clone()), ..image });
+            let reason = Reason::from("the cloud makes its builder");
+            return match row.state {
+                ImageState::Building(ImageStep::Create) | ImageState::Delete => {
+                    vec![Consequence::Image { row, event: ImageEvent::Created, reason }]
+                }
+                ImageState::Building(_) | ImageState::Ready | ImageState::Gone => {
+                    vec![Consequence::ImageFacts { row, reason }]
+                }
+            };
+        }
+        Answer::Done => return Vec::new(),
+        Answer::Failed(failure) => failure,
+    };
+    let reason = Reason(format!("its builder was not created: {}", failure.text));
+    let row = Image { attempted: None, ..image };
+    not_made(row, failure.fault, reason)
+}
+
+fn verifier_created(image: Image, answer: &Answer) -> Vec<Consequence> {
+    let failure = match answer {
+        Answer::Id(id) => {
+            let row = Box::new(Image { verify_server_id: Some(id.clone()), ..image });
+            let reason = Reason::from("the cloud boots a server from its snapshot");
+            return vec![Consequence::ImageFacts { row, reason }];
+        }
+        Answer::Done => return Vec::new(),
+        Answer::Failed(failure) => failure,
+    };
+    let reason = Reason(format!("no server was created from its snapshot: {}", failure.text));
+    let row = Image { verify_attempted: None, ..image };
+    not_made(row, failure.fault, reason)
+}
+
+fn snapshot_taken(image: Image, answer: &Answer) -> Vec<Consequence> {
+    let failure = match answer {
+        Answer::Id(id) => {
+            let row = Box::new(Image { external_id: Some(id.clone()), ..image });
+            let reason = Reason::from("the cloud takes its snapshot");
+            return match row.state {
+                ImageState::Building(ImageStep::Snapshot) | ImageState::Delete => {
+                    vec![Consequence::Image { row, event: ImageEvent::SnapshotTaken, reason }]
+                }
+                ImageState::Building(_) | ImageState::Ready | ImageState::Gone => {
+                    vec![Consequence::ImageFacts { row, reason }]
+                }
+            };
+        }
+        Answer::Done => return Vec::new(),
+        Answer::Failed(failure) => failure,
+    };
+    let reason = Reason(format!("no snapshot was taken: {}", failure.text));
+    let row = Image { snapshot_attempted: None, ..image };
+    not_made(row, failure.fault, reason)
+}
+
+/// Something that a build asked for was not made. The row says again that it was not asked for.
+fn not_made(row: Image, fault: Fault, reason: Reason) -> Vec<Consequence> {
+    let (provider, name) = (row.provider.clone(), row.image.clone());
+    let building = matches!(row.state, ImageState::Building(_));
+    let row = Box::new(row);
+    match fault {
+        Fault::Uncertain => Vec::new(),
+        Fault::Throttled(_) | Fault::Login => vec![Consequence::ImageFacts { row, reason }],
+        _ if !building => vec![Consequence::ImageFacts { row, reason }],
+        Fault::Quota => vec![
+            set_back(SetbackKind::Capacity, provider, String::new(), reason.clone()),
+            Consequence::ImageFacts { row, reason },
+        ],
+        Fault::NotFound | Fault::Refused => vec![
+            set_back(SetbackKind::Image, provider, name, reason.clone()),
+            Consequence::Image { row, event: ImageEvent::Doomed, reason },
+        ],
+    }
+}
+
+fn snapshot_deleted(image: Image, id: &str, answer: &Answer) -> Vec<Consequence> {
+    if !went_away(answer) || image.external_id.as_deref() != Some(id) {
+        return Vec::new();
+    }
+    let row = Box::new(Image { external_id: None, snapshot_attempted: None, ..image });
+    vec![Consequence::ImageFacts { row, reason: "its snapshot was deleted".into() }]
+}
+
+fn keypair_deleted(image: Image, name: &str, answer: &Answer) -> Vec<Consequence> {
+    if !went_away(answer) || image.keypair.as_deref() != Some(name) {
+        return Vec::new();
+    }
+    let row = Box::new(Image { keypair: None, ..image });
+    vec![Consequence::ImageFacts { row, reason: "its keypair was deleted".into() }]
+}
+
+fn server_deleted(provider: &str, id: &str, answer: &Answer) -> Vec<Consequence> {
+    match answer {
+        Answer::Failed(Failure { fault: Fault::NotFound, .. }) => {
+            vec![Consequence::SawGone { provider: provider.to_owned(), id: id.to_owned() }]
+        }
+        Answer::Id(_) | Answer::Done | Answer::Failed(_) => Vec::new(),
+    }
+}
+
+fn node_prepared(node: Node, answer: &Answer) -> Vec<Consequence> {
+    if node.state != NodeState::Building(NodeStep::Ssh) {
+        return Vec::new();
+    }
+    let (provider, name) = (node.provider.clone(), node.label.clone());
+    let row = Box::new(node);
+    match answer {
+        Answer::Id(_) | Answer::Done => vec![
+            Consequence::Recovered { kind: SetbackKind::Launch, provider: provider.clone(), name },
+            Consequence::Recovered { kind: SetbackKind::Capacity, provider, name: String::new() },
+            Consequence::Node { row, event: NodeEvent::Prepared, reason: "reached and prepared".into() },
+        ],
+        Answer::Failed(failure) => {
+            let reason = Reason(failure.text.clone());
+            vec![
+                set_back(SetbackKind::Launch, provider, name, reason.clone()),
+                Consequence::Node { row, event: NodeEvent::Doomed, reason },
+            ]
+        }
+    }
+}
+
+fn image_visited(image: Image, step: ImageStep, event: ImageEvent, answer: &Answer) -> Vec<Consequence> {
+    if image.state != ImageState::Building(step) {
+        return Vec::new();
+    }
+    let (provider, name) = (image.provider.clone(), image.image.clone());
+    let row = Box::new(image);
+    match answer {
+        Answer::Id(_) | Answer::Done => {
+            let mut follow = Vec::new();
+            if event == ImageEvent::Verified {
+                follow.push(Consequence::Recovered { kind: SetbackKind::Image, provider, name });
+            }
+            let reason = if event == ImageEvent::Verified {
+                "a server booted from its snapshot was reached"
+            } else {
+                "the setup script succeeded"
+            };
+            follow.push(Consequence::Image { row, event, reason: reason.into() });
+            follow
+        }
+        Answer::Failed(failure) => {
+            let reason = Reason(failure.text.clone());
+            vec![
+                set_back(SetbackKind::Image, provider, name, reason.clone()),
+                Consequence::Image { row, event: ImageEvent::Doomed, reason },
+            ]
+        }
+    }
+}
+
+/// Whether what was to be deleted is not there any more.
+fn went_away(answer: &Answer) -> bool {
+    match answer {
+        Answer::Id(_) | Answer::Done => true,
+        Answer::Failed(failure) => failure.fault == Fault::NotFound,
+    }
+}
+
+fn set_back(kind: SetbackKind, provider: String, name: String, reason: Reason) -> Consequence {
+    Consequence::SetBack { kind, provider, name, reason }
+}
+
+/// Whether another failure counts. Failures of one wave count once, or ten nodes that boot together and fail together
+/// would look like ten tries in a row.
+pub fn counts(earlier: Option<&Setback>, now: Timestamp) -> bool {
+    earlier.is_none_or(|setback| now >= setback.last.plus(limits::backoff(setback.kind, setback.failures)))
+}

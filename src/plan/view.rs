@@ -1,0 +1,119 @@
+//! What a cloud showed us, and how sure that is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::{CloudImage, Keypair, Server, ServerStatus, Tag, Timestamp};
+
+/// How long we remember that a cloud called a server deleted. Much longer than it takes to confirm it by a listing;
+/// a row that is still there afterwards is settled by listings alone.
+const EVIDENCE_KEPT: Duration = Duration::from_secs(3600);
+
+/// What one provider's cloud showed us.
+#[derive(Clone, Debug, Default)]
+pub struct CloudView {
+    /// Servers, by the cloud's id.
+    pub servers: Listing<Server>,
+    /// Images, by the cloud's id.
+    pub images: Listing<CloudImage>,
+    /// Keypairs, by name.
+    pub keypairs: Listing<Keypair>,
+    /// Servers that the cloud itself called deleted or unknown, and when it did.
+    pub gone: BTreeMap<String, Timestamp>,
+}
+
+/// What the last listings showed.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    /// The last complete listing, with the changes that later ones brought.
+    pub items: BTreeMap<String, T>,
+    /// When the last complete listing began.
+    pub complete: Option<Timestamp>,
+    /// What was known when the last complete listing came, and when the complete one before it began.
+    pub previous: Option<(Timestamp, BTreeMap<String, T>)>,
+    /// When the last listing of any kind began.
+    pub began: Option<Timestamp>,
+    /// Why the last try to list failed; `None` when it did not.
+    pub trouble: Option<String>,
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { items: BTreeMap::new(), complete: None, previous: None, began: None, trouble: None }
+    }
+}
+
+impl<T> Listing<T> {
+    /// Takes in a complete listing.
+    pub fn replace(&mut self, began: Timestamp, items: BTreeMap<String, T>) {
+        let before = std::mem::replace(&mut self.items, items);
+        self.previous = self.complete.map(|when| (when, before));
+        self.complete = Some(began);
+        self.began = Some(began);
+        self.trouble = None;
+    }
+
+    /// Takes in that a listing failed. What was known stays known; it is just not fresh.
+    pub fn failed(&mut self, trouble: String) {
+        self.trouble = Some(trouble);
+    }
+
+    /// Whether both of the last complete listings began at `moment` or later.
+    pub(super) fn twice_since(&self, moment: Timestamp) -> bool {
+        self.previous.as_ref().is_some_and(|(began, _)| *began >= moment)
+            && self.complete.is_some_and(|began| began >= moment)
+    }
+
+    /// Whether neither of the last two complete listings showed anything that fits.
+    pub(super) fn neither_shows(&self, fits: impl Fn(&T) -> bool) -> bool {
+        !self.items.values().any(&fits)
+            && !self.previous.as_ref().is_some_and(|(_, before)| before.values().any(&fits))
+    }
+
+    /// Whether both of the last two complete listings showed this item.
+    pub(super) fn both_show(&self, id: &str) -> bool {
+        self.items.contains_key(id)
+            && self.previous.as_ref().is_some_and(|(_, before)| before.contains_key(id))
+    }
+}
+
+impl CloudView {
+    /// Takes in a listing of servers: a complete one, or the changes since an earlier one.
+    pub fn take_servers(&mut self, began: Timestamp, now: Timestamp, complete: bool, servers: Vec<Server>) {
+        let (deleted, living): (Vec<_>, Vec<_>) =
+            servers.into_iter().partition(|server| server.status == ServerStatus::Deleted);
+        if complete {
+            let items: BTreeMap<_, _> =
+                living.into_iter().map(|server| (server.id.clone(), server)).collect();
+            self.gone.retain(|_, since| now.since(*since) < EVIDENCE_KEPT);
+            self.servers.replace(began, items);
+        } else {
+            self.servers.items.extend(living.into_iter().map(|server| (server.id.clone(), server)));
+            self.servers.began = Some(began);
+            self.servers.trouble = None;
+        }
+        for server in deleted {
+            self.saw_gone(&server.id, now);
+        }
+    }
+
+    /// Takes in that the cloud called a server deleted or unknown.
+    pub fn saw_gone(&mut self, id: &str, now: Timestamp) {
+        self.servers.items.remove(id);
+        self.gone.entry(id.to_owned()).or_insert(now);
+    }
+
+    /// Why nothing can be created or deleted here now, if so.
+    pub(super) fn obstacle(&self, provider: &str) -> Option<String> {
+        match (&self.servers.trouble, self.servers.complete) {
+            (Some(trouble), _) => Some(format!("the servers of {provider} could not be listed: {trouble}")),
+            (None, None) => Some(format!("the servers of {provider} were not listed yet")),
+            (None, Some(_)) => None,
+        }
+    }
+
+    /// Our server with this tag, if one is shown; of several, the one with the first id.
+    pub(super) fn tagged(&self, tag: &Tag) -> Option<&Server> {
+        self.servers.items.values().find(|server| server.tag.as_ref() == Some(tag))
+    }
+}

@@ -1,0 +1,152 @@
+//! What operators asked for comes first.
+//!
+//! Answering a wish twice does no harm: a crash between recording its effect and settling it only means that the next
+//! plan finds the effect already there.
+
+use super::Draft;
+use super::action::{Action, Subject};
+use crate::fsm::image::ImageEvent;
+use crate::fsm::node::NodeEvent;
+use crate::model::{ImageId, ImageState, Node, NodeId, NodeState, Timestamp, Wish, WishKind};
+
+/// Whether a wish was granted, and what to tell the operator.
+enum Verdict {
+    Granted(String),
+    Refused(String),
+    /// Its row is already being changed by this plan: look again at the next one.
+    Later,
+}
+
+impl Draft<'_> {
+    pub(super) fn settle_wishes(&mut self) {
+        for wish in self.seen.wishes.clone() {
+            let (granted, outcome) = match self.grant(&wish) {
+                Verdict::Granted(outcome) => (true, outcome),
+                Verdict::Refused(outcome) => (false, outcome),
+                Verdict::Later => continue,
+            };
+            self.act(Action::SettleWish { wish: wish.id, granted }, outcome);
+        }
+    }
+
+    fn grant(&mut self, wish: &Wish) -> Verdict {
+        match &wish.kind {
+            WishKind::Hold { node, comment, until } => self.hold(*node, comment.clone(), *until),
+            WishKind::Unhold(node) => self.with_node(*node, Self::unhold),
+            WishKind::Delete { node, .. } => self.with_node(*node, Self::delete_node),
+            WishKind::ImageUpdate { provider, image } => self.update_image(provider, image, wish.created),
+            WishKind::ImageDelete(image) => self.delete_image(*image),
+        }
+    }
+
+    fn with_node(&mut self, id: NodeId, grant: impl FnOnce(&mut Self, Node) -> Verdict) -> Verdict {
+        match self.nodes.get(&id) {
+            Some(drafted) if drafted.changed => Verdict::Later,
+            Some(drafted) => {
+                let row = drafted.row.clone();
+                grant(self, row)
+            }
+            None => Verdict::Refused(format!("Node {id} not found.")),
+        }
+    }
+
+    fn hold(&mut self, id: NodeId, comment: Option<String>, until: Option<Timestamp>) -> Verdict {
+        self.with_node(id, |draft, mut row| {
+            match row.state {
+                NodeState::Ready | NodeState::Used | NodeState::Hold => {}
+                NodeState::Delete if row.delete_called.is_none() && row.server_id.is_some() => {}
+                NodeState::Delete => {
+                    return Verdict::Refused(format!("node {id} is already being deleted in the cloud"));
+                }
+                NodeState::Building(_) | NodeState::Test | NodeState::Gone => {
+                    return Verdict::Refused(format!(
+                        "node {id} is {}; only a ready or used node can be held",
+                        row.state
+                    ));
+                }
+            }
+            let renewed = row.state == NodeState::Hold && row.comment == comment && row.held_until == until;
+            if !renewed {
+                let said = comment.as_deref().map_or_else(String::new, |comment| format!(": {comment}"));
+                row.comment = comment;
+                row.held_until = until;
+                draft.node_event(row, NodeEvent::Held, format!("an operator holds it{said}"));
+            }
+            Verdict::Granted(format!("node {id} is held"))
+        })
+    }
+
+    fn unhold(&mut self, mut row: Node) -> Verdict {
+        let id = row.id;
+        match row.state {
+            NodeState::Hold => {
+                row.held_until = None;
+                self.node_event(row, NodeEvent::HoldEnded, "an operator ended the hold");
+                Verdict::Granted(format!("the hold of node {id} has ended; it will be deleted"))
+            }
+            NodeState::Delete => {
+                Verdict::Granted(format!("the hold of node {id} has ended; it will be deleted"))
+            }
+            NodeState::Building(_)
+            | NodeState::Test
+            | NodeState::Ready
+            | NodeState::Used
+            | NodeState::Gone => Verdict::Refused(format!("node {id} is not held, it is {}", row.state)),
+        }
+    }
+
+    fn delete_node(&mut self, row: Node) -> Verdict {
+        let id = row.id;
+        match row.state {
+            NodeState::Delete => {}
+            // As in nodepool v0, deleting a held node is how an operator says that the hold is over.
+            NodeState::Hold => self.node_event(row, NodeEvent::HoldEnded, "an operator deleted it"),
+            NodeState::Building(_)
+            | NodeState::Test
+            | NodeState::Ready
+            | NodeState::Used
+            | NodeState::Gone => self.node_event(row, NodeEvent::Doomed, "an operator deleted it"),
+        }
+        Verdict::Granted(format!("node {id} will be deleted"))
+    }
+
+    fn update_image(&mut self, provider: &str, image: &str, asked: Timestamp) -> Verdict {
+        let known = self.config.provider(provider).and_then(|provider| provider.image(image)).is_some();
+        if !known {
+            return Verdict::Refused(format!(
+                "provider {provider} has no image {image} in the configuration"
+            ));
+        }
+        let newest = self
+            .images
+            .values()
+            .map(|drafted| &drafted.row)
+            .filter(|row| row.provider == provider && row.image == image)
+            .filter(|row| matches!(row.state, ImageState::Building(_)) || row.created >= asked)
+            .max_by_key(|row| row.id);
+        if let Some(row) = newest {
+            return Verdict::Granted(format!("image {} of {provider} {image} is being built", row.id));
+        }
+        let wanted = Subject::ProviderImage(provider.to_owned(), image.to_owned());
+        if let Err(reason) = self.make_room_for_build(provider) {
+            self.refuse(wanted, reason);
+            return Verdict::Later;
+        }
+        self.start_build(provider.to_owned(), image.to_owned(), "an operator asked for a new image");
+        Verdict::Granted(format!("a new image of {provider} {image} is being built"))
+    }
+
+    fn delete_image(&mut self, id: ImageId) -> Verdict {
+        match self.images.get(&id) {
+            None => Verdict::Refused(format!("No image '{id}' found.")),
+            Some(drafted) if drafted.changed => Verdict::Later,
+            Some(drafted) => {
+                let row = drafted.row.clone();
+                if row.state != ImageState::Delete {
+                    self.image_event(row, ImageEvent::Doomed, "an operator deleted it");
+                }
+                Verdict::Granted(format!("image {id} will be deleted"))
+            }
+        }
+    }
+}
