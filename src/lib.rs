@@ -15,3 +15,4 @@ pub mod config;
 pub mod model;
 pub mod remote;
 pub mod sandbox;
+pub mod store;
