@@ -1,0 +1,242 @@
+//! The one place that knows which database it is: connections, the start of a write, values on their way in.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqliteConnection};
+
+use super::StoreError;
+use super::row::Row;
+use super::url::Location;
+use crate::model::Timestamp;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long SQLite waits for the lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call waits for a connection that other calls of this process use.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one statement may take, [`BUSY_TIMEOUT`] included.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many connections read at the same time.
+const READERS: u32 = 4;
+
+/// The connections. SQLite has one writer at a time: ours wait for each other here, in order, instead of polling a lock.
+#[derive(Clone, Debug)]
+pub(super) struct Db {
+    write: SqlitePool,
+    read: SqlitePool,
+}
+
+/// A write: all of its statements take effect at the commit, or none.
+pub(super) struct Write(sqlx::Transaction<'static, Sqlite>);
+
+/// A value on its way into a statement.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Integer(Option<i64>),
+    Text(Option<String>),
+}
+
+impl Db {
+    /// Connects, making the file if needed, and brings the tables up to date.
+    pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
+        let options = match location {
+            Location::File(path) => {
+                make_file(path).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                SqliteConnectOptions::new().filename(path)
+            }
+            Location::Memory => SqliteConnectOptions::new(),
+        };
+        let options = options
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal);
+        let write = pool(1).connect_with(options.clone()).await?;
+        let read = match location {
+            Location::File(_) => pool(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
+            // Another connection would see another database.
+            Location::Memory => write.clone(),
+        };
+        let db = Self { write, read };
+        db.migrate().await?;
+        Ok(db)
+    }
+
+    /// All migrations in one write, so that a daemon and a CLI that start together on a new file do not run them twice.
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut write = self.begin().await?;
+        let connection: &mut SqliteConnection = &mut write.0;
+        within(async { Ok(MIGRATIONS.run_direct(None, connection, false).await?) }).await?;
+        write.commit().await
+    }
+
+    /// Waits for what is under way and disconnects.
+    pub(super) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+
+    /// Begins a write. It takes the lock at once: a write that began as a read may fail when another came in between.
+    pub(super) async fn begin(&self) -> Result<Write, StoreError> {
+        within(async { Ok(Write(self.write.begin_with("BEGIN IMMEDIATE").await?)) }).await
+    }
+
+    /// The rows that a SELECT gives.
+    pub(super) async fn rows(&self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        within(async {
+            Ok(bind(sql, values).fetch_all(&self.read).await?.into_iter().map(Row::new).collect())
+        })
+        .await
+    }
+
+    /// The row that a SELECT gives, if any.
+    pub(super) async fn row(&self, sql: &'static str, values: &[Value]) -> Result<Option<Row>, StoreError> {
+        within(async { Ok(bind(sql, values).fetch_optional(&self.read).await?.map(Row::new)) }).await
+    }
+
+    /// A write of one statement; gives how many rows it wrote.
+    pub(super) async fn execute(&self, sql: &'static str, values: &[Value]) -> Result<u64, StoreError> {
+        let mut write = self.begin().await?;
+        let written = write.execute(sql, values).await?;
+        write.commit().await?;
+        Ok(written)
+    }
+
+    /// A write of one INSERT into a table whose numbers the database gives out; gives the number.
+    pub(super) async fn insert(&self, sql: &'static str, values: &[Value]) -> Result<i64, StoreError> {
+        let mut write = self.begin().await?;
+        let id = write.insert(sql, values).await?;
+        write.commit().await?;
+        Ok(id)
+    }
+}
+
+impl Write {
+    /// Runs a statement that gives no rows; gives how many it wrote.
+    pub(super) async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, StoreError> {
+        within(async { Ok(bind(sql, values).execute(&mut *self.0).await?.rows_affected()) }).await
+    }
+
+    /// Runs an INSERT into a table whose numbers the database gives out; gives the number.
+    pub(super) async fn insert(&mut self, sql: &'static str, values: &[Value]) -> Result<i64, StoreError> {
+        within(async { Ok(bind(sql, values).execute(&mut *self.0).await?.last_insert_rowid()) }).await
+    }
+
+    /// The row that a SELECT gives, if any.
+    pub(super) async fn row(
+        &mut self,
+        sql: &'static str,
+        values: &[Value],
+    ) -> Result<Option<Row>, StoreError> {
+        within(async { Ok(bind(sql, values).fetch_optional(&mut *self.0).await?.map(Row::new)) }).await
+    }
+
+    /// Makes it last. A write that is dropped instead never happened.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        within(async { Ok(self.0.commit().await?) }).await
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    // A connection to a file does not go stale, and one in memory is the database: neither is ever replaced.
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+fn bind<'q>(sql: &'static str, values: &[Value]) -> Query<'q, Sqlite, SqliteArguments> {
+    values.iter().fold(sqlx::query(sql), |query, value| match value {
+        Value::Integer(value) => query.bind(*value),
+        Value::Text(value) => query.bind(value.clone()),
+    })
+}
+
+/// Makes the file, and the folder that it is in, for our eyes only. SQLite gives its companion files the same mode.
+async fn make_file(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
+    }
+    let mut options = tokio::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    match options.open(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(STATEMENT_TIMEOUT, call).await.unwrap_or_else(|_elapsed| {
+        Err(StoreError::Unavailable(format!("no answer within {} s", STATEMENT_TIMEOUT.as_secs())))
+    })
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Integer(Some(value))
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(value: Option<i64>) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(value: u32) -> Self {
+        Self::Integer(Some(value.into()))
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Integer(Some(value.into()))
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(value: Timestamp) -> Self {
+        Self::Integer(Some(value.millis()))
+    }
+}
+
+impl From<Option<Timestamp>> for Value {
+    fn from(value: Option<Timestamp>) -> Self {
+        Self::Integer(value.map(Timestamp::millis))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(Some(value.to_owned()))
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(Some(value))
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(value: Option<&str>) -> Self {
+        Self::Text(value.map(str::to_owned))
+    }
+}
+
+impl From<Option<String>> for Value {
+    fn from(value: Option<String>) -> Self {
+        Self::Text(value)
+    }
+}

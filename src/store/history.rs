@@ -1,0 +1,167 @@
+//! The history: one line for each write to a node or a snapshot image. It outlives the rows, for a bounded time.
+
+use std::fmt::Display;
+
+use super::db::{Db, Value, Write};
+use super::row::Row;
+use super::text::bounded;
+use super::{Store, StoreError};
+use crate::model::{ImageId, NodeId, Timestamp};
+
+/// What a line of history is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A node.
+    Node(NodeId),
+    /// A snapshot image.
+    Image(ImageId),
+}
+
+/// Why a row is written: becomes a line of its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// When.
+    pub at: Timestamp,
+    /// The event that the state machine was given.
+    pub event: String,
+    /// The state before, in words.
+    pub from: String,
+    /// The state after, in words.
+    pub to: String,
+    /// Why, in words for a person.
+    pub reason: String,
+}
+
+/// A line of history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryLine {
+    /// Its number; later lines have higher ones.
+    pub id: i64,
+    /// What it is about.
+    pub subject: Subject,
+    /// The provider of the node or the image.
+    pub provider: String,
+    /// The host name of the node, or of the image's builder.
+    pub hostname: String,
+    /// What happened.
+    pub note: Note,
+}
+
+const INSERT: &str = "INSERT INTO history \
+    (created, subject, subject_id, provider_name, hostname, event, from_state, to_state, reason) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const OF_SUBJECT: &str = "SELECT id, created, subject, subject_id, provider_name, hostname, event, from_state, \
+    to_state, reason FROM history WHERE subject = $1 AND subject_id = $2 ORDER BY id DESC LIMIT $3";
+const RECENT: &str = "SELECT id, created, subject, subject_id, provider_name, hostname, event, from_state, \
+    to_state, reason FROM history ORDER BY id DESC LIMIT $1";
+
+// The derived tables are for MariaDB, which takes no LIMIT directly below IN.
+const PRUNE_WISHES: &str = "DELETE FROM wish WHERE id IN (SELECT id FROM \
+    (SELECT id FROM wish WHERE settled IS NOT NULL AND settled < $1 ORDER BY settled LIMIT $2) AS oldest)";
+const PRUNE_EVENTS: &str = "DELETE FROM job_event WHERE id IN (SELECT id FROM \
+    (SELECT id FROM job_event WHERE settled IS NOT NULL AND settled < $1 ORDER BY settled LIMIT $2) AS oldest)";
+const PRUNE_HISTORY: &str = "DELETE FROM history WHERE id IN (SELECT id FROM \
+    (SELECT id FROM history WHERE created < $1 ORDER BY created LIMIT $2) AS oldest)";
+
+impl Store {
+    /// The last `limit` lines about a node or an image, newest last. It need not exist any more.
+    pub async fn history(&self, subject: Subject, limit: u32) -> Result<Vec<HistoryLine>, StoreError> {
+        let (word, id) = subject.words();
+        lines(&self.db, OF_SUBJECT, &[word.into(), id.into(), limit.into()]).await
+    }
+
+    /// The last `limit` lines about anything, newest last.
+    pub async fn recent_history(&self, limit: u32) -> Result<Vec<HistoryLine>, StoreError> {
+        lines(&self.db, RECENT, &[limit.into()]).await
+    }
+
+    /// Removes wishes and events settled before `before` and history from before it, oldest first, at most `at_most`
+    /// rows in all; gives how many. Less than `at_most` means that nothing is left to remove.
+    pub async fn prune(&self, before: Timestamp, at_most: u32) -> Result<u64, StoreError> {
+        let mut removed = 0_u64;
+        let mut write = self.db.begin().await?;
+        for sql in [PRUNE_WISHES, PRUNE_EVENTS, PRUNE_HISTORY] {
+            let rest = u64::from(at_most).saturating_sub(removed);
+            let rest = i64::try_from(rest).unwrap_or(i64::MAX);
+            removed = removed.saturating_add(write.execute(sql, &[before.into(), rest.into()]).await?);
+        }
+        write.commit().await?;
+        Ok(removed)
+    }
+}
+
+impl Subject {
+    fn words(self) -> (&'static str, i64) {
+        match self {
+            Self::Node(id) => ("node", id.0),
+            Self::Image(id) => ("image", id.0),
+        }
+    }
+
+    fn from_words(kind: &str, number: i64) -> Option<Self> {
+        match kind {
+            "node" => Some(Self::Node(NodeId(number))),
+            "image" => Some(Self::Image(ImageId(number))),
+            _ => None,
+        }
+    }
+}
+
+/// The note for the row that is made with it.
+pub(super) fn first(at: Timestamp, state: &dyn Display, reason: &str) -> Note {
+    Note {
+        at,
+        event: "created".to_owned(),
+        from: String::new(),
+        to: state.to_string(),
+        reason: reason.to_owned(),
+    }
+}
+
+/// Writes a line of history as part of `write`.
+pub(super) async fn append(
+    write: &mut Write,
+    subject: Subject,
+    provider: &str,
+    hostname: &str,
+    note: &Note,
+) -> Result<(), StoreError> {
+    let (word, id) = subject.words();
+    let values = [
+        note.at.into(),
+        word.into(),
+        id.into(),
+        provider.into(),
+        hostname.into(),
+        bounded(&note.event).into(),
+        bounded(&note.from).into(),
+        bounded(&note.to).into(),
+        bounded(&note.reason).into(),
+    ];
+    write.execute(INSERT, &values).await?;
+    Ok(())
+}
+
+async fn lines(db: &Db, sql: &'static str, values: &[Value]) -> Result<Vec<HistoryLine>, StoreError> {
+    db.rows(sql, values).await?.iter().rev().map(line).collect()
+}
+
+fn line(row: &Row) -> Result<HistoryLine, StoreError> {
+    let (id, columns) = row.numbered("history", "id")?;
+    let kind = columns.text("subject")?;
+    let subject = Subject::from_words(&kind, columns.integer("subject_id")?)
+        .ok_or_else(|| columns.corrupt(&format!("unknown subject {kind:?}")))?;
+    Ok(HistoryLine {
+        id,
+        subject,
+        provider: columns.text("provider_name")?,
+        hostname: columns.text("hostname")?,
+        note: Note {
+            at: columns.time("created")?,
+            event: columns.text("event")?,
+            from: columns.text("from_state")?,
+            to: columns.text("to_state")?,
+            reason: columns.text("reason")?,
+        },
+    })
+}

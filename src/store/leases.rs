@@ -1,0 +1,59 @@
+//! Leases: who may act on what (a cloud), and until when. They let several daemons share one database.
+
+use std::time::Duration;
+
+use super::{Store, StoreError};
+use crate::model::Timestamp;
+
+/// A lease that was taken and not released. It may have expired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Who took it.
+    pub holder: String,
+    /// From this moment on, anybody may take it.
+    pub expires: Timestamp,
+}
+
+const TAKE: &str =
+    "UPDATE lease SET holder = $1, expires = $2 WHERE name = $3 AND (holder = $4 OR expires <= $5)";
+const INSERT: &str = "INSERT INTO lease (name, holder, expires) VALUES ($1, $2, $3)";
+const ONE: &str = "SELECT holder, expires FROM lease WHERE name = $1";
+const RELEASE: &str = "DELETE FROM lease WHERE name = $1 AND holder = $2";
+
+impl Store {
+    /// Takes or renews a lease until `now` plus `duration`; gives whether `holder` has it now. It has not when another
+    /// holder's lease has not expired.
+    pub async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        duration: Duration,
+    ) -> Result<bool, StoreError> {
+        let expires = now.plus(duration);
+        let mut write = self.db.begin().await?;
+        let values = [holder.into(), expires.into(), name.into(), holder.into(), now.into()];
+        if write.execute(TAKE, &values).await? == 0 {
+            if write.row(ONE, &[name.into()]).await?.is_some() {
+                return Ok(false);
+            }
+            write.execute(INSERT, &[name.into(), holder.into(), expires.into()]).await?;
+        }
+        write.commit().await?;
+        Ok(true)
+    }
+
+    /// Gives a lease back, if `holder` has it.
+    pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        self.db.execute(RELEASE, &[name.into(), holder.into()]).await.map(|_written| ())
+    }
+
+    /// Who has a lease.
+    pub async fn lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
+        let Some(row) = self.db.row(ONE, &[name.into()]).await? else {
+            return Ok(None);
+        };
+        let columns = row.named("lease", name);
+        Ok(Some(Lease { holder: columns.text("holder")?, expires: columns.time("expires")? }))
+    }
+}

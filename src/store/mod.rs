@@ -1,0 +1,57 @@
+//! The SQL: one function per query, in one file per table.
+//!
+//! The daemon and the CLI share the database and meet nowhere else. Rows hold facts; what follows from them is computed
+//! by the plan. Every write to a node or a snapshot image is a compare-and-set on the row's revision, and its line of
+//! history is part of the same transaction.
+//!
+//! Only `db` knows which database it is. The statements everywhere else are the ones that SQLite, PostgreSQL and
+//! MariaDB have in common, with `$1..$n` used once each and in order; times are milliseconds since the epoch.
+
+mod db;
+mod error;
+mod events;
+mod history;
+mod images;
+mod installation;
+mod leases;
+mod nodes;
+mod row;
+mod setbacks;
+mod text;
+mod url;
+mod wishes;
+
+pub use error::StoreError;
+pub use history::{HistoryLine, Note, Subject};
+pub use images::NewImage;
+pub use leases::Lease;
+pub use nodes::NewNode;
+pub use wishes::Settled;
+
+use db::Db;
+
+/// The database of one installation. Cloning it is cheap; clones share their connections.
+///
+/// Every call ends within a deadline. A write that ended with an error other than [`StoreError::Unavailable`] did not
+/// happen; after `Unavailable` it may have, so read again.
+#[derive(Clone, Debug)]
+pub struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// Opens the database that `url` names, making it (readable by its owner only) and bringing its tables up to date
+    /// if needed.
+    ///
+    /// `sqlite:///var/lib/nodepool/nodepool.db`, `sqlite:////var/lib/nodepool/nodepool.db` (SQLAlchemy's spelling) and
+    /// `sqlite:relative.db` name a file. `sqlite::memory:` is a database of its own for each call, gone with the last
+    /// clone.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Ok(Self { db: Db::open(&url::parse(url)?).await? })
+    }
+
+    /// Ends the connections of all clones, after what they are doing. Dropping the store instead loses nothing.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}

@@ -1,0 +1,189 @@
+//! The rows of nodes.
+
+use super::db::Write;
+use super::history::{self, Note, Subject};
+use super::row::Row;
+use super::text::bounded;
+use super::{Store, StoreError};
+use crate::model::{HostKey, ImageId, Node, NodeId, NodeState, NodeStep, Timestamp};
+
+/// What is known of a node when its row is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNode {
+    /// Name of the provider.
+    pub provider: String,
+    /// Name of the label.
+    pub label: String,
+    /// Name of the target.
+    pub target: String,
+    /// The provider image that it will boot.
+    pub image: String,
+    /// The row of the snapshot that it will boot, when that is one of ours.
+    pub image_id: Option<ImageId>,
+    /// The availability zone to ask for, if any.
+    pub az: Option<String>,
+    /// The attempt id for the tag of its server. It has to be unique for ever.
+    pub attempt: String,
+    /// Now.
+    pub created: Timestamp,
+    /// Why it is made, in words for a person.
+    pub reason: String,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, provider_name, label_name, target_name, hostname, nodename, image_name, snapshot_image_id, az, ",
+            "external_id, ip, ip_private, host_key, state, step, state_time, created, attempt, attempted, ",
+            "delete_called, held_until, comment, reason, revision FROM node ",
+            $rest
+        )
+    };
+}
+
+const TABLE: &str = "node";
+const ALL: &str = select!("ORDER BY id");
+const ONE: &str = select!("WHERE id = $1");
+const INSERT: &str = "INSERT INTO node (provider_name, label_name, target_name, hostname, nodename, image_name, \
+    snapshot_image_id, az, state, step, state_time, created, attempt, reason, revision) \
+    VALUES ($1, $2, $3, '', '', $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)";
+const NAME: &str = "UPDATE node SET hostname = $1, nodename = $2 WHERE id = $3";
+const UPDATE: &str = "UPDATE node SET az = $1, external_id = $2, ip = $3, ip_private = $4, host_key = $5, state = $6, \
+    step = $7, state_time = $8, attempted = $9, delete_called = $10, held_until = $11, comment = $12, reason = $13, \
+    revision = revision + 1 WHERE id = $14 AND revision = $15";
+const REMOVE: &str = "DELETE FROM node WHERE id = $1 AND revision = $2";
+
+impl Store {
+    /// All nodes, oldest first.
+    pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
+        self.db.rows(ALL, &[]).await?.iter().map(node).collect()
+    }
+
+    /// One node, if it exists.
+    pub async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
+        self.db.row(ONE, &[id.0.into()]).await?.as_ref().map(node).transpose()
+    }
+
+    /// Makes the row of a node, in state `building (create)`, and its first line of history.
+    ///
+    /// `name` makes the host name from the number that the node gets, which no other node ever had.
+    pub async fn insert_node(
+        &self,
+        new: &NewNode,
+        name: &(dyn Fn(NodeId) -> String + Sync),
+    ) -> Result<Node, StoreError> {
+        let state = NodeState::Building(NodeStep::Create);
+        let mut write = self.db.begin().await?;
+        let values = [
+            new.provider.as_str().into(),
+            new.label.as_str().into(),
+            new.target.as_str().into(),
+            new.image.as_str().into(),
+            new.image_id.map(|id| id.0).into(),
+            new.az.as_deref().into(),
+            state.word().into(),
+            state.step().map(NodeStep::word).into(),
+            new.created.into(),
+            new.created.into(),
+            new.attempt.as_str().into(),
+            bounded(&new.reason).into(),
+        ];
+        let id = NodeId(write.insert(INSERT, &values).await?);
+        let hostname = name(id);
+        let nodename = hostname.split('.').next().unwrap_or_default();
+        write.execute(NAME, &[hostname.as_str().into(), nodename.into(), id.0.into()]).await?;
+        let note = history::first(new.created, &state, &new.reason);
+        history::append(&mut write, Subject::Node(id), &new.provider, &hostname, &note).await?;
+        let node = read(&mut write, id).await?;
+        write.commit().await?;
+        Ok(node)
+    }
+
+    /// Writes what may change of a node (all but its number, provider, label, target, names, image, creation time and
+    /// attempt) and a line of history, and gives the row as it is now.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the row is gone or not at the revision of `node` any more.
+    pub async fn update_node(&self, node: &Node, note: &Note) -> Result<Node, StoreError> {
+        let mut write = self.db.begin().await?;
+        let values = [
+            node.az.as_deref().into(),
+            node.server_id.as_deref().into(),
+            node.ip.as_deref().into(),
+            node.ip_private.as_deref().into(),
+            node.host_key.as_ref().map(|key| key.0.as_str()).into(),
+            node.state.word().into(),
+            node.state.step().map(NodeStep::word).into(),
+            node.state_time.into(),
+            node.attempted.into(),
+            node.delete_called.into(),
+            node.held_until.into(),
+            node.comment.as_deref().map(bounded).into(),
+            bounded(&node.reason).into(),
+            node.id.0.into(),
+            node.revision.into(),
+        ];
+        if write.execute(UPDATE, &values).await? == 0 {
+            return Err(conflict(node));
+        }
+        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, note).await?;
+        let node = read(&mut write, node.id).await?;
+        write.commit().await?;
+        Ok(node)
+    }
+
+    /// Removes the row of a node whose server is confirmed gone, and writes the last line of its history.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the row is gone or not at the revision of `node` any more.
+    pub async fn remove_node(&self, node: &Node, note: &Note) -> Result<(), StoreError> {
+        let mut write = self.db.begin().await?;
+        if write.execute(REMOVE, &[node.id.0.into(), node.revision.into()]).await? == 0 {
+            return Err(conflict(node));
+        }
+        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, note).await?;
+        write.commit().await
+    }
+}
+
+fn conflict(node: &Node) -> StoreError {
+    StoreError::Conflict { table: TABLE, id: node.id.0, revision: node.revision }
+}
+
+/// The row as this write leaves it.
+async fn read(write: &mut Write, id: NodeId) -> Result<Node, StoreError> {
+    let row = write.row(ONE, &[id.0.into()]).await?;
+    node(&row.ok_or_else(|| StoreError::Corrupt(format!("table {TABLE}, row {id}: written, not found")))?)
+}
+
+fn node(row: &Row) -> Result<Node, StoreError> {
+    let (id, columns) = row.numbered(TABLE, "id")?;
+    let (state, step) = (columns.text("state")?, columns.optional_text("step")?);
+    let state = NodeState::from_words(&state, step.as_deref())
+        .ok_or_else(|| columns.corrupt(&format!("unknown state {state:?} with step {step:?}")))?;
+    Ok(Node {
+        id: NodeId(id),
+        provider: columns.text("provider_name")?,
+        label: columns.text("label_name")?,
+        target: columns.text("target_name")?,
+        hostname: columns.text("hostname")?,
+        nodename: columns.text("nodename")?,
+        image: columns.text("image_name")?,
+        image_id: columns.optional_integer("snapshot_image_id")?.map(ImageId),
+        az: columns.optional_text("az")?,
+        server_id: columns.optional_text("external_id")?,
+        ip: columns.optional_text("ip")?,
+        ip_private: columns.optional_text("ip_private")?,
+        host_key: columns.optional_text("host_key")?.map(HostKey),
+        state,
+        state_time: columns.time("state_time")?,
+        created: columns.time("created")?,
+        attempt: columns.text("attempt")?,
+        attempted: columns.optional_time("attempted")?,
+        delete_called: columns.optional_time("delete_called")?,
+        held_until: columns.optional_time("held_until")?,
+        comment: columns.optional_text("comment")?,
+        reason: columns.text("reason")?,
+        revision: columns.integer("revision")?,
+    })
+}

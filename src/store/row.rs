@@ -1,0 +1,81 @@
+//! A row on its way out. What cannot be read is reported with the table and the row, for whoever has to mend it.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row as _, Sqlite, Type};
+
+use super::StoreError;
+use crate::model::Timestamp;
+
+/// A row that a SELECT gave.
+pub(super) struct Row(SqliteRow);
+
+/// The columns of one row of one table.
+pub(super) struct Columns<'r> {
+    row: &'r Row,
+    table: &'static str,
+    key: String,
+}
+
+impl Row {
+    pub(super) fn new(row: SqliteRow) -> Self {
+        Self(row)
+    }
+
+    /// The row's columns; `key` is the table's primary key, an integer.
+    pub(super) fn numbered(
+        &self,
+        table: &'static str,
+        key: &'static str,
+    ) -> Result<(i64, Columns<'_>), StoreError> {
+        let columns = Columns { row: self, table, key: "of unreadable number".to_owned() };
+        let number = columns.integer(key)?;
+        Ok((number, Columns { key: number.to_string(), ..columns }))
+    }
+
+    /// The row's columns; `key` is how the caller asked for it.
+    pub(super) fn named(&self, table: &'static str, key: &str) -> Columns<'_> {
+        Columns { row: self, table, key: key.to_owned() }
+    }
+}
+
+impl Columns<'_> {
+    pub(super) fn integer(&self, column: &'static str) -> Result<i64, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn optional_integer(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+        self.get(column)
+    }
+
+    pub(super) fn boolean(&self, column: &'static str) -> Result<bool, StoreError> {
+        Ok(self.integer(column)? != 0)
+    }
+
+    pub(super) fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        self.integer(column).map(Timestamp::from_millis)
+    }
+
+    pub(super) fn optional_time(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.optional_integer(column)?.map(Timestamp::from_millis))
+    }
+
+    /// The error that this row deserves.
+    pub(super) fn corrupt(&self, what: &str) -> StoreError {
+        StoreError::Corrupt(format!("table {}, row {}: {what}", self.table, self.key))
+    }
+
+    fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
+        &'r self,
+        column: &'static str,
+    ) -> Result<T, StoreError> {
+        self.row.0.try_get(column).map_err(|error| self.corrupt(&format!("column {column}: {error}")))
+    }
+}
