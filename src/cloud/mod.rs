@@ -4,6 +4,8 @@
 //! retries, except once after a 401: the next tick is the retry. Waiting for a server or an image is not its business
 //! either: the engine sees that in a listing.
 
+pub mod pace;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -2,6 +2,8 @@
 //!
 //! `raw` is the shape of the files, `check` finds every error in them at once and makes a [`Config`].
 
+pub mod template;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +64,8 @@ pub struct Label {
 pub struct Provider {
     /// Its name.
     pub name: String,
+    /// Its name in clouds.yaml, if it is described there.
+    pub cloud: Option<String>,
     /// How to log in to its cloud.
     pub credentials: CloudCredentials,
     /// The deadline of each API call.

@@ -248,24 +248,31 @@ impl Errand {
             Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. } => 3,
         }
     }
-}
 
-/// The mark that a node's row must carry before an errand for it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeIntent {
-    /// Its server is about to be created.
-    Create,
-    /// Its server is about to be deleted.
-    Delete,
-}
+    /// Whether it is a listing.
+    pub const fn is_listing(&self) -> bool {
+        matches!(self, Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. })
+    }
 
-/// The mark that an image's row must carry before an errand for it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImageIntent {
-    /// Its keypair and builder are about to be created.
-    Builder,
-    /// Its snapshot is about to be taken.
-    Snapshot,
-    /// Its verifying server is about to be created.
-    Verifier,
+    /// The node whose row the errand is about.
+    pub const fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::PrepareNode(id)
+            | Self::CreateServer { owner: Owner::Node(id), .. }
+            | Self::DeleteServer { owner: Some(Owner::Node(id)), .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// The image whose row the errand is about.
+    pub const fn image(&self) -> Option<ImageId> {
+        match self {
+            Self::SetUpBuilder(id)
+            | Self::VerifySnapshot(id)
+            | Self::TakeSnapshot { image: id, .. }
+            | Self::CreateServer { owner: Owner::Builder(id) | Owner::Verifier(id), .. }
+            | Self::DeleteServer { owner: Some(Owner::Builder(id) | Owner::Verifier(id)), .. } => Some(*id),
+            _ => None,
+        }
+    }
 }

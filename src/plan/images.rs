@@ -53,7 +53,7 @@ impl Draft<'_> {
 
     fn follow_builder(&mut self, image: Image, step: ImageStep, provider: &Provider) {
         if image.attempted.is_none()
-            || self.seen.in_flight.contains(&create(&image, Owner::Builder(image.id)))
+            || self.seen.in_flight.contains_key(&create(&image, Owner::Builder(image.id)))
         {
             return;
         }
@@ -121,7 +121,7 @@ impl Draft<'_> {
             }
             return self.send(errand, "the setup script succeeded");
         };
-        if self.seen.in_flight.contains(&errand) {
+        if self.seen.in_flight.contains_key(&errand) {
             return;
         }
         let settled = attempted.plus(provider.api_timeout).plus(limits::LISTING_LAG);
@@ -178,7 +178,7 @@ impl Draft<'_> {
 
     fn follow_verifier(&mut self, image: Image, provider: &Provider) {
         let owner = Owner::Verifier(image.id);
-        if image.verify_attempted.is_none() || self.seen.in_flight.contains(&create(&image, owner)) {
+        if image.verify_attempted.is_none() || self.seen.in_flight.contains_key(&create(&image, owner)) {
             return;
         }
         match self.verifier(&image) {
@@ -263,7 +263,7 @@ impl Draft<'_> {
         }
         let owner = Owner::Builder(image.id);
         let subject = Subject::Image(image.id);
-        if self.seen.in_flight.contains(&create(image, owner)) {
+        if self.seen.in_flight.contains_key(&create(image, owner)) {
             return false;
         }
         match self.builder(image) {
@@ -294,7 +294,7 @@ impl Draft<'_> {
         }
         let owner = Owner::Verifier(image.id);
         let subject = Subject::Image(image.id);
-        if self.seen.in_flight.contains(&create(image, owner)) {
+        if self.seen.in_flight.contains_key(&create(image, owner)) {
             return false;
         }
         match self.verifier(image) {
@@ -326,7 +326,7 @@ impl Draft<'_> {
 
     fn delete_snapshot(&mut self, image: Image) {
         let taking = Errand::TakeSnapshot { provider: image.provider.clone(), image: image.id };
-        if self.seen.in_flight.contains(&taking) {
+        if self.seen.in_flight.contains_key(&taking) {
             return;
         }
         match (image.external_id.clone(), image.snapshot_attempted) {
@@ -459,7 +459,7 @@ impl Draft<'_> {
 
     /// Calls back whoever visits a builder or a verifier that is not to be visited any more.
     fn recall_builders(&mut self) {
-        for errand in self.seen.in_flight {
+        for errand in self.seen.in_flight.keys() {
             let (id, step) = match errand {
                 Errand::SetUpBuilder(id) => (id, ImageStep::Setup),
                 Errand::VerifySnapshot(id) => (id, ImageStep::Verify),

@@ -36,7 +36,7 @@ impl Draft<'_> {
         if node.attempted.is_none() {
             return self.check_image(node);
         }
-        if self.seen.in_flight.contains(&create(&node)) {
+        if self.seen.in_flight.contains_key(&create(&node)) {
             return;
         }
         match self.node_server(&node) {
@@ -154,7 +154,7 @@ impl Draft<'_> {
     }
 
     fn delete_node_server(&mut self, node: Node) {
-        if self.seen.in_flight.contains(&create(&node)) {
+        if self.seen.in_flight.contains_key(&create(&node)) {
             return self.refuse(Subject::Node(node.id), "waits: the create call is still on its way");
         }
         match self.node_server(&node) {
@@ -244,7 +244,7 @@ impl Draft<'_> {
 
     /// Calls back whoever visits a machine that is not to be visited any more.
     fn recall_visits(&mut self) {
-        let visits: Vec<Errand> = self.seen.in_flight.iter().cloned().collect();
+        let visits: Vec<Errand> = self.seen.in_flight.keys().cloned().collect();
         for errand in visits {
             let wanted = match &errand {
                 Errand::PrepareNode(id) => self

@@ -34,7 +34,7 @@ impl Draft<'_> {
         let under_way = [true, false]
             .map(|complete| Errand::ListServers { provider: provider.to_owned(), complete })
             .iter()
-            .any(|errand| self.seen.in_flight.contains(errand));
+            .any(|errand| self.seen.in_flight.contains_key(errand));
         if under_way {
             return;
         }

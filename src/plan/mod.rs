@@ -25,7 +25,7 @@ mod wishes;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{
-    Action, Errand, ImageIntent, NewImage, NewNode, NodeIntent, Plan, Planned, Reason, Refusal, Subject,
+    Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject,
 };
 pub use address::{Reach, reach};
 pub use limits::{LISTING_OVERLAP, backoff};
@@ -175,7 +175,7 @@ impl<'a> Draft<'a> {
 
     /// Whether the errand is neither under way nor waiting for its next try.
     fn may_send(&mut self, errand: &Errand) -> bool {
-        if self.seen.in_flight.contains(errand) {
+        if self.seen.in_flight.contains_key(errand) {
             return false;
         }
         if let Some(tries) = self.seen.tries.get(errand) {

@@ -1,6 +1,6 @@
 //! Everything that a decision may depend on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{CloudView, Errand};
 use crate::model::{Image, JobEvent, Node, Setback, SetbackKind, Timestamp, Wish};
@@ -26,8 +26,8 @@ pub struct Observation<'a> {
     pub clouds: &'a BTreeMap<String, CloudView>,
     /// How many jobs, queued and running, ask for each label; `None` when nothing tells.
     pub demand: Option<&'a BTreeMap<String, u32>>,
-    /// What is under way.
-    pub in_flight: &'a BTreeSet<Errand>,
+    /// What is under way, and since when.
+    pub in_flight: &'a BTreeMap<Errand, Timestamp>,
     /// Errands that were tried and whose purpose is not reached.
     pub tries: &'a BTreeMap<Errand, Tries>,
 }
