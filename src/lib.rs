@@ -10,8 +10,10 @@
     )
 )]
 
+pub mod builder;
 pub mod cloud;
 pub mod config;
+pub mod engine;
 pub mod fsm;
 pub mod model;
 pub mod plan;
