@@ -181,10 +181,10 @@ impl Connection {
 
     /// Asks Nova which microversions it offers. A Nova that has none to tell offers its base version.
     async fn discover(&self) -> Result<Offer, CloudError> {
+        let login = self.keystone.login().await?;
         let mut url = self.endpoint(Service::Compute).await?;
         microversion::root(&mut url);
         let call = Call::new(Service::Compute, Method::GET, &[]);
-        let login = self.keystone.login().await?;
         let mut answer = self.send(url.clone(), &call).await?;
         if answer.status == StatusCode::UNAUTHORIZED && self.keystone.refuse(&login) {
             answer = self.send(url, &call).await?;

@@ -134,11 +134,12 @@ fn words(json: &Value, depth: u8) -> Option<&str> {
     own.filter(|text| !text.is_empty()).or_else(|| object.values().find_map(|value| words(value, deeper)))
 }
 
-/// The text of a page without its tags.
+/// The text of a page without its tags, and without its head: the title says the same again.
 fn without_markup(page: &str) -> String {
+    let body = ["</head>", "</title>"].iter().find_map(|end| Some(page.split_once(end)?.1));
     let mut text = String::new();
     let mut inside = false;
-    for letter in page.chars() {
+    for letter in body.unwrap_or(page).chars() {
         match letter {
             '<' => inside = true,
             '>' if inside => {
@@ -183,7 +184,7 @@ mod tests {
             (r#"{"NeutronError": {"type": "X", "message": "no", "detail": ""}}"#, "no"),
             (r#"{"message": "plain"}"#, "plain"),
             (r#"{"odd": [1, 2]}"#, ""),
-            ("<html><title>502</title><body>Bad\n Gateway</body></html>", "502 Bad Gateway"),
+            ("<html><title>502</title><body>Bad\n Gateway</body></html>", "Bad Gateway"),
             ("down for lunch", "down for lunch"),
             ("", ""),
         ] {

@@ -189,3 +189,81 @@ fn session_error(error: &CloudError) -> Error {
     };
     Error::new(kind, error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wiremock::matchers::method;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::super::settings::Named;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// A Keystone that answers like this, asked with a token in hand that was got so long ago.
+    async fn keystone(status: u16, age: Duration) -> (Keystone, MockServer) {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(status).insert_header("X-Subject-Token", "new").set_body_json(json!({
+            "token": {"issued_at": "2026-11-21T10:00:00Z", "expires_at": "2026-11-21T11:00:00Z", "catalog": []}}));
+        Mock::given(method("POST")).respond_with(answer).mount(&server).await;
+        let identity = Identity::Password {
+            user: Named::Id("u".into()),
+            password: "p".into(),
+            project: Named::Id("p".into()),
+        };
+        let settings = Settings {
+            auth_url: server.uri(),
+            identity,
+            region: None,
+            interface: "public".into(),
+            ca_file: None,
+            verify: true,
+            api_timeout: Duration::from_secs(20),
+        };
+        let url = login::tokens_url(&server.uri()).unwrap();
+        let keystone = Keystone::new(Client::new(), url, settings);
+        let old = Login {
+            token: "old".into(),
+            project: None,
+            catalog: Vec::new(),
+            since: Instant::now().checked_sub(age).unwrap(),
+            life: HOUR,
+            after_refusal: false,
+        };
+        keystone.current.store(Some(Arc::new(old)));
+        (keystone, server)
+    }
+
+    async fn token(keystone: &Keystone) -> Result<String, CloudError> {
+        let login = keystone.login().await?;
+        Ok(secrecy::ExposeSecret::expose_secret(&login.token).to_owned())
+    }
+
+    #[tokio::test]
+    async fn renews_a_token_when_it_nears_its_end() {
+        for (minutes, expected) in [(49, "old"), (51, "new"), (61, "new")] {
+            let (keystone, _server) = keystone(201, Duration::from_mins(minutes)).await;
+            assert_eq!(token(&keystone).await.as_deref(), Ok(expected), "after {minutes} minutes");
+        }
+    }
+
+    #[tokio::test]
+    async fn uses_a_living_token_while_keystone_is_down() {
+        let (keystone, server) = keystone(503, Duration::from_mins(55)).await;
+        for _ in 0..3 {
+            assert_eq!(token(&keystone).await.as_deref(), Ok("old"));
+        }
+        assert_eq!(
+            server.received_requests().await.unwrap().len(),
+            1,
+            "the failure is remembered for a moment"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_dead_token_is_not_used() {
+        let (keystone, _server) = keystone(503, HOUR).await;
+        assert!(matches!(token(&keystone).await, Err(CloudError::Transient(_))));
+    }
+}

@@ -23,6 +23,9 @@ use crate::cloud::CloudError;
 /// The life of a token that does not tell it.
 const UNKNOWN_LIFE: Duration = Duration::from_mins(30);
 
+/// The shortest life that is believed: one of zero would mean a login for each request.
+const SHORTEST_LIFE: Duration = Duration::from_mins(1);
+
 /// The place of Keystone's tokens, from the URL that the operator gave: with or without a version, which may be the
 /// v2.0 of old configurations.
 pub(super) fn tokens_url(auth_url: &str) -> Result<Url, CloudError> {
@@ -152,7 +155,7 @@ fn life(token: &Token) -> Duration {
     let read = |text: &Option<String>| DateTime::parse_from_rfc3339(text.as_deref()?).ok();
     let told = read(&token.expires_at).zip(read(&token.issued_at));
     let life = told.and_then(|(end, start)| end.signed_duration_since(start).to_std().ok());
-    life.unwrap_or(UNKNOWN_LIFE)
+    life.unwrap_or(UNKNOWN_LIFE).max(SHORTEST_LIFE)
 }
 
 #[derive(Deserialize)]
