@@ -34,6 +34,10 @@ pub(super) fn tokens_url(auth_url: &str) -> Result<Url, CloudError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong());
     }
+    if !url.username().is_empty() || url.password().is_some() {
+        // It would be seen wherever the URL is.
+        return Err(CloudError::Rejected("the auth URL must not hold a user or a password".to_owned()));
+    }
     let versioned =
         url.path().trim_end_matches('/').rsplit('/').next().is_some_and(super::catalog::is_version);
     let mut path = url.path_segments_mut().map_err(|()| wrong())?;
@@ -197,6 +201,9 @@ mod tests {
             assert_eq!(tokens_url(given).unwrap().as_str(), expected);
         }
         assert!(tokens_url("host:5000").is_err());
+        assert!(
+            tokens_url("http://user:word@host:5000").is_err_and(|error| !error.to_string().contains("word@"))
+        );
         assert!(tokens_url("").is_err());
     }
 }
