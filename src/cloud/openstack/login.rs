@@ -24,7 +24,7 @@ use crate::cloud::CloudError;
 const UNKNOWN_LIFE: Duration = Duration::from_mins(30);
 
 /// The shortest life that is believed: one of zero would mean a login for each request.
-const SHORTEST_LIFE: Duration = Duration::from_mins(1);
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 /// The place of Keystone's tokens, from the URL that the operator gave: with or without a version, which may be the
 /// v2.0 of old configurations.
