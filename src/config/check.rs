@@ -63,7 +63,10 @@ pub(super) fn check(
             Some(name) => (name.value.as_str(), &name.at),
             None => ("(without a name)", &provider.at),
         };
-        let credentials = clouds.credentials(name, at, provider.cloud.as_ref(), &provider.inline, report);
+        let credentials = provider
+            .inline
+            .as_ref()
+            .and_then(|inline| clouds.credentials(name, at, provider.cloud.as_ref(), inline, report));
         let images = check_images(&provider, &diskimages, &mut files, report);
         make_provider(provider, credentials, images, report)
     });
@@ -112,7 +115,9 @@ fn dangling<'a>(
     known: impl Iterator<Item = &'a str> + Clone,
     report: &mut Report,
 ) {
-    let list = known.clone().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut listed = BTreeSet::new();
+    let list = known.clone().filter(|name| listed.insert(*name)).map(|name| format!("`{name}`"));
+    let list = list.collect::<Vec<_>>().join(", ");
     let finding = report.error(at, message);
     finding.help(match spelling::nearest(name, known) {
         Some(near) => format!("did you mean `{near}`? The {what} are {list}"),
@@ -241,11 +246,6 @@ fn check_images(
 }
 
 fn make_image(image: &RawImage, files: &mut Files<'_>, report: &mut Report) -> Option<ProviderImage> {
-    for (key, value) in [("base-image", &image.base_image), ("setup", &image.setup)] {
-        if value.is_none() {
-            report.error(&image.at, format!("an image needs the key `{key}`"));
-        }
-    }
     if let Some(setup) = &image.setup {
         files.script(setup, "setup", report);
     }

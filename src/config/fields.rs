@@ -203,6 +203,11 @@ impl<'a> Fields<'a> {
         (!is_null(&entry.value)).then_some(&*entry.value)
     }
 
+    /// Whether a key has a value, right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key && !is_null(&entry.value))
+    }
+
     /// Where a key stands; where the mapping begins when it is absent.
     pub(super) fn key_at(&self, key: &str) -> Position {
         self.entries

@@ -3,7 +3,8 @@
 //! What is hidden is decided twice: by the words of each line, which also works on a file that cannot be parsed, and by
 //! the exact places of secret values, which the parser reports.
 
-use std::fs::File;
+use std::fmt;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +29,6 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 }
 
 /// One file, whole.
-#[derive(Debug)]
 pub(super) struct SourceText {
     /// Where it was read from, as an error shows it.
     pub(super) path: PathBuf,
@@ -37,11 +37,17 @@ pub(super) struct SourceText {
     lines: Vec<Line>,
 }
 
-#[derive(Debug)]
 struct Line {
     text: String,
     /// The column, counted in characters from 0, from which the line is secret.
     secret_from: Option<usize>,
+}
+
+impl fmt::Debug for SourceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The text holds secrets.
+        f.debug_struct("SourceText").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl SourceText {
@@ -53,14 +59,14 @@ impl SourceText {
 
     /// Reads a file. `Ok(None)` when there is none; the error is in words for a person.
     pub(super) fn read(path: &Path) -> Result<Option<Arc<Self>>, String> {
-        let file = match File::open(path) {
-            Ok(file) => file,
+        // What is not a file, such as a pipe, could block for ever when it is opened.
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => return Err("is not a file".to_owned()),
+            Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("cannot be opened: {error}")),
-        };
-        if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Err("is not a file".to_owned());
+            Err(error) => return Err(format!("cannot be read: {error}")),
         }
+        let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE_BYTES.saturating_add(1))
             .read_to_end(&mut bytes)
@@ -72,14 +78,11 @@ impl SourceText {
         Ok(Some(Self::new(path, text)))
     }
 
-    /// Line `number`, counted from 1, with its secrets hidden; `secrets` are places in this file that hold one.
-    pub(super) fn shown_line<'a>(
-        &self,
-        number: usize,
-        secrets: impl Iterator<Item = &'a Position>,
-    ) -> Option<String> {
+    /// Line `number`, counted from 1, with its secrets hidden: those that its words tell, and what begins at the
+    /// column `secret`, counted from 0.
+    pub(super) fn shown_line(&self, number: usize, secret: Option<usize>) -> Option<String> {
         let line = self.lines.get(number.checked_sub(1)?)?;
-        let from = secrets.filter_map(|place| place.starts_on(number)).chain(line.secret_from).min();
+        let from = secret.into_iter().chain(line.secret_from).min();
         let mut shown: String =
             line.text.chars().take(from.unwrap_or(usize::MAX).min(MAX_SHOWN_CHARACTERS)).collect();
         shown = hide_url_passwords(&shown);
@@ -207,15 +210,6 @@ impl Position {
     /// How many characters of the first line it covers, at least 1.
     pub(super) fn length(&self) -> usize {
         if self.line == self.end_line { self.end_column.saturating_sub(self.column).max(1) } else { 1 }
-    }
-
-    /// The column, counted from 0, from which this place covers line `number`.
-    fn starts_on(&self, number: usize) -> Option<usize> {
-        if number == self.line {
-            Some(self.column.saturating_sub(1))
-        } else {
-            (self.line..=self.end_line).contains(&number).then_some(0)
-        }
     }
 }
 

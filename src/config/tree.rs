@@ -20,7 +20,6 @@ const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 64;
 
 /// A value and its place.
-#[derive(Debug)]
 pub(super) struct Node {
     /// Where it is written. What is used through an alias is written at its anchor.
     pub(super) at: Position,
@@ -32,7 +31,6 @@ pub(super) struct Node {
 }
 
 /// A value of one of YAML's three kinds.
-#[derive(Debug)]
 pub(super) enum Value {
     /// Text, a number, a boolean or nothing.
     Scalar {
@@ -50,7 +48,7 @@ pub(super) enum Value {
 }
 
 /// An entry of a mapping.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     /// Its key.
     pub(super) key: String,
