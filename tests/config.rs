@@ -309,10 +309,10 @@ fn files_that_grow_without_bound_are_refused() {
         found.iter().any(|one| one.message.contains(why))
     };
     let mut bomb = "a: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for level in 1..12 {
+    bomb.extend((1..12).map(|level| {
         let items = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{items}]\n");
-    }
+        format!("a{level}: &a{level} [{items}]\n")
+    }));
     assert!(refused(&bomb, "when its aliases are written out"));
 
     let mut merges = "big: &big\n".to_owned();
@@ -383,6 +383,26 @@ fn secrets_are_masked() {
     let scene = Scene::new();
     let loaded = scene.data("nodepool.yaml", "wikimedia.yaml").load();
     assert!(!format!("{loaded:?}").contains("s3cr3t"));
+}
+
+/// A slip of the finger shows no secret either: each file is loaded once without each of its characters.
+#[test]
+fn a_slip_shows_no_secret() {
+    let scene = Scene::new();
+    let files =
+        [("nodepool.yaml", "wikimedia.yaml"), ("secure.conf", "secure.conf"), ("secure.yaml", "secure.yaml")];
+    for (name, from) in files {
+        scene.data("nodepool.yaml", "v0_3.yaml").data("clouds.yaml", "clouds.yaml");
+        let text = fs::read_to_string(Path::new(DATA).join(from)).unwrap();
+        for (place, character) in text.char_indices() {
+            let mut slip = text.clone();
+            slip.remove(place);
+            scene.file(name, &slip);
+            let found = load(&scene.sources).map_or_else(|found| found, |loaded| loaded.warnings);
+            let report = render(&found);
+            assert!(!report.contains("s3cr3t"), "{name} without the {character:?} at {place}:\n{report}");
+        }
+    }
 }
 
 #[test]
@@ -539,13 +559,25 @@ fn files_that_the_configuration_names_are_looked_at() {
 
 #[test]
 fn a_watermark_that_cannot_be_reached_is_doubtful() {
-    let scene = Scene::new();
-    let text = small(INLINE).replace("image: jessie, providers", "image: jessie, min-ready: 6, providers");
-    let loaded = scene.yaml(&text).load();
+    let found = |label: &str, servers: &str| {
+        let scene = Scene::new();
+        let text =
+            small(INLINE).replace("image: jessie, providers", &format!("image: jessie, {label}providers"));
+        let loaded = scene.yaml(&text.replace("max-servers: 5", servers)).load();
+        warnings(&loaded).join("|")
+    };
     assert_eq!(
-        warnings(&loaded),
-        ["`min-ready` is 6, but all providers of the label together may have 5 servers"]
+        found("min-ready: 6, ", "max-servers: 5"),
+        "`min-ready` 6 needs 6 servers, but all providers of the label together have 5"
     );
+    assert!(found("min-ready: 3, subnodes: 1, ", "max-servers: 5").contains("needs 6 servers"));
+    assert!(found("", "max-servers: 1").contains("`min-ready` 2 needs 2 servers"));
+    assert_eq!(found("min-ready: 5, ", "max-servers: 5"), "");
+    assert_eq!(found("min-ready: 5, ", "max-servers: -1"), "");
+}
+
+#[test]
+fn labels_without_a_target_are_an_error() {
     let scene = Scene::new();
     scene.yaml(&small(INLINE).replace("  - name: jenkins\n", "  []\n")).fails(3, 12, "no target");
 }

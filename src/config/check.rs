@@ -161,14 +161,26 @@ fn check_label(label: &RawLabel, raw: &RawConfig, files: &mut Files<'_>, report:
         }
         check_label_image(label, reference, provider, report);
     }
-    if let Some(min_ready) =
-        label.min_ready.as_ref().filter(|min_ready| servers_known && min_ready.value > servers)
-    {
+    if servers_known {
+        check_watermark(label, servers, report);
+    }
+}
+
+/// The spare nodes of a label must have room at its providers. Providers that are all drained are no mistake.
+fn check_watermark(label: &RawLabel, servers: i64, report: &mut Report) {
+    let min_ready = label.min_ready.as_ref().map_or(MIN_READY, |number| number.value);
+    let of_each = label.subnodes.as_ref().map_or(0, |number| number.value).saturating_add(1);
+    let Some(at) =
+        label.min_ready.as_ref().map(|number| &number.at).or(label.name.as_ref().map(|name| &name.at))
+    else {
+        return;
+    };
+    let needed = min_ready.saturating_mul(of_each);
+    if servers > 0 && needed > servers {
         report.warning(
-            &min_ready.at,
+            at,
             format!(
-                "`min-ready` is {}, but all providers of the label together may have {servers} servers",
-                min_ready.value
+                "`min-ready` {min_ready} needs {needed} servers, but all providers of the label together have {servers}"
             ),
         );
     }

@@ -9,6 +9,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::spelling::distance;
+
 /// The most bytes that a configuration file may have.
 pub(super) const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -25,7 +27,26 @@ const SECRET_WORDS: [&str; 8] =
 /// Whether the value of this key must not be shown: it is named like a secret, or almost so.
 pub(super) fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase();
-    SECRET_WORDS.iter().any(|word| key.contains(word) || super::spelling::distance(&key, word) <= 2)
+    // A long key that is not like any is not measured: that would be slow.
+    names_secret(&key)
+        || (key.chars().count() < 32 && SECRET_WORDS.iter().any(|word| distance(&key, word) <= 2))
+}
+
+/// Whether one of the words for a secret is in this text.
+fn names_secret(text: &str) -> bool {
+    let text = text.to_lowercase();
+    SECRET_WORDS.iter().any(|word| text.contains(word))
+}
+
+/// A key as a message may show it: where a separator was lost, the value has become part of the key.
+pub(super) fn shown_key(key: &str) -> String {
+    let shown: String = key.chars().filter(|character| !character.is_control()).take(60).collect();
+    match secret_value(&shown) {
+        Some((_, value)) if value < shown.chars().count() => {
+            shown.chars().take(value).chain(MASK.chars()).collect()
+        }
+        _ => shown,
+    }
 }
 
 /// One file, whole.
@@ -112,49 +133,42 @@ fn hide_by_words(text: &str) -> Vec<Line> {
             && let Some((key, value)) = secret_value(text)
         {
             secret_from = Some(value);
-            continued = Some(if text.contains('{') { indent } else { key });
+            continued = key.map(|key| if text.contains('{') { indent } else { key });
         }
         lines.push(Line { text: text.to_owned(), secret_from });
     }
     lines
 }
 
-/// The columns of a secret's key and of its value in a line, if there is one.
-fn secret_value(line: &str) -> Option<(usize, usize)> {
-    // A separator ends a key; everything after the first secret key is hidden.
+/// The first secret of a line: the column of its key, if that is one, and the column of its value.
+fn secret_value(line: &str) -> Option<(Option<usize>, usize)> {
     let mut key_column = 0;
     let mut key = String::new();
-    for (column, character) in line.chars().enumerate() {
-        match character {
-            ':' | '=' if is_secret_key(&key) => {
-                let blanks = line
-                    .chars()
-                    .skip(column.saturating_add(1))
-                    .take_while(|next| next.is_whitespace())
-                    .count();
-                return Some((key_column, column.saturating_add(1).saturating_add(blanks)));
+    let line: Vec<char> = line.chars().chain(std::iter::once(' ')).collect();
+    for (column, &character) in line.iter().enumerate() {
+        if character.is_alphanumeric()
+            || matches!(character, '_' | '.')
+            || (character == '-' && !key.is_empty())
+        {
+            if key.is_empty() {
+                key_column = column;
             }
-            character if character.is_alphanumeric() || matches!(character, '_' | '-' | '.') => {
-                if key.is_empty() {
-                    key_column = column;
-                }
-                // The dash of a list item stands before its first key and is no part of it.
-                if !(key.is_empty() && character == '-') {
-                    key.push(character);
-                }
-            }
-            '"' | '\'' => {}
-            ' ' | '\t'
-                if line.chars().skip(column).find(|next| !next.is_whitespace()).is_some_and(is_separator) => {
-            }
-            _ => key.clear(),
+            key.push(character);
+            continue;
         }
+        if !key.is_empty() {
+            let rest = line.get(column..).unwrap_or_default().iter();
+            let between = |next: &&char| next.is_whitespace() || matches!(next, ':' | '=' | '"' | '\'');
+            let separated = rest.clone().take_while(between).any(|next| matches!(next, ':' | '='));
+            // A word that is only like a secret's must be a key; one that is a secret's may have lost its separator.
+            if (separated && is_secret_key(&key)) || names_secret(&key) {
+                let before = rest.take_while(|next| next.is_whitespace() || matches!(next, ':' | '='));
+                return Some((separated.then_some(key_column), column.saturating_add(before.count())));
+            }
+        }
+        key.clear();
     }
     None
-}
-
-fn is_separator(character: char) -> bool {
-    matches!(character, ':' | '=')
 }
 
 /// Hides `user:password` in `scheme://user:password@host`.
