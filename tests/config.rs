@@ -256,6 +256,36 @@ fn every_error_is_reported_at_once() {
     golden("broken.report", &scene.report(&scene.errors()));
 }
 
+/// The help of an unknown key lists every key that is known there, and the reference must explain each.
+#[test]
+fn the_reference_has_every_key() {
+    let reference =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
+    let scene = Scene::new();
+    scene.yaml(
+        "x: 1
+cron: {x: 1}
+nodepoold: {x: 1}
+gearman-servers: [{x: 1}]
+zookeeper-servers: [{x: 1}]
+diskimages: [{x: 1}]
+labels: [{x: 1, providers: [{x: 1}]}]
+providers: [{x: 1, networks: [{x: 1}], images: [{x: 1}]}]
+targets: [{x: 1, jenkins: {x: 1}}]
+",
+    );
+    let found = scene.errors();
+    let lists: Vec<_> = found
+        .iter()
+        .filter(|one| one.message.starts_with("unknown key"))
+        .map(|one| one.help.clone().unwrap())
+        .collect();
+    assert_eq!(lists.len(), 13);
+    for key in lists.iter().flat_map(|list| list.split_once(" are ").unwrap().1.split(", ")) {
+        assert!(reference.contains(key), "docs/configuration.md does not have {key}");
+    }
+}
+
 #[test]
 fn the_words_of_yaml_1_1_are_booleans() {
     for (word, value) in [("yes", true), ("No", false), ("ON", true), ("off", false), ("true", true)] {

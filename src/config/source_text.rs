@@ -27,9 +27,9 @@ const SECRET_WORDS: [&str; 8] =
 /// Whether the value of this key must not be shown: it is named like a secret, or almost so.
 pub(super) fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase();
-    // A long key that is not like any is not measured: that would be slow.
-    names_secret(&key)
-        || (key.chars().count() < 32 && SECRET_WORDS.iter().any(|word| distance(&key, word) <= 2))
+    // Words whose lengths differ by more cannot be near; measuring them all would be slow.
+    let near = |word: &str| word.len().abs_diff(key.chars().count()) <= 2 && distance(&key, word) <= 2;
+    names_secret(&key) || SECRET_WORDS.iter().any(|word| near(word))
 }
 
 /// Whether one of the words for a secret is in this text.
