@@ -1,0 +1,25 @@
+#!/usr/bin/python3
+"""neutron-server that tells Nova less.
+
+Neutron costs more here than any other service, much of it for telling Nova about ports that Nova itself has just written
+or deleted. Those messages are dropped; the ones about floating IPs are sent, so that a server lists them.
+"""
+import sys
+
+import neutron.cmd.eventlet  # noqa: F401  (patches the standard library, so it must come first)
+from neutron.notifiers import nova
+
+send_network_change = nova.Notifier.send_network_change
+
+
+def send_unless_novas_own(self, action, original_obj, returned_obj):
+    if action not in ('update_port', 'delete_port'):
+        send_network_change(self, action, original_obj, returned_obj)
+
+
+nova.Notifier.send_network_change = send_unless_novas_own
+
+from neutron.cmd.eventlet.server import main  # noqa: E402
+
+sys.argv[0] = 'neutron-server'
+sys.exit(main())
