@@ -89,19 +89,20 @@ def assemble(tree):
 def first_process(tree, power, ready):
     """Becomes process 1 of the server: the last mounts, then it waits until `power` is closed."""
     signal.alarm(BOOT_SECONDS)
+    # Mounts that came along from the machine are locked to their places; a fresh bind is not, so it can become the root.
+    mount(tree, tree, flags=MS_BIND | MS_REC)
+    # The folders above are closed to the server's root, so from here on all paths are relative.
+    os.chdir(tree)
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     os.setsid()
     os.umask(0o022)
-    # Mounts that came along from the machine are locked to their places; a fresh bind is not, so it can become the root.
-    mount(tree, tree, flags=MS_BIND | MS_REC)
-    mount('proc', f'{tree}/proc', 'proc', MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    mount('devpts', f'{tree}/dev/pts', 'devpts', MS_NOSUID | MS_NOEXEC, 'newinstance,ptmxmode=666,mode=620,gid=5')
-    mount('tmpfs', f'{tree}/dev/shm', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=1777')
-    mount('tmpfs', f'{tree}/run', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=755')
-    os.mkdir(f'{tree}/run/sshd', 0o755)
-    os.chdir(tree)
+    mount('proc', 'proc', 'proc', MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    mount('devpts', 'dev/pts', 'devpts', MS_NOSUID | MS_NOEXEC, 'newinstance,ptmxmode=666,mode=620,gid=5')
+    mount('tmpfs', 'dev/shm', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=1777')
+    mount('tmpfs', 'run', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=755')
+    os.mkdir('run/sshd', 0o755)
     call(libc.syscall, SYS_PIVOT_ROOT, '.', '.')
     call(libc.umount2, '.', MNT_DETACH)
     os.chdir('/')

@@ -16,10 +16,15 @@ def switch_on(address, target):
     processutils.execute('ip', 'route', 'replace', 'local', f'{address}/32', 'dev', 'lo')
 
 
-def switch_off(address):
-    """Undoes switch_on(). Nothing happens when that was already done."""
+def hang_up(address):
+    """From now on nobody new is let in at `address`."""
     if os.path.lexists(f'{NODES}/addresses/{address}'):
         os.unlink(f'{NODES}/addresses/{address}')
+
+
+def switch_off(address):
+    """Undoes switch_on(). Nothing happens when that was already done."""
+    hang_up(address)
     processutils.execute('ip', 'route', 'del', 'local', f'{address}/32', 'dev', 'lo', check_exit_code=[0, 2])
 
 

@@ -24,6 +24,7 @@ from oslo_concurrency import processutils
 
 from devcloud_host import NODES
 from devcloud_host import STATE
+from devcloud_host import hang_up
 from devcloud_host import start_time
 from devcloud_host import switch_off
 from devcloud_host import switch_on
@@ -91,6 +92,20 @@ def make_own(tree, instance):
         for file, suffix, mode in (('key', '', 0o600), ('key.pub', '.pub', 0o644)):
             with open(f'{keys}/{file}', encoding='utf-8') as key:
                 write_in(tree, f'etc/ssh/ssh_host_ed25519_key{suffix}', key.read(), mode)
+
+
+def kill_first_process(note):
+    """`note` is what door.py wrote: pid and start time."""
+    try:
+        with open(note, encoding='utf-8') as file:
+            pid, started = file.read().split()
+    except (OSError, ValueError):
+        return
+    if start_time(pid) == started:
+        os.kill(int(pid), signal.SIGKILL)
+        with eventlet.Timeout(10, False):
+            while start_time(pid) == started:
+                eventlet.sleep(0.02)
 
 
 class DevcloudDriver(fake.FakeDriver):
@@ -190,9 +205,7 @@ class DevcloudDriver(fake.FakeDriver):
             os.makedirs(tree)
             with tempfile.NamedTemporaryFile(dir=NODES) as archive:
                 self._images.download(context, image_meta.id, dest_path=archive.name)
-                # 2: zeroes that snapshot_size put behind the archive.
-                processutils.execute('tar', '-xzpf', archive.name, '--numeric-owner', '--same-owner', '-C', tree,
-                                     check_exit_code=[0, 2])
+                processutils.execute('tar', '-xzpf', archive.name, '--numeric-owner', '--same-owner', '-C', tree)
         else:
             processutils.execute('cp', '-a', f'{STATE}/skeleton', tree)
         make_own(tree, instance)
@@ -204,16 +217,13 @@ class DevcloudDriver(fake.FakeDriver):
                 switch_on(address, f'../{instance.uuid}')
 
     def _halt(self, instance, network_info):
-        """Ends every process of the server: its first one takes the others along."""
-        for address in fixed_addresses(network_info):
+        """Ends every process of the server: its first one takes the others along.
+
+        The route goes last. Without it the ssh clients would not hear that their connections were closed, and wait.
+        """
+        addresses = fixed_addresses(network_info)
+        for address in addresses:
+            hang_up(address)
+        kill_first_process(f'{folder(instance)}/init')
+        for address in addresses:
             switch_off(address)
-        try:
-            with open(f'{folder(instance)}/init', encoding='utf-8') as note:
-                pid, started = note.read().split()
-        except (OSError, ValueError):
-            return
-        if start_time(pid) == started:
-            os.kill(int(pid), signal.SIGKILL)
-            with eventlet.Timeout(10, False):
-                while start_time(pid) == started:
-                    eventlet.sleep(0.02)
