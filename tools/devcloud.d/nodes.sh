@@ -20,6 +20,7 @@ make_skeleton() {
         done
         ln -s /run var/run
         ln -s /proc/mounts etc/mtab
+        touch var/log/{lastlog,wtmp,btmp}
         chmod 1777 tmp var/tmp
         chmod 700 root
 

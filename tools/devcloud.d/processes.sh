@@ -19,11 +19,30 @@ pid_of() {
     echo "$pid"
 }
 
+# Kills what outlived the first process of a service. (Linux gives no new process the number of a session that has members.)
+kill_remains() {
+    local pid member
+    read -r pid _ 2>/dev/null <"$STATE/run/$1.pid" || return 0
+    [ ! -e "/proc/$pid" ] || return 0
+    for member in $(ps -o pid= -s "$pid"); do
+        kill -KILL "$member" 2>/dev/null || true
+    done
+}
+
+# After a reboot the numbers in the pid files mean nothing.
+forget_last_boot() {
+    local boot
+    boot=$(cat /proc/sys/kernel/random/boot_id)
+    [ "$(cat "$STATE/run/boot" 2>/dev/null)" = "$boot" ] || rm -f "$STATE"/run/*.pid
+    echo "$boot" >"$STATE/run/boot"
+}
+
 # start NAME COMMAND...: unless it runs. Each service has a session of its own, so stop() finds all of it.
 start() {
     local name=$1 pid
     shift
     ! pid_of "$name" >/dev/null || return 0
+    kill_remains "$name"
     setsid nohup "$@" >>"$STATE/log/$name.log" 2>&1 </dev/null 9>&- &
     pid=$!
     echo "$pid $(start_time "$pid")" >"$STATE/run/$name.pid"
@@ -44,6 +63,7 @@ stop() {
         done
         say "stopped $name"
     fi
+    kill_remains "$name"
     rm -f "$STATE/run/$name.pid"
 }
 
