@@ -71,6 +71,13 @@ def fixed_addresses(network_info):
     return [ip['address'] for vif in network_info or [] for ip in vif.fixed_ips() if ip['version'] == 4]
 
 
+def answering_addresses(uuid):
+    """Where the server answers now. Not from network_info: nova has emptied that when a build was cancelled."""
+    addresses = f'{NODES}/addresses'
+    return [entry.name for entry in os.scandir(addresses)
+            if entry.is_symlink() and os.readlink(entry.path) == f'../{uuid}']
+
+
 def write_in(tree, path, text, mode=0o644):
     """Writes a file that belongs to the server's root. What a snapshot may have there is replaced, never followed."""
     owner = os.stat(tree)
@@ -121,7 +128,9 @@ class DevcloudDriver(fake.FakeDriver):
         """What the database says lives here, lives here: upstream's fake forgets everything at a restart."""
         super().init_host(host)
         admin = nova_context.get_admin_context()
-        for instance in objects.InstanceList.get_by_host(admin, host, expected_attrs=['info_cache', 'flavor']):
+        known = objects.InstanceList.get_by_host(admin, host, expected_attrs=['info_cache', 'flavor'])
+        self._sweep({instance.uuid for instance in known})
+        for instance in known:
             if instance.vm_state not in ('active', 'stopped', 'paused', 'suspended'):
                 continue
             self.instances[instance.uuid] = fake.FakeInstance(
@@ -149,7 +158,7 @@ class DevcloudDriver(fake.FakeDriver):
 
     def destroy(self, context, instance, network_info, block_device_info=None, destroy_disks=True,
                 destroy_secrets=True):
-        self._halt(instance, network_info)
+        self._halt(instance.uuid)
         processutils.execute('rm', '-rf', folder(instance))
         delay('destroy_delay')
         if instance.uuid in self.instances:
@@ -157,7 +166,7 @@ class DevcloudDriver(fake.FakeDriver):
 
     def power_off(self, instance, timeout=0, retry_interval=0):
         super().power_off(instance, timeout, retry_interval)
-        self._halt(instance, instance.get_network_info())
+        self._halt(instance.uuid)
 
     def power_on(self, context, instance, network_info, block_device_info=None, accel_info=None):
         super().power_on(context, instance, network_info, block_device_info, accel_info)
@@ -167,7 +176,7 @@ class DevcloudDriver(fake.FakeDriver):
                accel_info=None):
         super().reboot(context, instance, network_info, reboot_type, block_device_info, bad_volumes_callback,
                        accel_info)
-        self._halt(instance, network_info)
+        self._halt(instance.uuid)
         self._answer(instance, network_info)
 
     def snapshot(self, context, instance, image_id, update_task_state):
@@ -216,14 +225,23 @@ class DevcloudDriver(fake.FakeDriver):
             for address in fixed_addresses(network_info):
                 switch_on(address, f'../{instance.uuid}')
 
-    def _halt(self, instance, network_info):
+    def _sweep(self, known):
+        """Removes servers that were deleted while nova-compute did not run."""
+        links = [os.path.basename(os.readlink(entry.path)) for entry in os.scandir(f'{NODES}/addresses')]
+        folders = [entry.name for entry in os.scandir(NODES)]
+        for name in {*links, *folders} - known:
+            if re.fullmatch('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}', name):
+                self._halt(name)
+                processutils.execute('rm', '-rf', f'{NODES}/{name}')
+
+    def _halt(self, uuid):
         """Ends every process of the server: its first one takes the others along.
 
         The route goes last. Without it the ssh clients would not hear that their connections were closed, and wait.
         """
-        addresses = fixed_addresses(network_info)
+        addresses = answering_addresses(uuid)
         for address in addresses:
             hang_up(address)
-        kill_first_process(f'{folder(instance)}/init')
+        kill_first_process(f'{NODES}/{uuid}/init')
         for address in addresses:
             switch_off(address)
