@@ -10,6 +10,7 @@
     )
 )]
 
+pub mod builder;
 pub mod cloud;
 pub mod config;
 pub mod model;

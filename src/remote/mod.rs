@@ -1,5 +1,6 @@
 //! Reaching a machine: what the engine and the builder may ask, and how that may fail.
 
+mod shell;
 mod ssh;
 
 use std::net::IpAddr;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::shell::quote;
 pub use self::ssh::{KeyPair, SshRemote, generate_keypair};
 
 use crate::model::HostKey;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc::channel;
 use tokio::task::spawn_blocking;
 
+use super::SshConnection;
 use super::exec::{self, Collected};
 use super::tree::{self, Tree};
-use super::{SshConnection, shell};
-use crate::remote::{RemoteError, RemoteFile};
+use crate::remote::{RemoteError, RemoteFile, shell};
 
 /// Runs its arguments as root where it can: `$1` is the script, the rest its arguments.
 const AS_ROOT: &str = include_str!("as_root.sh");

@@ -10,7 +10,6 @@ mod key;
 mod lines;
 mod login;
 mod run;
-mod shell;
 mod tree;
 
 use std::path::Path;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::SshConnection;
 use super::exec::{self, Collected, Piece, Process};
 use super::lines::Lines;
 use super::login::moment_after;
-use super::{SshConnection, shell};
-use crate::remote::{Command, Output, RemoteError};
+use crate::remote::{Command, Output, RemoteError, shell};
 
 /// The session of a command: its processes, its record.
 const SESSION: &str = include_str!("session.sh");

@@ -1,7 +1,7 @@
 //! Words for a POSIX shell.
 
-/// `word` in single quotes, so that a shell takes it as it is.
-pub(super) fn quote(word: &str) -> String {
+/// `word` in single quotes, so that a shell takes it as one word and as it is: for the line of a [`Command`](super::Command).
+pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
