@@ -4,6 +4,8 @@
 //! host keys and settings in a folder that goes away with the test. Needed are Debian's packages openssh-server,
 //! openssh-client, tar, util-linux and bubblewrap.
 
+#[path = "sshd/builder.rs"]
+mod builder;
 #[path = "sshd/copy.rs"]
 mod copy;
 #[path = "sshd/login.rs"]

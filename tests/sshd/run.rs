@@ -145,8 +145,8 @@ async fn the_deadline_holds_although_our_script_there_hangs() {
     given.deadline = Duration::from_secs(4);
     // The leader's parent supervises, and a child of that watches.
     let hung = server.path("hung");
-    let hang = "for p in $(cat /proc/$PPID/task/$PPID/children) $PPID; do [ $p = $$ ] || { echo $p; kill -STOP $p; }; done";
-    given.line = format!("({hang}) >{}; {}", hung.display(), given.line);
+    let script = "for p in $(cat /proc/$PPID/task/$PPID/children) $PPID; do [ $p = $$ ] || { echo $p; kill -STOP $p; }; done";
+    given.line = format!("({script}) >{}; {}", hung.display(), given.line);
     let ended = connection.run(&given, &mut Kept::default()).await;
     let (processes, hung) = (processes(&folder), fs::read_to_string(hung).unwrap());
     let alive: Vec<_> = processes.iter().filter(|process| lives(process)).collect();
