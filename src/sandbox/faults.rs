@@ -380,8 +380,7 @@ mod tests {
     fn a_setting_reaches_into_the_structure() {
         let faults = Faults::default().with_setting("quota.instances=3").unwrap();
         assert_eq!(faults.quota, Quota { instances: 3, ..Quota::default() });
-        let faults =
-            faults.with_setting("answers=[{answer: {status: {code: 503}}, rate: 0.5}]").unwrap();
+        let faults = faults.with_setting("answers=[{answer: {status: {code: 503}}, rate: 0.5}]").unwrap();
         assert!(matches!(&faults.answers.first().unwrap().answer, Wrong::Status(s) if s.code == 503));
         assert!(faults.with_setting("quota.instance=3").is_err());
         assert!(faults.with_setting("quota").is_err());

@@ -23,9 +23,30 @@ const USUAL_PAGE: usize = 25;
 const LARGEST_FILE: u64 = 16 << 30;
 /// Fields that an image has of its own; anything else is a property.
 const OWN_FIELDS: &[&str] = &[
-    "id", "name", "status", "visibility", "protected", "tags", "container_format", "disk_format", "min_disk",
-    "min_ram", "size", "virtual_size", "created_at", "updated_at", "owner", "file", "self", "schema",
-    "checksum", "os_hash_algo", "os_hash_value", "os_hidden", "locations", "direct_url",
+    "id",
+    "name",
+    "status",
+    "visibility",
+    "protected",
+    "tags",
+    "container_format",
+    "disk_format",
+    "min_disk",
+    "min_ram",
+    "size",
+    "virtual_size",
+    "created_at",
+    "updated_at",
+    "owner",
+    "file",
+    "self",
+    "schema",
+    "checksum",
+    "os_hash_algo",
+    "os_hash_value",
+    "os_hidden",
+    "locations",
+    "direct_url",
 ];
 
 /// Answers a request below `/image`. An upload brings its body unread.
@@ -108,16 +129,16 @@ fn list(cloud: &Cloud, request: &Request) -> Result<Answer, Refusal> {
     images.sort_by_key(|image| std::cmp::Reverse(image.order));
     let limit = match request.parameter("limit") {
         None => USUAL_PAGE,
-        Some(text) => {
-            text.parse().map_err(|_| Refusal::bad_request("limit param must be an integer"))?
-        }
+        Some(text) => text.parse().map_err(|_| Refusal::bad_request("limit param must be an integer"))?,
     };
     let limit = limit.min(LARGEST_PAGE);
     let start = match request.parameter("marker") {
         None => 0,
         Some(marker) => {
             let found = images.iter().position(|image| image.id == marker);
-            found.ok_or_else(|| Refusal::bad_request("Invalid marker. Image could not be found."))?.saturating_add(1)
+            found
+                .ok_or_else(|| Refusal::bad_request("Invalid marker. Image could not be found."))?
+                .saturating_add(1)
         }
     };
     let page: Vec<&Image> = images.iter().skip(start).take(limit).copied().collect();
@@ -125,25 +146,21 @@ fn list(cloud: &Cloud, request: &Request) -> Result<Answer, Refusal> {
     let mut body = json!({"images": shown, "first": "/v2/images", "schema": "/v2/schemas/images"});
     let more = images.len() > start.saturating_add(page.len());
     if let (true, Some(last), Some(fields)) = (more, page.last(), body.as_object_mut()) {
-        let mut query = String::new();
-        for (key, value) in request.query.iter().filter(|(key, _)| key != "marker") {
-            query.push_str(&format!("{key}={}&", super::nova::query_encoded(value)));
-        }
-        fields.insert("next".into(), json!(format!("/v2/images?{query}marker={}", last.id)));
+        fields.insert("next".into(), json!(format!("/v2/images?{}", request.query_after(&last.id))));
     }
     Ok(Answer::ok(&body))
 }
 
 fn asked_for(image: &Image, request: &Request) -> bool {
     request.query.iter().all(|(key, value)| match key.as_str() {
-        "limit" | "marker" | "sort" | "sort_key" | "sort_dir" | "member_status" | "os_hidden" => true,
+        "limit" | "marker" | "sort" | "sort_key" | "sort_dir" | "member_status" | "os_hidden" | "owner"
+        | "disk_format" | "container_format" => true,
         "name" => one_of(&image.name, value),
         "id" => one_of(&image.id, value),
         "status" => one_of(image.status.name(), value),
         "visibility" => value == "all" || image.visibility == *value,
         "tag" => image.tags.contains(value),
         "protected" => value.eq_ignore_ascii_case(if image.protected { "true" } else { "false" }),
-        "owner" | "disk_format" | "container_format" => true,
         property => image.properties.get(property) == Some(value),
     })
 }
@@ -225,7 +242,10 @@ fn set(image: &mut Image, key: &str, value: Option<&Value>) -> Result<(), Refusa
         }
         _ => match value {
             None => {
-                image.properties.remove(key).ok_or_else(|| Refusal::conflict(format!("Property {key} does not exist.")))?;
+                image
+                    .properties
+                    .remove(key)
+                    .ok_or_else(|| Refusal::conflict(format!("Property {key} does not exist.")))?;
             }
             Some(_) => {
                 image.properties.insert(key.into(), text().ok_or_else(wrong)?);
@@ -267,11 +287,14 @@ async fn store(sandbox: &Arc<Sandbox>, request: &Request, body: Body) -> Result<
         let mut cloud = sandbox.cloud();
         let image = cloud.images.get_mut(request.id()).ok_or_else(|| no_image(request.id()))?;
         if image.status != ImageStatus::Queued {
-            let message = format!("Image status transition from {} to saving is not allowed", image.status.name());
+            let message =
+                format!("Image status transition from {} to saving is not allowed", image.status.name());
             return Err(Refusal::conflict(message));
         }
         if image.disk_format.is_none() || image.container_format.is_none() {
-            return Err(Refusal::bad_request("disk_format and container_format must be set before an upload"));
+            return Err(Refusal::bad_request(
+                "disk_format and container_format must be set before an upload",
+            ));
         }
         image.status = ImageStatus::Saving;
         image.folder.clone()

@@ -26,7 +26,7 @@ use super::{Sandbox, control, glance, keystone, neutron, nova, random};
 /// The most that a request's JSON may hold.
 const BODY_LIMIT: usize = 4 << 20;
 /// How long a request's body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(60);
+const BODY_DEADLINE: Duration = Duration::from_mins(1);
 
 /// A request after the frame's work.
 pub(crate) struct Request {
@@ -53,6 +53,17 @@ impl Request {
     /// The text of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The query of the next page: the same, with the last row's id as the marker.
+    pub(crate) fn query_after(&self, last: &str) -> String {
+        let mut query = String::new();
+        for (key, value) in self.query.iter().filter(|(key, _)| key != "marker") {
+            query.extend([&query_encoded(key), "=", &query_encoded(value), "&"]);
+        }
+        query.push_str("marker=");
+        query.push_str(last);
+        query
     }
 
     /// The body as JSON.
@@ -207,6 +218,9 @@ pub(crate) async fn serve(
     ConnectInfo(connection): ConnectInfo<Connection>,
     request: axum::extract::Request,
 ) -> Response {
+    if sandbox.stop.is_cancelled() {
+        connection.cut();
+    }
     let (parts, body) = request.into_parts();
     let segments = path_segments(&parts.uri);
     let request_id = format!("req-{}", random::uuid());
@@ -264,8 +278,7 @@ async fn read(
     let query = query.map_err(|_| (operation, Refusal::bad_request("The query could not be read")))?;
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let base = host.map_or_else(|| sandbox.base_url(), |host| format!("http://{host}"));
-    let request =
-        Request { operation, ids: matched.ids, query, headers: parts.headers, body: bytes, base };
+    let request = Request { operation, ids: matched.ids, query, headers: parts.headers, body: bytes, base };
     Ok((request, upload))
 }
 
@@ -287,7 +300,7 @@ async fn struck(
     let answer = match service {
         Service::Control => control::answer(sandbox, &request),
         Service::Identity => keystone::answer(sandbox, &request),
-        Service::Compute => nova::answer(sandbox, &request).await,
+        Service::Compute => nova::answer(sandbox, &request),
         Service::Image => glance::answer(sandbox, &request, upload).await,
         Service::Network => neutron::answer(sandbox, &request),
     };
@@ -331,6 +344,14 @@ fn percent_decoded(part: &str) -> String {
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn query_encoded(value: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(encoded).collect()
 }
 
 /// One client's connection, as far as a fault needs it.

@@ -52,7 +52,9 @@ pub(crate) fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer
         Operation::ProjectShow => {
             let fixtures = sandbox.cloud().fixtures.clone();
             let known = request.id() == fixtures.project;
-            known.then(|| Answer::ok(&json!({"project": project(&fixtures)}))).ok_or_else(|| not_found("project"))
+            known
+                .then(|| Answer::ok(&json!({"project": project(&fixtures)})))
+                .ok_or_else(|| not_found("project"))
         }
         Operation::UserShow => {
             let fixtures = sandbox.cloud().fixtures.clone();
@@ -110,7 +112,8 @@ fn checked_method(sandbox: &Sandbox, fixtures: &Fixtures, auth: &Value) -> Resul
     let asked = |name: &str| methods.iter().any(|method| method == name);
     if asked("password") {
         let user = identity.pointer("/password/user").ok_or_else(Refusal::unauthorized)?;
-        let right = user_is_ours(fixtures, user) && secret_is(user.get("password"), &sandbox.settings.password);
+        let right =
+            user_is_ours(fixtures, user) && secret_is(user.get("password"), &sandbox.settings.password);
         return if right { Ok("password") } else { Err(Refusal::unauthorized()) };
     }
     if asked("application_credential") {
@@ -118,7 +121,8 @@ fn checked_method(sandbox: &Sandbox, fixtures: &Fixtures, auth: &Value) -> Resul
         let by_id = given.get("id").is_some_and(|id| id == &application_credential_id(fixtures));
         let by_name = given.get("name").is_some_and(|name| name == NAME)
             && given.get("user").is_some_and(|user| user_is_ours(fixtures, user));
-        let right = (by_id || by_name) && secret_is(given.get("secret"), &sandbox.settings.application_secret);
+        let right =
+            (by_id || by_name) && secret_is(given.get("secret"), &sandbox.settings.application_secret);
         return if right { Ok("application_credential") } else { Err(Refusal::unauthorized()) };
     }
     if asked("token") {

@@ -27,12 +27,10 @@ async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
         let mut dice = sandbox.dice();
         (dice.duration(|faults| faults.boot_seconds), dice.boot_error(), dice.ssh_never())
     };
-    let third = time / 3;
-    for task in ["networking", "spawning"] {
-        tokio::time::sleep(third).await;
+    for task in ["networking", "block_device_mapping", "spawning"] {
         task_state(sandbox, id, task);
+        tokio::time::sleep(time.mul_f64(1.0 / 3.0)).await;
     }
-    tokio::time::sleep(time.saturating_sub(third).saturating_sub(third)).await;
     if let Some(message) = error {
         return fail(sandbox, id, message);
     }

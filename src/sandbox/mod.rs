@@ -100,7 +100,11 @@ impl Sandbox {
     }
 
     /// Answers requests until `until` is over, then takes everything away.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, until: impl Future<Output = ()> + Send) -> io::Result<()> {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        until: impl Future<Output = ()> + Send,
+    ) -> io::Result<()> {
         let router = axum::Router::new().fallback(http::serve).with_state(Arc::clone(&self));
         let service = router.into_make_service_with_connect_info::<http::Connection>();
         let served = async { axum::serve(http::Door(listener), service).await };
@@ -188,7 +192,7 @@ impl Sandbox {
 
     fn count(&self, operation: &'static str, status: u16) {
         let mut counts = self.counts();
-        let count = counts.entry(operation).or_insert_with(BTreeMap::new).entry(status).or_insert(0);
+        let count = counts.entry(operation).or_default().entry(status).or_insert(0);
         *count = count.saturating_add(1);
     }
 
@@ -239,7 +243,10 @@ fn base_image(settings: &Settings, place: &Place) -> Image {
         size: Some(0),
         created: now,
         updated: now,
-        properties: BTreeMap::from([("os_distro".into(), "debian".into()), ("os_version".into(), "12".into())]),
+        properties: BTreeMap::from([
+            ("os_distro".into(), "debian".into()),
+            ("os_version".into(), "12".into()),
+        ]),
         order: 0,
     }
 }

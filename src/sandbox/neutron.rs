@@ -86,7 +86,8 @@ fn says(field: &Value, wanted: &str) -> bool {
         Value::String(text) => text == wanted,
         Value::Bool(flag) => wanted.eq_ignore_ascii_case(if *flag { "true" } else { "false" }),
         Value::Array(items) => items.iter().any(|item| says(item, wanted)),
-        other => other.to_string() == wanted,
+        Value::Number(number) => number.to_string() == wanted,
+        Value::Null | Value::Object(_) => false,
     }
 }
 
@@ -116,7 +117,9 @@ fn subnet(cloud: &Cloud) -> Value {
 
 fn ports(cloud: &Cloud) -> Vec<Value> {
     let rows = cloud.newest_servers().map(|server| &server.row);
-    rows.filter(|row| row.address_shown && row.status != Status::Deleted).map(|row| port(cloud, row)).collect()
+    rows.filter(|row| row.address_shown && row.status != Status::Deleted)
+        .map(|row| port(cloud, row))
+        .collect()
 }
 
 fn port(cloud: &Cloud, row: &ServerRow) -> Value {

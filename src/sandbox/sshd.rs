@@ -12,7 +12,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use russh::keys::PrivateKey;
-use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -146,7 +148,12 @@ impl Visitor {
         self.machine.accepts(&login, key).await.then_some(login)
     }
 
-    fn start(&mut self, id: ChannelId, text: Option<String>, session: &mut Session) -> Result<(), russh::Error> {
+    fn start(
+        &mut self,
+        id: ChannelId,
+        text: Option<String>,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
         let (Some(waiting), Some(login)) = (self.channels.remove(&id), self.login.clone()) else {
             return session.channel_failure(id);
         };
@@ -165,7 +172,11 @@ impl Visitor {
 impl Handler for Visitor {
     type Error = russh::Error;
 
-    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
         let known = self.checked(user, offer.public_key).await.is_some();
         Ok(if known { Auth::Accept } else { Auth::reject() })
     }

@@ -120,7 +120,9 @@ impl Server {
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut ServerRow)) {
         let now = Utc::now();
         self.past.push_back((self.since, self.row.clone()));
-        while self.past.front().is_some_and(|(since, _)| expired(*since, now, PAST_KEPT)) && self.past.len() > 1 {
+        while self.past.front().is_some_and(|(since, _)| expired(*since, now, PAST_KEPT))
+            && self.past.len() > 1
+        {
             self.past.pop_front();
         }
         self.since = now;
@@ -252,9 +254,7 @@ impl Cloud {
     /// Puts a server in and forgets those that were deleted long ago.
     pub(crate) fn add_server(&mut self, server: Server) {
         let now = Utc::now();
-        self.servers.retain(|_, kept| {
-            kept.row.terminated.is_none_or(|at| !expired(at, now, DELETED_KEPT))
-        });
+        self.servers.retain(|_, kept| kept.row.terminated.is_none_or(|at| !expired(at, now, DELETED_KEPT)));
         let servers = &self.servers;
         self.server_order.retain(|id| servers.contains_key(id));
         self.server_order.push(server.row.id.clone());

@@ -90,7 +90,12 @@ impl Machine {
     }
 
     /// Makes the tree from an image's, with this server's names and keys.
-    pub(crate) async fn prepare(&self, image: &Path, host_key: &PublicKey, key: Option<&str>) -> io::Result<()> {
+    pub(crate) async fn prepare(
+        &self,
+        image: &Path,
+        host_key: &PublicKey,
+        key: Option<&str>,
+    ) -> io::Result<()> {
         let tree = self.tree();
         tokio::fs::create_dir_all(&tree).await?;
         let host_key = host_key.to_openssh().map_err(io::Error::other)?;
@@ -165,7 +170,10 @@ impl Machine {
                 };
                 let resize = format!("stty rows {} cols {}; {inner}", size.rows, size.columns);
                 command.env("TERM", &size.kind).env("SANDBOX_COMMAND", text.unwrap_or_default());
-                command.args(["/usr/bin/script", "--quiet", "--return", "--flush", "--command"]).arg(resize).arg("/dev/null")
+                command
+                    .args(["/usr/bin/script", "--quiet", "--return", "--flush", "--command"])
+                    .arg(resize)
+                    .arg("/dev/null")
             }
         };
         match (text, terminal) {
@@ -294,7 +302,8 @@ mod tests {
 
     #[test]
     fn keys_are_read_with_and_without_options() {
-        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ who@where";
+        let key =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ who@where";
         assert!(authorized_key(key).is_some());
         assert_eq!(authorized_key(&format!("no-pty,command=\"x\" {key}")), authorized_key(key));
         assert!(authorized_key("# a comment").is_none());

@@ -11,14 +11,40 @@ use super::tools::{self, Tools};
 const SYSTEM_FOLDERS: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// Parts of `/etc` that servers see read only, because they belong to what is installed in `/usr`.
 const SHARED_ETC: &[&str] = &[
-    "alternatives", "ca-certificates", "fonts", "java-17-openjdk", "java-21-openjdk", "ld.so.cache", "ld.so.conf",
-    "ld.so.conf.d", "perl", "python3", "python3.11", "python3.13", "pki", "ssl",
+    "alternatives",
+    "ca-certificates",
+    "fonts",
+    "java-17-openjdk",
+    "java-21-openjdk",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "perl",
+    "python3",
+    "python3.11",
+    "python3.13",
+    "pki",
+    "ssl",
 ];
 /// Small files of `/etc` that a base image starts with as a copy.
 const COPIED_ETC: &[&str] = &[
-    "bash.bashrc", "debian_version", "environment", "gai.conf", "host.conf", "inputrc", "locale.alias",
-    "login.defs", "mime.types", "networks", "nsswitch.conf", "profile", "protocols", "resolv.conf", "services",
-    "shells", "timezone",
+    "bash.bashrc",
+    "debian_version",
+    "environment",
+    "gai.conf",
+    "host.conf",
+    "inputrc",
+    "locale.alias",
+    "login.defs",
+    "mime.types",
+    "networks",
+    "nsswitch.conf",
+    "profile",
+    "protocols",
+    "resolv.conf",
+    "services",
+    "shells",
+    "timezone",
 ];
 
 /// Where machines live and what they are made with.
@@ -54,9 +80,26 @@ impl Place {
     /// Makes the file tree of a base image.
     pub(crate) fn make_base_image(&self, folder: &Path) -> io::Result<()> {
         let tree = folder.join("tree");
-        for inner in ["dev", "etc", "etc/nodepool", "etc/ssh", "home", "opt", "proc", "root", "run", "srv", "sys", "tmp",
-            "usr", "var", "var/cache", "var/lib", "var/log", "var/tmp"]
-        {
+        for inner in [
+            "dev",
+            "etc",
+            "etc/nodepool",
+            "etc/ssh",
+            "home",
+            "opt",
+            "proc",
+            "root",
+            "run",
+            "srv",
+            "sys",
+            "tmp",
+            "usr",
+            "var",
+            "var/cache",
+            "var/lib",
+            "var/log",
+            "var/tmp",
+        ] {
             fs::create_dir_all(tree.join(inner))?;
         }
         fs::set_permissions(tree.join("root"), fs::Permissions::from_mode(0o700))?;
@@ -76,7 +119,11 @@ impl Place {
                 fs::write(tree.join("etc").join(name), fs::read(&from)?)?;
             }
         }
-        for (name, target) in [("os-release", "../usr/lib/os-release"), ("localtime", "/usr/share/zoneinfo/Etc/UTC"), ("mtab", "/proc/self/mounts")] {
+        for (name, target) in [
+            ("os-release", "../usr/lib/os-release"),
+            ("localtime", "/usr/share/zoneinfo/Etc/UTC"),
+            ("mtab", "/proc/self/mounts"),
+        ] {
             symlink(target, tree.join("etc").join(name))?;
         }
         self.make_users(&tree)
@@ -84,21 +131,27 @@ impl Place {
 
     /// Everyone is uid 0: a user namespace that a normal user may make maps one uid only.
     fn make_users(&self, tree: &Path) -> io::Result<()> {
-        let mut passwd = String::from("root:x:0:0:root:/root:/bin/bash\n");
-        let mut group = String::from("root:x:0:\n");
-        let mut shadow = String::from("root:*:19000:0:99999:7:::\n");
+        let mut passwd = vec![
+            "root:x:0:0:root:/root:/bin/bash".to_string(),
+            "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin".into(),
+            "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin".into(),
+        ];
+        let mut group: Vec<String> =
+            ["root:x:0:", "daemon:x:1:", "adm:x:4:", "tty:x:5:", "sudo:x:27:", "nogroup:x:65534:"]
+                .map(Into::into)
+                .into();
+        let mut shadow = vec!["root:*:19000:0:99999:7:::".to_string()];
         let others = self.users.iter().filter(|user| *user != "root");
         for (user, id) in others.zip(1000_u32..) {
-            passwd.push_str(&format!("{user}:x:{id}:{id}::/home/{user}:/bin/bash\n"));
-            group.push_str(&format!("{user}:x:{id}:\n"));
-            shadow.push_str(&format!("{user}:*:19000:0:99999:7:::\n"));
+            passwd.push(format!("{user}:x:{id}:{id}::/home/{user}:/bin/bash"));
+            group.push(format!("{user}:x:{id}:"));
+            shadow.push(format!("{user}:*:19000:0:99999:7:::"));
             fs::create_dir_all(tree.join("home").join(user))?;
         }
-        passwd.push_str("daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
-        group.push_str("daemon:x:1:\nadm:x:4:\ntty:x:5:\nsudo:x:27:\nnogroup:x:65534:\n");
-        fs::write(tree.join("etc/passwd"), passwd)?;
-        fs::write(tree.join("etc/group"), group)?;
-        fs::write(tree.join("etc/shadow"), shadow)?;
+        let file = |lines: Vec<String>| lines.join("\n") + "\n";
+        fs::write(tree.join("etc/passwd"), file(passwd))?;
+        fs::write(tree.join("etc/group"), file(group))?;
+        fs::write(tree.join("etc/shadow"), file(shadow))?;
         fs::set_permissions(tree.join("etc/shadow"), fs::Permissions::from_mode(0o640))
     }
 
@@ -134,11 +187,7 @@ impl Place {
             return Ok(());
         }
         self.tools
-            .run(
-                &[(folder, "/image")],
-                tools::UNPACK_SCRIPT,
-                &[],
-            )
+            .run(&[(folder, "/image")], tools::UNPACK_SCRIPT, &[])
             .await
             .map_err(|error| io::Error::other(format!("{}: {error}", tree.display())))
     }

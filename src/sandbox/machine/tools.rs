@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 /// How long a copy or a removal of a tree may take.
-const TREE_DEADLINE: Duration = Duration::from_secs(300);
+const TREE_DEADLINE: Duration = Duration::from_mins(5);
 
 /// Copies an image's tree and makes it this server's: names, keys, fresh /tmp and /run.
 pub(super) const PREPARE_SCRIPT: &str = include_str!("prepare.sh");
@@ -34,10 +34,21 @@ pub(crate) struct Tools {
 impl Tools {
     /// Finds the programs and tries whether a namespace can be made.
     pub(super) fn find() -> io::Result<Self> {
-        let tools = Tools { bwrap: on_path("bwrap", "bubblewrap")?, nsenter: on_path("nsenter", "util-linux")? };
+        let tools =
+            Tools { bwrap: on_path("bwrap", "bubblewrap")?, nsenter: on_path("nsenter", "util-linux")? };
         on_path("setpriv", "util-linux")?;
         let mut trial = std::process::Command::new(&tools.bwrap);
-        trial.args(NAMESPACES).args(["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--", "/bin/true"]);
+        trial.args(NAMESPACES).args([
+            "--ro-bind",
+            "/",
+            "/",
+            "--dev",
+            "/dev",
+            "--proc",
+            "/proc",
+            "--",
+            "/bin/true",
+        ]);
         let tried = trial.stdin(Stdio::null()).output()?;
         if tried.status.success() {
             return Ok(tools);
@@ -120,7 +131,14 @@ impl Tools {
 }
 
 const NAMESPACES: [&str; 9] = [
-    "--unshare-user", "--uid", "0", "--gid", "0", "--unshare-pid", "--unshare-uts", "--unshare-ipc",
+    "--unshare-user",
+    "--uid",
+    "0",
+    "--gid",
+    "0",
+    "--unshare-pid",
+    "--unshare-uts",
+    "--unshare-ipc",
     "--die-with-parent",
 ];
 
@@ -135,7 +153,5 @@ fn succeeded(output: &std::process::Output) -> io::Result<()> {
 fn on_path(program: &str, package: &str) -> io::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
     let found = std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
-    found.ok_or_else(|| {
-        io::Error::other(format!("{program} is not installed: apt-get install {package}"))
-    })
+    found.ok_or_else(|| io::Error::other(format!("{program} is not installed: apt-get install {package}")))
 }

@@ -19,7 +19,8 @@ pub(super) fn create_image(
     version: Microversion,
 ) -> Result<Answer, Refusal> {
     let body = request.json()?;
-    let name = body.pointer("/createImage/name").and_then(Value::as_str).filter(|name| !name.trim().is_empty());
+    let name =
+        body.pointer("/createImage/name").and_then(Value::as_str).filter(|name| !name.trim().is_empty());
     let name = name.ok_or_else(|| Refusal::bad_request("Invalid input for field/attribute name."))?;
     let metadata = body.pointer("/createImage/metadata").cloned().unwrap_or_else(|| json!({}));
     let metadata: BTreeMap<String, String> = serde_json::from_value(metadata)

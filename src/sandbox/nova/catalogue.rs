@@ -38,7 +38,10 @@ pub(super) fn answer(
             let mut shown = keypair(pair, version);
             if let Some(fields) = shown.as_object_mut() {
                 fields.insert("user_id".into(), json!(cloud.fixtures.user));
-                fields.insert("created_at".into(), json!(pair.created.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()));
+                fields.insert(
+                    "created_at".into(),
+                    json!(pair.created.format("%Y-%m-%dT%H:%M:%S%.6f").to_string()),
+                );
                 fields.insert("deleted".into(), json!(false));
                 fields.insert("id".into(), json!(1));
             }

@@ -8,8 +8,8 @@ use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::view::View;
 use super::Microversion;
+use super::view::View;
 use crate::sandbox::faults::Quota;
 use crate::sandbox::http::{Answer, Refusal, Request};
 use crate::sandbox::machine::Machine;
@@ -54,15 +54,16 @@ struct BlockDevice {
 }
 
 /// Accepts a server: 202 with little more than its id.
-pub(super) async fn create(
+pub(super) fn create(
     sandbox: &Arc<Sandbox>,
     request: &Request,
     version: Microversion,
 ) -> Result<Answer, Refusal> {
     let mut body = request.json()?;
     let wanted = body.get_mut("server").map(Value::take).unwrap_or_default();
-    let wanted: Wanted = serde_json::from_value(wanted)
-        .map_err(|error| Refusal::bad_request(format!("Invalid input for field/attribute server. {error}.")))?;
+    let wanted: Wanted = serde_json::from_value(wanted).map_err(|error| {
+        Refusal::bad_request(format!("Invalid input for field/attribute server. {error}."))
+    })?;
     check_sizes(&wanted, version)?;
     // The address is held from here on; it is given back with the machine when the request is refused.
     let address = sandbox
@@ -106,9 +107,9 @@ fn check_sizes(wanted: &Wanted, version: Microversion) -> Result<(), Refusal> {
 
 /// Nova's bounds on metadata: 255 characters on either side.
 pub(super) fn metadata_fits(metadata: &BTreeMap<String, String>) -> bool {
-    metadata.iter().all(|(key, value)| {
-        (1..=255).contains(&key.chars().count()) && value.chars().count() <= 255
-    })
+    metadata
+        .iter()
+        .all(|(key, value)| (1..=255).contains(&key.chars().count()) && value.chars().count() <= 255)
 }
 
 /// Nova's bounds on tags: 1 to 60 characters, without comma and slash.
@@ -124,7 +125,7 @@ fn first_row(
     address: std::net::Ipv4Addr,
 ) -> Result<ServerRow, Refusal> {
     let image_id = bootable_image(cloud, &wanted)?;
-    let flavor = wanted.flavor.as_str().map(String::from).unwrap_or_else(|| wanted.flavor.to_string());
+    let flavor = wanted.flavor.as_str().map_or_else(|| wanted.flavor.to_string(), String::from);
     let flavor = flavor.rsplit('/').next().and_then(state::flavor);
     let flavor = flavor
         .ok_or_else(|| Refusal::bad_request(format!("Flavor {} could not be found.", wanted.flavor)))?;

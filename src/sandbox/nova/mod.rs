@@ -6,8 +6,6 @@ mod create;
 mod servers;
 mod view;
 
-pub(crate) use servers::query_encoded;
-
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode};
@@ -53,12 +51,12 @@ impl Microversion {
 }
 
 /// Answers a request below `/compute`.
-pub(crate) async fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer, Refusal> {
+pub(crate) fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer, Refusal> {
     let version = Microversion::of(&request.headers)?;
     let answer = match request.operation {
         Operation::ComputeVersions => Ok(Answer::ok(&json!({"versions": [discovery(&request.base)]}))),
         Operation::ComputeVersion => Ok(Answer::ok(&json!({"version": discovery(&request.base)}))),
-        Operation::ServerCreate => create::create(sandbox, request, version).await,
+        Operation::ServerCreate => create::create(sandbox, request, version),
         Operation::ServerDetail | Operation::ServerNames => servers::list(sandbox, request, version),
         Operation::ServerShow => servers::show(sandbox, request, version),
         Operation::ServerUpdate => servers::update(sandbox, request, version),
@@ -117,8 +115,9 @@ fn page<T>(
     let limit = match request.parameter("limit") {
         None => largest,
         Some(text) => {
-            let limit: usize =
-                text.parse().map_err(|_| Refusal::bad_request(format!("Invalid input for query parameters limit. Value: {text}.")))?;
+            let limit: usize = text.parse().map_err(|_| {
+                Refusal::bad_request(format!("Invalid input for query parameters limit. Value: {text}."))
+            })?;
             if limit == 0 { largest } else { limit.min(largest) }
         }
     };
@@ -126,7 +125,9 @@ fn page<T>(
         None => 0,
         Some(marker) => {
             let found = rows.iter().position(|row| id(row) == marker);
-            found.ok_or_else(|| Refusal::bad_request(format!("marker [{marker}] not found")))?.saturating_add(1)
+            found
+                .ok_or_else(|| Refusal::bad_request(format!("marker [{marker}] not found")))?
+                .saturating_add(1)
         }
     };
     let more = rows.len() > start.saturating_add(limit);

@@ -52,29 +52,13 @@ pub(super) fn list(
 
 fn next_page(request: &Request, detail: bool, last: &str) -> String {
     let path = if detail { "servers/detail" } else { "servers" };
-    let mut query = String::new();
-    for (key, value) in request.query.iter().filter(|(key, _)| key != "marker") {
-        query.push_str(&format!("{key}={}&", query_encoded(value)));
-    }
-    format!("{}/compute/v2.1/{path}?{query}marker={last}", request.base)
-}
-
-pub(crate) fn query_encoded(value: &str) -> String {
-    let mut text = String::new();
-    for byte in value.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(byte.into()),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
+    format!("{}/compute/v2.1/{path}?{}", request.base, request.query_after(last))
 }
 
 fn parse_time(text: &str) -> Result<DateTime<Utc>, Refusal> {
     let with_zone = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc));
-    let time = with_zone.or_else(|_| {
-        NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc())
-    });
+    let time = with_zone
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|time| time.and_utc()));
     let time = time.map_err(|_| {
         Refusal::bad_request(format!("Invalid input for query parameters changes-since. Value: {text}."))
     })?;
@@ -186,7 +170,8 @@ pub(super) fn metadata(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answ
             let mut body = request.json()?;
             let given = body.get_mut("metadata").map(Value::take).unwrap_or_default();
             let given = serde_json::from_value(given).ok().filter(metadata_fits);
-            let given = given.ok_or_else(|| Refusal::bad_request("Invalid input for field/attribute metadata."))?;
+            let given =
+                given.ok_or_else(|| Refusal::bad_request("Invalid input for field/attribute metadata."))?;
             if operation == Operation::ServerMetadataReplace {
                 metadata.clear();
             }

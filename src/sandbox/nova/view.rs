@@ -42,25 +42,10 @@ impl View<'_> {
             "os-extended-volumes:volumes_attached": [],
         });
         if let Some(fields) = shown.as_object_mut() {
-            self.by_state(row, fields);
+            by_state(row, fields);
             self.by_version(row, fields);
         }
         shown
-    }
-
-    fn by_state(&self, row: &ServerRow, fields: &mut Map<String, Value>) {
-        if matches!(row.status, Status::Build | Status::Active | Status::Reboot) {
-            let progress = if row.status == Status::Build { 0 } else { 100 };
-            fields.insert("progress".into(), json!(progress));
-        }
-        if row.status != Status::Build {
-            let groups: Vec<Value> = row.security_groups.iter().map(|name| json!({"name": name})).collect();
-            fields.insert("security_groups".into(), json!(groups));
-        }
-        if let (Status::Error | Status::Deleted, Some((when, message))) = (row.status, &row.fault) {
-            let fault = json!({"code": 500, "created": time(*when), "message": message});
-            fields.insert("fault".into(), fault);
-        }
     }
 
     fn by_version(&self, row: &ServerRow, fields: &mut Map<String, Value>) {
@@ -92,6 +77,21 @@ impl View<'_> {
         }
         let href = format!("{}/compute/flavors/{}", self.base, flavor.id);
         json!({"id": flavor.id, "links": [{"rel": "bookmark", "href": href}]})
+    }
+}
+
+fn by_state(row: &ServerRow, fields: &mut Map<String, Value>) {
+    if matches!(row.status, Status::Build | Status::Active | Status::Reboot) {
+        let progress = if row.status == Status::Build { 0 } else { 100 };
+        fields.insert("progress".into(), json!(progress));
+    }
+    if row.status != Status::Build {
+        let groups: Vec<Value> = row.security_groups.iter().map(|name| json!({"name": name})).collect();
+        fields.insert("security_groups".into(), json!(groups));
+    }
+    if let (Status::Error | Status::Deleted, Some((when, message))) = (row.status, &row.fault) {
+        let fault = json!({"code": 500, "created": time(*when), "message": message});
+        fields.insert("fault".into(), fault);
     }
 }
 

@@ -64,8 +64,7 @@ pub(super) async fn run(machine: Arc<Machine>, wanted: Wanted, channel: Channel<
 
 async fn spawn(machine: &Machine, wanted: &Wanted) -> std::io::Result<Child> {
     let text = wanted.text.as_deref();
-    let mut command =
-        machine.shell(&wanted.login, text, wanted.terminal.as_ref(), &wanted.variables).await?;
+    let mut command = machine.shell(&wanted.login, text, wanted.terminal.as_ref(), &wanted.variables).await?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
