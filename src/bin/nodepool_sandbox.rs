@@ -1,6 +1,6 @@
 //! nodepool-sandbox: an OpenStack cloud on one machine, on loopback, for trying, testing and rehearsing.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -168,7 +168,11 @@ fn default_state_dir() -> Result<PathBuf> {
 async fn main() -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,nodepool=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let arguments = Arguments::parse();
     let faults = arguments.faults()?;
     let (mut terminated, mut interrupted) =

@@ -42,7 +42,8 @@ pub(crate) fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer
 
 fn put(sandbox: &Sandbox, faults: Result<Faults, FaultsError>) -> Result<Answer, Refusal> {
     let faults = faults.map_err(|error| refuse(&error))?;
-    tracing::info!(?faults, "faults changed");
+    tracing::info!("faults changed");
+    tracing::debug!(?faults);
     sandbox.dice().replace(faults);
     shown(sandbox)
 }

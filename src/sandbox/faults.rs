@@ -33,8 +33,10 @@ pub struct Faults {
     pub boot_error: Failure,
     /// Snapshots that are accepted and whose image then goes away.
     pub snapshot_error: Failure,
-    /// Servers that become ACTIVE and never answer ssh.
+    /// Servers that become ACTIVE and refuse ssh connections for ever.
     pub ssh_never: Failure,
+    /// Servers that become ACTIVE, take ssh connections and never say a word on them.
+    pub ssh_mute: Failure,
     /// Answers that go wrong. The first entry that strikes is used.
     pub answers: Vec<AnswerFault>,
 }
@@ -53,6 +55,7 @@ impl Default for Faults {
             boot_error: Failure { text: "No valid host was found. ".into(), ..Failure::default() },
             snapshot_error: Failure::default(),
             ssh_never: Failure::default(),
+            ssh_mute: Failure::default(),
             answers: Vec::new(),
         }
     }
@@ -226,6 +229,7 @@ impl Faults {
             ("boot-error", self.boot_error.rate),
             ("snapshot-error", self.snapshot_error.rate),
             ("ssh-never", self.ssh_never.rate),
+            ("ssh-mute", self.ssh_mute.rate),
         ];
         let answers = self.answers.iter().map(|fault| ("answers", fault.rate));
         for (field, rate) in rates.into_iter().chain(answers) {
@@ -270,6 +274,17 @@ impl Span {
             Span::Between(range) => (range.min, range.max),
         }
     }
+}
+
+/// How a server's ssh port behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ssh {
+    /// As it should.
+    Answers,
+    /// Connections are refused.
+    Refuses,
+    /// Connections are taken, and nothing is said.
+    IsMute,
 }
 
 /// The faults in force and the random numbers behind them.
@@ -319,11 +334,17 @@ impl Dice {
         strikes(&mut failure.count, failure.rate, draw)
     }
 
-    /// Whether this server never answers ssh.
-    pub fn ssh_never(&mut self) -> bool {
-        let draw = self.fraction();
-        let failure = &mut self.faults.ssh_never;
-        strikes(&mut failure.count, failure.rate, draw)
+    /// How this server's ssh behaves.
+    pub fn ssh(&mut self) -> Ssh {
+        let (never, mute) = (self.fraction(), self.fraction());
+        let faults = &mut self.faults;
+        if strikes(&mut faults.ssh_never.count, faults.ssh_never.rate, never) {
+            Ssh::Refuses
+        } else if strikes(&mut faults.ssh_mute.count, faults.ssh_mute.rate, mute) {
+            Ssh::IsMute
+        } else {
+            Ssh::Answers
+        }
     }
 
     /// What goes wrong with the answer to this request, if anything.

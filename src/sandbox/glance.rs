@@ -1,6 +1,7 @@
 //! Glance v2: list, show, register, upload, change and delete images.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -21,6 +22,8 @@ const LARGEST_PAGE: usize = 1000;
 const USUAL_PAGE: usize = 25;
 /// The largest file that is taken: what a person would try on one machine.
 const LARGEST_FILE: u64 = 16 << 30;
+/// How long an upload may pause.
+const PIECE_DEADLINE: Duration = Duration::from_mins(1);
 /// Fields that an image has of its own; anything else is a property.
 const OWN_FIELDS: &[&str] = &[
     "id",
@@ -330,7 +333,7 @@ async fn write_file(folder: &std::path::Path, body: Body) -> std::io::Result<u64
     let mut file = tokio::fs::File::create(folder.join("data")).await?;
     let mut pieces = body.into_data_stream();
     let mut size = 0_u64;
-    while let Some(piece) = pieces.next().await {
+    while let Some(piece) = tokio::time::timeout(PIECE_DEADLINE, pieces.next()).await? {
         let piece = piece.map_err(std::io::Error::other)?;
         size = size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         if size > LARGEST_FILE {

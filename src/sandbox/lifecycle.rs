@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::Utc;
 use russh::keys::{HashAlg, PrivateKey};
 
+use super::faults::Ssh;
 use super::machine::Machine;
 use super::state::{ImageStatus, Status};
 use super::{Sandbox, random, sshd};
@@ -23,9 +24,9 @@ pub(crate) fn boot(sandbox: &Arc<Sandbox>, id: &str) {
 }
 
 async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
-    let (time, error, never) = {
+    let (time, error, ssh) = {
         let mut dice = sandbox.dice();
-        (dice.duration(|faults| faults.boot_seconds), dice.boot_error(), dice.ssh_never())
+        (dice.duration(|faults| faults.boot_seconds), dice.boot_error(), dice.ssh())
     };
     for task in ["networking", "block_device_mapping", "spawning"] {
         task_state(sandbox, id, task);
@@ -54,8 +55,10 @@ async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
     };
     let listen = async {
         tokio::time::sleep(ssh_delay).await;
-        if !never {
-            sshd::serve(Arc::clone(machine), host_key).await;
+        match ssh {
+            Ssh::Answers => sshd::serve(Arc::clone(machine), host_key).await,
+            Ssh::IsMute => sshd::keep_silent(machine).await,
+            Ssh::Refuses => {}
         }
     };
     tokio::join!(show, listen);

@@ -4,7 +4,7 @@
 //! exit status comes before the end of its output; a connection that closes ends the command's pipes, not the
 //! command.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use russh::server::{
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Pty};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::machine::{Login, Machine, Terminal};
 
@@ -26,19 +26,18 @@ mod run;
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 128;
+/// After a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How many connections a mute server holds.
+const MOST_SILENT: usize = 64;
+/// How long a client may take to log in, OpenSSH's `LoginGraceTime`.
+const LOGIN_DEADLINE: Duration = Duration::from_mins(2);
 /// How many variables a client may set.
 const MOST_VARIABLES: usize = 100;
 
 /// Answers on the machine's address until the machine is gone.
 pub(super) async fn serve(machine: Arc<Machine>, host_key: PrivateKey) {
-    let Some(held) = machine.take_held() else { return };
-    let listener = match held.into_socket().listen(BACKLOG) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, host = machine.host_name(), "cannot listen for ssh");
-            return;
-        }
-    };
+    let Some(listener) = listen(&machine) else { return };
     let config = Arc::new(Config {
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
         auth_rejection_time: Duration::from_millis(50),
@@ -52,6 +51,34 @@ pub(super) async fn serve(machine: Arc<Machine>, host_key: PrivateKey) {
     gone.run_until_cancelled(accept(&machine, &listener, &config)).await;
 }
 
+/// Takes connections and says nothing on them, until the machine is gone.
+pub(super) async fn keep_silent(machine: &Machine) {
+    let Some(listener) = listen(machine) else { return };
+    let mut silent = VecDeque::new();
+    machine
+        .gone
+        .run_until_cancelled(async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => silent.push_back(stream),
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                }
+                // Whoever comes so often does not wait for the oldest any more.
+                if silent.len() > MOST_SILENT {
+                    silent.pop_front();
+                }
+            }
+        })
+        .await;
+}
+
+fn listen(machine: &Machine) -> Option<TcpListener> {
+    let listener = machine.take_held()?.into_socket().listen(BACKLOG);
+    listener
+        .inspect_err(|error| tracing::error!(%error, host = machine.host_name(), "cannot listen for ssh"))
+        .ok()
+}
+
 async fn accept(machine: &Arc<Machine>, listener: &TcpListener, config: &Arc<Config>) {
     loop {
         match listener.accept().await {
@@ -62,7 +89,7 @@ async fn accept(machine: &Arc<Machine>, listener: &TcpListener, config: &Arc<Con
             Err(error) => {
                 // Out of file descriptors, most likely: others may be closed soon.
                 tracing::warn!(%error, "cannot accept an ssh connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
@@ -70,11 +97,33 @@ async fn accept(machine: &Arc<Machine>, listener: &TcpListener, config: &Arc<Con
 
 async fn connection(machine: Arc<Machine>, config: Arc<Config>, stream: TcpStream, client: SocketAddr) {
     let server = stream.local_addr().unwrap_or(client);
-    let stream = Cuttable { stream, cut: Box::pin(machine.gone.clone().cancelled_owned()) };
-    let visitor = Visitor { machine, client, server, login: None, channels: HashMap::new() };
-    let ended = match russh::server::run_stream(config, stream, visitor).await {
-        Ok(session) => session.await,
-        Err(error) => Err(error),
+    // Cut when the machine goes, and when nobody logs in.
+    let cut = machine.gone.child_token();
+    let stream = Cuttable { stream, cut: Box::pin(cut.clone().cancelled_owned()) };
+    let logged_in = CancellationToken::new();
+    let visitor = Visitor {
+        machine,
+        client,
+        server,
+        login: None,
+        logged_in: logged_in.clone(),
+        channels: HashMap::new(),
+    };
+    let session = async {
+        match russh::server::run_stream(config, stream, visitor).await {
+            Ok(session) => session.await,
+            Err(error) => Err(error),
+        }
+    };
+    let grace = async {
+        if tokio::time::timeout(LOGIN_DEADLINE, logged_in.cancelled()).await.is_err() {
+            cut.cancel();
+        }
+        std::future::pending::<Result<(), russh::Error>>().await
+    };
+    let ended = tokio::select! {
+        ended = session => ended,
+        ended = grace => ended,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %client, "an ssh connection ended");
@@ -132,6 +181,8 @@ struct Visitor {
     client: SocketAddr,
     server: SocketAddr,
     login: Option<Login>,
+    /// Cancelled, in the sense of told, when somebody has logged in.
+    logged_in: CancellationToken,
     channels: HashMap<ChannelId, Waiting>,
 }
 
@@ -183,6 +234,9 @@ impl Handler for Visitor {
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
         self.login = self.checked(user, key.public_key).await;
+        if self.login.is_some() {
+            self.logged_in.cancel();
+        }
         Ok(if self.login.is_some() { Auth::Accept } else { Auth::reject() })
     }
 

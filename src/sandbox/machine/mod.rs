@@ -41,6 +41,8 @@ pub(crate) struct Machine {
     address: Ipv4Addr,
     held: Mutex<Option<Held>>,
     first: tokio::sync::Mutex<Option<First>>,
+    /// Held while the tree is copied, so that it is not removed meanwhile.
+    copying: Arc<tokio::sync::Mutex<()>>,
     /// Set when the server is deleted: its listener closes and its connections are cut.
     pub(crate) gone: CancellationToken,
 }
@@ -71,6 +73,7 @@ impl Machine {
             address: held.address(),
             held: Mutex::new(Some(held)),
             first: tokio::sync::Mutex::new(None),
+            copying: Arc::default(),
             gone: CancellationToken::new(),
         }
     }
@@ -100,17 +103,36 @@ impl Machine {
         tokio::fs::create_dir_all(&tree).await?;
         let host_key = host_key.to_openssh().map_err(io::Error::other)?;
         let address = self.address.to_string();
-        let mut arguments = vec![self.host_name.as_str(), &address, &host_key, key.unwrap_or_default()];
-        arguments.extend(self.place.users.iter().map(String::as_str));
-        let folders = [(image, "/image"), (tree.as_path(), "/tree")];
-        self.place.tools.run(&folders, tools::PREPARE_SCRIPT, &arguments).await
+        let mut arguments =
+            vec![self.host_name.clone(), address, host_key, key.unwrap_or_default().to_string()];
+        arguments.extend(self.place.users.iter().cloned());
+        let folders = [(image.to_path_buf(), "/image"), (tree, "/tree")];
+        self.copy(folders, tools::PREPARE_SCRIPT, arguments).await
     }
 
     /// Copies the tree into an image's folder.
     pub(crate) async fn snapshot(&self, image: &Path) -> io::Result<()> {
         tokio::fs::create_dir_all(image).await?;
-        let folders = [(self.folder.as_path(), "/server"), (image, "/image")];
-        self.place.tools.run(&folders, tools::SNAPSHOT_SCRIPT, &[]).await
+        let folders = [(self.folder.clone(), "/server"), (image.to_path_buf(), "/image")];
+        self.copy(folders, tools::SNAPSHOT_SCRIPT, Vec::new()).await
+    }
+
+    /// Runs to its end also when nobody waits for it any more.
+    async fn copy(
+        &self,
+        folders: [(PathBuf, &'static str); 2],
+        script: &'static str,
+        arguments: Vec<String>,
+    ) -> io::Result<()> {
+        let (place, copying) = (Arc::clone(&self.place), Arc::clone(&self.copying).lock_owned().await);
+        let copied = tokio::spawn(async move {
+            let folders = folders.each_ref().map(|(outside, inside)| (outside.as_path(), *inside));
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let copied = place.tools.run(&folders, script, &arguments).await;
+            drop(copying);
+            copied
+        });
+        copied.await.map_err(io::Error::other)?
     }
 
     /// The user's line in the tree's own /etc/passwd, if there is one with a home.
@@ -161,35 +183,22 @@ impl Machine {
     ) -> io::Result<Command> {
         let pid = self.first_process().await?;
         let mut command = self.place.tools.entering(pid, &login.home);
-        match terminal {
-            None => command.arg(&login.shell),
-            Some(size) => {
-                let inner = match text {
-                    Some(_) => "exec \"$SHELL\" -c \"$SANDBOX_COMMAND\"",
-                    None => "exec \"$SHELL\" -l",
-                };
-                let resize = format!("stty rows {} cols {}; {inner}", size.rows, size.columns);
-                command.env("TERM", &size.kind).env("SANDBOX_COMMAND", text.unwrap_or_default());
-                command
-                    .args(["/usr/bin/script", "--quiet", "--return", "--flush", "--command"])
-                    .arg(resize)
-                    .arg("/dev/null")
-            }
-        };
-        match (text, terminal) {
-            (Some(text), None) => command.args(["-c", text]),
-            (None, None) => command.arg("-l"),
-            (_, Some(_)) => &mut command,
-        };
-        command.envs(variables.iter().map(|(name, value)| (name, value)));
-        command
-            .env("HOME", &login.home)
-            .env("USER", &login.user)
-            .env("LOGNAME", &login.user)
-            .env("SHELL", &login.shell)
-            .env("PATH", SEARCH_PATH)
+        // The variables are arguments of env, inside: the programs on the way there must not see them.
+        command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+        command.args([
+            format!("HOME={}", login.home),
+            format!("USER={}", login.user),
+            format!("LOGNAME={}", login.user),
+            format!("SHELL={}", login.shell),
+            format!("PATH={SEARCH_PATH}"),
             // Root's tar would give files to owners that this namespace does not have.
-            .env("TAR_OPTIONS", "--no-same-owner");
+            "TAR_OPTIONS=--no-same-owner".into(),
+        ]);
+        match (text, terminal) {
+            (Some(text), None) => command.args([login.shell.as_str(), "-c", text]),
+            (None, None) => command.args([login.shell.as_str(), "-l"]),
+            (text, Some(terminal)) => command.args(terminal.words(text)),
+        };
         Ok(command)
     }
 
@@ -238,9 +247,10 @@ impl Machine {
     pub(crate) async fn stop(&self) {
         let mut first = self.first.lock().await;
         if let Some(mut running) = first.take() {
-            // The kernel ends the namespace's first process with bubblewrap, and every other with that one.
-            let ended = tokio::time::timeout(START_DEADLINE, running.child.kill()).await;
-            if !matches!(ended, Ok(Ok(()))) {
+            // With its first process the kernel ends every other of the namespace; bubblewrap waits for that.
+            let killed = self.place.tools.kill(running.pid).await;
+            let ended = tokio::time::timeout(START_DEADLINE, running.child.wait()).await;
+            if killed.is_err() || !matches!(ended, Ok(Ok(_))) {
                 tracing::warn!(host = self.host_name, "the server's first process did not end");
             }
         }
@@ -251,8 +261,10 @@ impl Machine {
         self.gone.cancel();
         drop(self.take_held());
         self.stop().await;
+        let copying = self.copying.lock().await;
         let (place, folder) = (Arc::clone(&self.place), self.folder.clone());
         let removed = tokio::task::spawn_blocking(move || place.remove_tree(&folder)).await;
+        drop(copying);
         if let Ok(Err(error)) = removed {
             tracing::warn!(%error, host = self.host_name, "the server's files could not be removed");
         }
@@ -265,6 +277,23 @@ pub(crate) struct Terminal {
     pub(crate) kind: String,
     pub(crate) columns: u32,
     pub(crate) rows: u32,
+}
+
+impl Terminal {
+    /// The words that run `$SHELL` in a terminal of this size.
+    fn words(&self, text: Option<&str>) -> Vec<String> {
+        let inner = match text {
+            Some(_) => "exec \"$SHELL\" -c \"$SANDBOX_COMMAND\"",
+            None => "exec \"$SHELL\" -l",
+        };
+        let script = ["/usr/bin/script", "--quiet", "--return", "--flush", "--command"].map(String::from);
+        let mut words =
+            vec![format!("TERM={}", self.kind), format!("SANDBOX_COMMAND={}", text.unwrap_or_default())];
+        words.extend(script);
+        words.push(format!("stty rows {} cols {}; {inner}", self.rows, self.columns));
+        words.push("/dev/null".into());
+        words
+    }
 }
 
 /// What bubblewrap writes to its information descriptor.

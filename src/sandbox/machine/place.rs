@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::tools::{self, Tools};
 
@@ -179,17 +180,17 @@ impl Place {
     }
 
     /// After an upload: the tree of the image is the base tree, and what the file holds if it is a tar archive.
-    pub(crate) async fn unpack_image(&self, folder: &Path) -> io::Result<()> {
-        let tree = folder.join("tree");
-        self.make_base_image(folder)?;
-        let data = folder.join("data");
-        if !tokio::task::spawn_blocking(move || is_tar(&data)).await.map_err(io::Error::other)?? {
-            return Ok(());
+    pub(crate) async fn unpack_image(self: &Arc<Self>, folder: &Path) -> io::Result<()> {
+        let (place, inside) = (Arc::clone(self), folder.to_path_buf());
+        let made = tokio::task::spawn_blocking(move || {
+            place.remove_tree(&inside.join("tree"))?;
+            place.make_base_image(&inside)?;
+            is_tar(&inside.join("data"))
+        });
+        if made.await.map_err(io::Error::other)?? {
+            self.tools.run(&[(folder, "/image")], tools::UNPACK_SCRIPT, &[]).await?;
         }
-        self.tools
-            .run(&[(folder, "/image")], tools::UNPACK_SCRIPT, &[])
-            .await
-            .map_err(|error| io::Error::other(format!("{}: {error}", tree.display())))
+        Ok(())
     }
 
     /// Removes a server's or an image's folder, whatever modes its files have.

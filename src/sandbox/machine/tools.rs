@@ -11,6 +11,8 @@ use tokio::process::Command;
 
 /// How long a copy or a removal of a tree may take.
 const TREE_DEADLINE: Duration = Duration::from_mins(5);
+/// How long a signal may take to be sent.
+const KILL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Copies an image's tree and makes it this server's: names, keys, fresh /tmp and /run.
 pub(super) const PREPARE_SCRIPT: &str = include_str!("prepare.sh");
@@ -95,6 +97,17 @@ impl Tools {
         succeeded(&done.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
     }
 
+    /// Ends a process for sure. The shell's own `kill` is there on every system.
+    pub(super) async fn kill(&self, pid: u32) -> io::Result<()> {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", "kill -KILL \"$1\"", "sandbox", &pid.to_string()])
+            .env_clear()
+            .stdin(Stdio::null());
+        let done = tokio::time::timeout(KILL_DEADLINE, command.kill_on_drop(true).output()).await;
+        succeeded(&done.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??)
+    }
+
     /// Removes a tree, whatever its modes. What is not there is fine.
     pub(super) fn remove_tree(&self, tree: &Path) -> io::Result<()> {
         match fs::remove_dir_all(tree) {
@@ -111,7 +124,17 @@ impl Tools {
 
     fn script(&self, folders: &[(&Path, &str)], script: &str, arguments: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(&self.bwrap);
-        command.args(["--unshare-user", "--uid", "0", "--gid", "0", "--unshare-pid", "--die-with-parent"]);
+        // The script is process 1: otherwise bubblewrap leaves its own first process behind for init to reap.
+        command.args([
+            "--unshare-user",
+            "--uid",
+            "0",
+            "--gid",
+            "0",
+            "--unshare-pid",
+            "--die-with-parent",
+            "--as-pid-1",
+        ]);
         command.args(["--cap-add", "ALL", "--ro-bind", "/usr", "/usr", "--dev", "/dev", "--proc", "/proc"]);
         for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
             let folder = Path::new("/").join(name);
