@@ -1,0 +1,371 @@
+//! Makes a [`Config`] of what the files say, and reports everything in them that does not fit together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::clouds::Clouds;
+use super::diagnostic::Report;
+use super::files::Files;
+use super::raw::{RawConfig, RawImage, RawLabel, RawProvider, RawTarget};
+use super::source_text::{Located, Position};
+use super::sources::Sources;
+use super::spelling;
+use super::template::{Field, Template};
+use super::types::{Config, DatabaseUrl, ImageSource, Label, Provider, ProviderImage, Target};
+
+const MIN_READY: i64 = 2;
+const READY_SCRIPT_TIMEOUT: Duration = Duration::from_mins(30);
+const SETUP_TIMEOUT: Duration = Duration::from_hours(2);
+/// nodepool v0 waited for ever.
+const API_TIMEOUT: Duration = Duration::from_mins(1);
+const BOOT_TIMEOUT: Duration = Duration::from_mins(1);
+const LAUNCH_TIMEOUT: Duration = Duration::from_hours(1);
+const RATE: Duration = Duration::from_secs(1);
+const TEMPLATE_HOSTNAME: &str = "template-{image.name}-{timestamp}";
+const NODE_HOSTNAME: &str = "{label.name}-{provider.name}-{node_id}";
+const USERNAME: &str = "jenkins";
+const USER_HOME: &str = "/home/jenkins";
+const PRIVATE_KEY: &str = "/var/lib/jenkins/.ssh/id_rsa";
+/// The users that the images of the distributions let in, after the configured one.
+const BOOTSTRAP_USERS: [&str; 6] = ["root", "ubuntu", "fedora", "cloud-user", "centos", "debian"];
+const SSH_PORT: u16 = 22;
+/// The most characters of a key or value of an image's properties; the clouds take no more.
+const MAX_PROPERTY_CHARACTERS: usize = 255;
+
+/// Checks the whole configuration. `None` when something that it needs is missing, which is reported.
+pub(super) fn check(
+    raw: RawConfig,
+    database: Option<DatabaseUrl>,
+    sources: &Sources,
+    report: &mut Report,
+) -> Option<Config> {
+    unique(raw.labels.iter().map(|label| &label.name), "label", report);
+    unique(raw.providers.iter().map(|provider| &provider.name), "provider", report);
+    unique(raw.targets.iter().map(|target| &target.name), "target", report);
+    unique(raw.diskimages.iter().map(Some), "diskimage", report);
+    let script_dir = raw.script_dir.as_ref();
+    let mut files = Files::new(sources, script_dir, report);
+    let script_dir = script_dir.map(|path| sources.path(&path.value));
+    for label in &raw.labels {
+        check_label(label, &raw, &mut files, report);
+    }
+    if let (true, Some(label)) =
+        (raw.targets.is_empty(), raw.labels.iter().find_map(|label| label.name.as_ref()))
+    {
+        report
+            .error(&label.at, "there are labels, but no target at which to offer their nodes")
+            .help("add an item to `targets`");
+    }
+    let mut clouds = Clouds::new(sources);
+    let diskimages: BTreeSet<&str> = raw.diskimages.iter().map(|name| name.value.as_str()).collect();
+    let providers = all(raw.providers, |provider| {
+        let (name, at) = match &provider.name {
+            Some(name) => (name.value.as_str(), &name.at),
+            None => ("(without a name)", &provider.at),
+        };
+        let credentials = clouds.credentials(name, at, provider.cloud.as_ref(), &provider.inline, report);
+        let images = check_images(&provider, &diskimages, &mut files, report);
+        make_provider(provider, credentials, images, report)
+    });
+    let targets = all(raw.targets, |target| make_target(target, report));
+    let labels = all(raw.labels, make_label);
+    Some(Config {
+        script_dir,
+        database: database?,
+        gearman_servers: raw.gearman_servers,
+        labels: labels?,
+        providers: providers?,
+        targets: targets?,
+    })
+}
+
+/// Makes something of each item, and of all of them before it gives up.
+fn all<T, U>(items: Vec<T>, make: impl FnMut(T) -> Option<U>) -> Option<Vec<U>> {
+    items.into_iter().map(make).collect::<Vec<_>>().into_iter().collect()
+}
+
+/// Reports names that are given twice, and such that cannot be names.
+fn unique<'a, N>(names: impl Iterator<Item = N>, what: &str, report: &mut Report)
+where
+    N: Into<Option<&'a Located<String>>>,
+{
+    let mut seen: BTreeMap<&str, &Position> = BTreeMap::new();
+    for name in names.filter_map(Into::into) {
+        if name.value.chars().any(|character| character.is_control() || character.is_whitespace()) {
+            report.error(&name.at, format!("the name of a {what} must not have blanks"));
+        }
+        if let Some(first) = seen.get(name.value.as_str()) {
+            let help = format!("the first one is on line {}", first.line);
+            report.error(&name.at, format!("there are two {what}s of the name `{}`", name.value)).help(help);
+        } else {
+            seen.insert(&name.value, &name.at);
+        }
+    }
+}
+
+/// Reports a reference to something that does not exist.
+fn dangling<'a>(
+    at: &Position,
+    message: String,
+    name: &str,
+    what: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+    report: &mut Report,
+) {
+    let list = known.clone().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let finding = report.error(at, message);
+    finding.help(match spelling::nearest(name, known) {
+        Some(near) => format!("did you mean `{near}`? The {what} are {list}"),
+        None if list.is_empty() => format!("there are no {what}"),
+        None => format!("the {what} are {list}"),
+    });
+}
+
+fn check_label(label: &RawLabel, raw: &RawConfig, files: &mut Files<'_>, report: &mut Report) {
+    if let Some(script) = &label.ready_script {
+        files.script(script, "ready-script", report);
+    }
+    let mut seen = BTreeSet::new();
+    let mut servers: i64 = 0;
+    let mut servers_known = true;
+    for reference in &label.providers {
+        let name = &reference.value;
+        if !seen.insert(name) {
+            report.error(&reference.at, format!("the provider `{name}` is given twice"));
+            continue;
+        }
+        let named =
+            |provider: &&RawProvider| provider.name.as_ref().is_some_and(|found| found.value == *name);
+        let Some(provider) = raw.providers.iter().find(named) else {
+            let known = raw.providers.iter().filter_map(|provider| provider.name.as_ref());
+            let message = format!("there is no provider `{name}`");
+            dangling(
+                &reference.at,
+                message,
+                name,
+                "providers",
+                known.map(|name| name.value.as_str()),
+                report,
+            );
+            servers_known = false;
+            continue;
+        };
+        match &provider.max_servers {
+            Some(most) => servers = servers.saturating_add(most.value.max(0)),
+            None => servers_known = false,
+        }
+        check_label_image(label, reference, provider, report);
+    }
+    if let Some(min_ready) =
+        label.min_ready.as_ref().filter(|min_ready| servers_known && min_ready.value > servers)
+    {
+        report.warning(
+            &min_ready.at,
+            format!(
+                "`min-ready` is {}, but all providers of the label together may have {servers} servers",
+                min_ready.value
+            ),
+        );
+    }
+}
+
+/// The label's image must be one of each of its providers, and one that can be built.
+fn check_label_image(
+    label: &RawLabel,
+    reference: &Located<String>,
+    provider: &RawProvider,
+    report: &mut Report,
+) {
+    let Some(image) = &label.image else { return };
+    let known = provider
+        .images
+        .iter()
+        .filter_map(|image| image.name.as_ref().map(|name| (name.value.as_str(), image)));
+    match known.clone().find(|(name, _)| *name == image.value) {
+        None => {
+            let message = format!("the provider `{}` has no image `{}`", reference.value, image.value);
+            dangling(
+                &image.at,
+                message,
+                &image.value,
+                "images of this provider",
+                known.map(|(name, _)| name),
+                report,
+            );
+        }
+        Some((name, found)) if found.diskimage.is_some() => {
+            report.error(
+                &image.at,
+                format!(
+                    "the image `{name}` of provider `{}` is a diskimage, which this version cannot build",
+                    reference.value
+                ),
+            );
+        }
+        Some(_) => {}
+    }
+}
+
+/// Checks the images of a provider and makes those that can be built.
+fn check_images(
+    provider: &RawProvider,
+    diskimages: &BTreeSet<&str>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<Vec<ProviderImage>> {
+    unique(provider.images.iter().map(|image| &image.name), "image", report);
+    let mut images = Some(Vec::new());
+    for image in &provider.images {
+        let made = if let Some(diskimage) = &image.diskimage {
+            if !diskimages.contains(diskimage.value.as_str()) {
+                let message = format!("there is no diskimage `{}`", diskimage.value);
+                dangling(
+                    &diskimage.at,
+                    message,
+                    &diskimage.value,
+                    "diskimages",
+                    diskimages.iter().copied(),
+                    report,
+                );
+            }
+            continue;
+        } else {
+            make_image(image, files, report)
+        };
+        match (made, &mut images) {
+            (Some(made), Some(images)) => images.push(made),
+            _ => images = None,
+        }
+    }
+    images
+}
+
+fn make_image(image: &RawImage, files: &mut Files<'_>, report: &mut Report) -> Option<ProviderImage> {
+    for (key, value) in [("base-image", &image.base_image), ("setup", &image.setup)] {
+        if value.is_none() {
+            report.error(&image.at, format!("an image needs the key `{key}`"));
+        }
+    }
+    if let Some(setup) = &image.setup {
+        files.script(setup, "setup", report);
+    }
+    let blame = image.private_key.as_ref().map_or(&image.at, |key| &key.at);
+    let private_key =
+        files.private_key(image.private_key.as_ref().map_or(PRIVATE_KEY, |key| &key.value), blame, report);
+    for text in image.meta.iter().flat_map(|(key, value)| [key, value]) {
+        if text.value.chars().count() > MAX_PROPERTY_CHARACTERS {
+            report.error(
+                &text.at,
+                format!("a key or value of `meta` has at most {MAX_PROPERTY_CHARACTERS} characters"),
+            );
+        }
+    }
+    let username = text_or(image.username.as_ref(), USERNAME);
+    Some(ProviderImage {
+        name: image.name.as_ref()?.value.clone(),
+        source: ImageSource::Snapshot {
+            base_image: image.base_image.as_ref()?.value.clone(),
+            setup: image.setup.as_ref()?.value.clone(),
+            setup_timeout: image.setup_timeout.unwrap_or(SETUP_TIMEOUT),
+        },
+        min_ram: u32::try_from(image.min_ram.as_ref()?.value).ok()?,
+        name_filter: image.name_filter.as_ref().map(|filter| filter.value.clone()),
+        bootstrap_users: bootstrap_users(image, &username),
+        username,
+        user_home: text_or(image.user_home.as_ref(), USER_HOME),
+        private_key,
+        config_drive: image.config_drive.as_ref().map(|drive| drive.value),
+        meta: image.meta.iter().map(|(key, value)| (key.value.clone(), value.value.clone())).collect(),
+        ssh_port: image.ssh_port.as_ref().and_then(|port| u16::try_from(port.value).ok()).unwrap_or(SSH_PORT),
+    })
+}
+
+fn text_or(text: Option<&Located<String>>, default: &str) -> String {
+    text.map_or_else(|| default.to_owned(), |text| text.value.clone())
+}
+
+/// The users to try on a builder: those that are given, or the image's user and those of the distributions; each once.
+fn bootstrap_users(image: &RawImage, username: &str) -> Vec<String> {
+    let mut users: Vec<String> = image.bootstrap_users.iter().map(|user| user.value.clone()).collect();
+    if users.is_empty() {
+        users.push(username.to_owned());
+        users.extend(BOOTSTRAP_USERS.map(str::to_owned));
+    }
+    let mut seen = BTreeSet::new();
+    users.retain(|user| seen.insert(user.clone()));
+    users
+}
+
+fn make_provider(
+    provider: RawProvider,
+    credentials: Option<super::CloudCredentials>,
+    images: Option<Vec<ProviderImage>>,
+    report: &mut Report,
+) -> Option<Provider> {
+    let template_hostname = text_or(provider.template_hostname.as_ref(), TEMPLATE_HOSTNAME);
+    template(provider.template_hostname.as_ref(), Field::OF_IMAGE, report);
+    Some(Provider {
+        name: provider.name?.value,
+        cloud: provider.cloud.map(|cloud| cloud.value),
+        credentials: credentials?,
+        api_timeout: provider.api_timeout.unwrap_or(API_TIMEOUT),
+        boot_timeout: provider.boot_timeout.unwrap_or(BOOT_TIMEOUT),
+        launch_timeout: provider.launch_timeout.unwrap_or(LAUNCH_TIMEOUT),
+        max_servers: count(provider.max_servers?.value),
+        keypair: provider.keypair.map(|keypair| keypair.value),
+        rate: provider.rate.unwrap_or(RATE),
+        availability_zones: provider.availability_zones.into_iter().map(|zone| zone.value).collect(),
+        networks: provider.networks,
+        ipv6_preferred: provider.ipv6_preferred.is_some_and(|preferred| preferred.value),
+        template_hostname,
+        images: images?,
+    })
+}
+
+/// A count that -1 switches off.
+fn count(number: i64) -> Option<u32> {
+    u32::try_from(number).ok()
+}
+
+fn make_label(label: RawLabel) -> Option<Label> {
+    Some(Label {
+        name: label.name?.value,
+        image: label.image?.value,
+        min_ready: count(label.min_ready.map_or(MIN_READY, |number| number.value)),
+        subnodes: label.subnodes.and_then(|number| count(number.value)).unwrap_or(0),
+        ready_script: label.ready_script.map(|script| script.value),
+        ready_script_timeout: label.ready_script_timeout.unwrap_or(READY_SCRIPT_TIMEOUT),
+        providers: label.providers.into_iter().map(|provider| provider.value).collect(),
+    })
+}
+
+fn make_target(target: RawTarget, report: &mut Report) -> Option<Target> {
+    if let Some(name) = target.name.as_ref().filter(|name| name.value.contains('.')) {
+        report.error(
+            &name.at,
+            "the name of a target must not have dots, since it is part of the names of metrics",
+        );
+    }
+    let hostname = text_or(target.hostname.as_ref(), NODE_HOSTNAME);
+    if let Some(found) = template(target.hostname.as_ref(), Field::OF_NODE, report)
+        && let Some(text) = &target.hostname
+        && !found.names(Field::NodeId)
+    {
+        report.warning(&text.at, "without `{node_id}` two nodes may get the same name");
+    }
+    template(target.subnode_hostname.as_ref(), Field::OF_SUBNODE, report);
+    Some(Target { name: target.name?.value, hostname })
+}
+
+/// Reads a template, or reports what is wrong with it.
+fn template(text: Option<&Located<String>>, allowed: &[Field], report: &mut Report) -> Option<Template> {
+    let text = text?;
+    match Template::parse(&text.value, allowed) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            let list = allowed.iter().map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ");
+            report.error(&text.at, error.to_string()).help(format!("the placeholders are {list}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Which database: the one that is named, or a file in our folder for state.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::diagnostic::Report;
+use super::source_text::Located;
+use super::sources::Sources;
+use super::types::DatabaseUrl;
+
+/// The databases whose URLs nodepool v0 or we know; SQLAlchemy adds the name of a driver after a plus sign.
+const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
+
+/// Chooses the database. Two that differ, or one of a kind that nobody knows, are errors.
+pub(super) fn choose(
+    inline: Option<Located<SecretString>>,
+    secure: Option<Located<SecretString>>,
+    sources: &Sources,
+    report: &mut Report,
+) -> Option<DatabaseUrl> {
+    if let (Some(inline), Some(secure)) = (&inline, &secure)
+        && inline.value.expose_secret() != secure.value.expose_secret()
+    {
+        report
+            .error(&inline.at, format!("`dburi` is not the same as in {}", secure.at.source.path.display()))
+            .help("keep one of the two");
+    }
+    let Some(named) = secure.or(inline) else { return default(sources, report) };
+    let scheme = named.value.expose_secret().split_once(':').map_or("", |(scheme, _)| scheme);
+    let kind = scheme.split_once('+').map_or(scheme, |(kind, _)| kind);
+    if !SCHEMES.contains(&kind) {
+        // The scheme is not repeated: text without one may be a password.
+        report
+            .error(&named.at, "`dburi` does not begin with the kind of a database")
+            .help("sqlite:///PATH, for example");
+        return None;
+    }
+    Some(DatabaseUrl(named.value))
+}
+
+fn default(sources: &Sources, report: &mut Report) -> Option<DatabaseUrl> {
+    let Some(folder) = sources.state_folder() else {
+        report
+            .error_without_text(Some(sources.nodepool_yaml.clone()), "there is no folder for the database")
+            .help("set HOME or XDG_STATE_HOME, or name a database in `dburi`");
+        return None;
+    };
+    Some(DatabaseUrl(file_url(&folder.join("nodepool.db")).into()))
+}
+
+/// The URL of an SQLite file; what a URL gives a meaning to is written as `%` and its number.
+fn file_url(path: &Path) -> String {
+    let mut url = "sqlite://".to_owned();
+    for character in path.display().to_string().chars() {
+        match character {
+            '%' => url.push_str("%25"),
+            '?' => url.push_str("%3F"),
+            '#' => url.push_str("%23"),
+            character => url.push(character),
+        }
+    }
+    url
+}

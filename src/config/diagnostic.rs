@@ -1,0 +1,246 @@
+//! What is wrong with the files, or doubtful, in a form that a person can act on.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::source_text::Position;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The files cannot be used.
+    Error,
+    /// The files can be used, but probably not as they were meant.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// A line of a file, with its secrets hidden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnippetLine {
+    /// Its number, counted from 1.
+    pub number: usize,
+    /// Its text.
+    pub text: String,
+}
+
+/// One error or warning. It never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file that it is about; `None` when it is about the environment.
+    pub file: Option<PathBuf>,
+    /// The line, counted from 1; `None` when it is about the file as a whole.
+    pub line: Option<usize>,
+    /// The character in the line, counted from 1.
+    pub column: Option<usize>,
+    /// How many characters of the line it is about.
+    pub length: usize,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// The line that it is about, and the one before.
+    pub snippet: Vec<SnippetLine>,
+    /// What to do about it, if that is known.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.severity, self.message)?;
+        let width = self.snippet.iter().map(|line| line.number.to_string().len()).max().unwrap_or(1);
+        if let Some(file) = &self.file {
+            write!(f, "\n{:width$}--> {}", "", file.display())?;
+            if let (Some(line), Some(column)) = (self.line, self.column) {
+                write!(f, ":{line}:{column}")?;
+            }
+        }
+        if !self.snippet.is_empty() {
+            write!(f, "\n{:width$} |", "")?;
+        }
+        for line in &self.snippet {
+            write!(f, "\n{:>width$} | {}", line.number, line.text)?;
+            if let Some(column) = self.column.filter(|_| Some(line.number) == self.line) {
+                write!(f, "\n{:width$} | {}", "", underline(&line.text, column, self.length))?;
+            }
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n{:width$} = help: {help}", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// Blanks up to `column` and a caret for each character of the line that is meant, at least one.
+fn underline(line: &str, column: usize, length: usize) -> String {
+    let before = column.saturating_sub(1);
+    let blanks = line.chars().take(before).map(|character| if character == '\t' { '\t' } else { ' ' });
+    let shown = line.chars().count().saturating_sub(before).clamp(1, length.max(1));
+    blanks.chain(std::iter::repeat_n('^', shown)).collect()
+}
+
+/// Writes diagnostics one after the other, with a blank line between and a count at the end; plain text.
+pub fn render(diagnostics: &[Diagnostic]) -> String {
+    use fmt::Write as _;
+
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{diagnostic}\n\n");
+    }
+    let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let warnings = diagnostics.len().saturating_sub(errors);
+    let _ = writeln!(text, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+    text
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Collects what is found, in any order, until everything was looked at.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    findings: Vec<Finding>,
+    secrets: Vec<Position>,
+}
+
+/// An error or a warning that was not written out yet, since a secret on its line may still be found.
+#[derive(Debug)]
+pub(super) struct Finding {
+    severity: Severity,
+    at: Option<Position>,
+    file: Option<PathBuf>,
+    message: String,
+    help: Option<String>,
+}
+
+impl Finding {
+    /// Adds what to do about it.
+    pub(super) fn help(&mut self, help: impl Into<String>) {
+        self.help = Some(help.into());
+    }
+}
+
+impl Report {
+    /// Adds an error at a place in a file.
+    pub(super) fn error(&mut self, at: &Position, message: impl Into<String>) -> &mut Finding {
+        self.add(Severity::Error, Some(at.clone()), None, message.into())
+    }
+
+    /// Adds a warning at a place in a file.
+    pub(super) fn warning(&mut self, at: &Position, message: impl Into<String>) -> &mut Finding {
+        self.add(Severity::Warning, Some(at.clone()), None, message.into())
+    }
+
+    /// Adds an error about a file that has no text to show, or about no file.
+    pub(super) fn error_without_text(
+        &mut self,
+        file: Option<PathBuf>,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.add(Severity::Error, None, file, message.into())
+    }
+
+    /// Adds an error at a place, or about the environment when there is none.
+    pub(super) fn error_somewhere(
+        &mut self,
+        at: Option<&Position>,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.add(Severity::Error, at.cloned(), None, message.into())
+    }
+
+    /// Adds a warning at a place, or about the environment when there is none.
+    pub(super) fn warning_somewhere(
+        &mut self,
+        at: Option<&Position>,
+        message: impl Into<String>,
+    ) -> &mut Finding {
+        self.add(Severity::Warning, at.cloned(), None, message.into())
+    }
+
+    /// Remembers that this place holds a secret.
+    pub(super) fn hide(&mut self, secret: &Position) {
+        self.secrets.push(secret.clone());
+    }
+
+    /// Whether there is an error.
+    pub(super) fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Writes everything out, sorted by file and place, each once.
+    pub(super) fn finish(self) -> Vec<Diagnostic> {
+        let mut seen = BTreeSet::new();
+        let mut diagnostics: Vec<Diagnostic> =
+            self.findings.iter().map(|finding| finding.write_out(&self.secrets)).collect();
+        diagnostics.sort_by(|one, other| {
+            (&one.file, one.line, one.column, &one.message).cmp(&(
+                &other.file,
+                other.line,
+                other.column,
+                &other.message,
+            ))
+        });
+        // What is wrong with an anchored value is found again through each alias.
+        diagnostics.retain(|diagnostic| {
+            seen.insert((
+                diagnostic.file.clone(),
+                diagnostic.line,
+                diagnostic.column,
+                diagnostic.message.clone(),
+            ))
+        });
+        diagnostics
+    }
+
+    fn add(
+        &mut self,
+        severity: Severity,
+        at: Option<Position>,
+        file: Option<PathBuf>,
+        message: String,
+    ) -> &mut Finding {
+        self.findings.push(Finding { severity, at, file, message, help: None });
+        let last = self.findings.len().saturating_sub(1);
+        #[expect(clippy::indexing_slicing, reason = "the vector was pushed to on the line before")]
+        &mut self.findings[last]
+    }
+}
+
+impl Finding {
+    fn write_out(&self, secrets: &[Position]) -> Diagnostic {
+        let file = self.at.as_ref().map(|at| at.source.path.clone()).or_else(|| self.file.clone());
+        let place = self.at.as_ref().filter(|at| at.line > 0);
+        let mut snippet = Vec::new();
+        if let Some(at) = place {
+            for number in at.line.saturating_sub(1).max(1)..=at.line {
+                let hidden = secrets.iter().filter(|secret| Arc::ptr_eq(&secret.source, &at.source));
+                if let Some(text) = at.source.shown_line(number, hidden) {
+                    snippet.push(SnippetLine { number, text });
+                }
+            }
+        }
+        Diagnostic {
+            severity: self.severity,
+            file,
+            line: place.map(|at| at.line),
+            column: place.map(|at| at.column),
+            length: place.map_or(0, Position::length),
+            message: self.message.clone(),
+            snippet,
+            help: self.help.clone(),
+        }
+    }
+}

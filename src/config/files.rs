@@ -1,0 +1,136 @@
+//! Looks whether the scripts and keys that the configuration names are there, and can be used.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::diagnostic::Report;
+use super::source_text::{Located, Position};
+use super::sources::Sources;
+
+/// The permission bits that let anyone but the owner at a file.
+const OTHERS: u32 = 0o077;
+const EXECUTE: u32 = 0o111;
+
+/// The files that the configuration names.
+pub(super) struct Files<'a> {
+    sources: &'a Sources,
+    script_dir: ScriptDir,
+    /// Keys that were looked at: many images share one.
+    keys: BTreeSet<PathBuf>,
+}
+
+enum ScriptDir {
+    /// None is configured.
+    Absent,
+    /// It cannot be used, which was reported.
+    Broken,
+    At(PathBuf),
+}
+
+impl<'a> Files<'a> {
+    /// Looks at the script folder.
+    pub(super) fn new(
+        sources: &'a Sources,
+        script_dir: Option<&Located<String>>,
+        report: &mut Report,
+    ) -> Self {
+        let script_dir = match script_dir {
+            None => ScriptDir::Absent,
+            Some(text) => {
+                let path = sources.path(&text.value);
+                match fs::read_dir(&path) {
+                    Ok(_) => ScriptDir::At(path),
+                    Err(error) => {
+                        report.error(
+                            &text.at,
+                            format!(
+                                "the script folder {} cannot be read: {}",
+                                path.display(),
+                                reason(&error)
+                            ),
+                        );
+                        ScriptDir::Broken
+                    }
+                }
+            }
+        };
+        Self { sources, script_dir, keys: BTreeSet::new() }
+    }
+
+    /// A script must be a file in the script folder.
+    pub(super) fn script(&self, script: &Located<String>, key: &str, report: &mut Report) {
+        let name = Path::new(&script.value);
+        if !name.components().all(|component| matches!(component, Component::Normal(_))) {
+            report.error(&script.at, format!("`{key}` must be the name of a file in the script folder"));
+            return;
+        }
+        let folder = match &self.script_dir {
+            ScriptDir::At(folder) => folder,
+            ScriptDir::Broken => return,
+            ScriptDir::Absent => {
+                report
+                    .error(&script.at, format!("`{key}` names a script, but there is no `script-dir`"))
+                    .help("name the folder with the scripts in `script-dir`");
+                return;
+            }
+        };
+        let path = folder.join(name);
+        match fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => {
+                report.error(&script.at, format!("{} is not a file", path.display()));
+            }
+            Ok(metadata) if metadata.permissions().mode() & EXECUTE == 0 => {
+                report
+                    .warning(&script.at, format!("the script {} is not executable", path.display()))
+                    .help(format!("chmod +x {}", path.display()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                report.error(
+                    &script.at,
+                    format!("the script {} cannot be read: {}", path.display(), reason(&error)),
+                );
+            }
+        }
+    }
+
+    /// A private key must be readable for us, and should be for nobody else.
+    pub(super) fn private_key(&mut self, text: &str, at: &Position, report: &mut Report) -> PathBuf {
+        let path = self.sources.path(text);
+        if !self.keys.insert(path.clone()) {
+            return path;
+        }
+        let opened = File::open(&path).and_then(|file| file.metadata());
+        match opened {
+            Ok(metadata) if !metadata.is_file() => {
+                report.error(at, format!("the private key {} is not a file", path.display()));
+            }
+            Ok(metadata) if metadata.permissions().mode() & OTHERS != 0 => {
+                report
+                    .warning(at, format!("the private key {} is open to other users", path.display()))
+                    .help(format!("chmod 600 {}", path.display()));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                report
+                    .error(
+                        at,
+                        format!("the private key {} cannot be read: {}", path.display(), reason(&error)),
+                    )
+                    .help("name the key that opens the nodes in `private-key`");
+            }
+        }
+        path
+    }
+}
+
+/// What went wrong, in the words of the standard library and without the system's number.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,372 @@
+//! The shape of nodepool.yaml: which keys there are, of which types, and which of them do nothing yet.
+//!
+//! It is read from a tree of located nodes and not by serde's derive: serde ends at the first error, and this reading
+//! finds all of them with their places. What a value refers to is looked up afterwards, in [`super::check`].
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::clouds::Settings;
+use super::diagnostic::Report;
+use super::fields::{self, Fields};
+use super::source_text::{Located, Position};
+use super::tree::Node;
+use super::types::{GearmanServer, Network};
+
+/// The numbers that a count may have.
+const COUNT: RangeInclusive<i64> = 0..=1_000_000;
+/// The numbers of a count that -1 switches off.
+const COUNT_OR_OFF: RangeInclusive<i64> = -1..=1_000_000;
+const PORT: RangeInclusive<i64> = 1..=65535;
+const GEARMAN_PORT: u16 = 4730;
+
+/// The whole file.
+pub(super) struct RawConfig {
+    pub(super) script_dir: Option<Located<String>>,
+    pub(super) dburi: Option<Located<SecretString>>,
+    pub(super) gearman_servers: Vec<GearmanServer>,
+    pub(super) labels: Vec<RawLabel>,
+    pub(super) providers: Vec<RawProvider>,
+    pub(super) targets: Vec<RawTarget>,
+    pub(super) diskimages: Vec<Located<String>>,
+}
+
+/// An item of `labels`.
+pub(super) struct RawLabel {
+    pub(super) name: Option<Located<String>>,
+    pub(super) image: Option<Located<String>>,
+    pub(super) min_ready: Option<Located<i64>>,
+    pub(super) subnodes: Option<Located<i64>>,
+    pub(super) ready_script: Option<Located<String>>,
+    pub(super) ready_script_timeout: Option<Duration>,
+    pub(super) providers: Vec<Located<String>>,
+}
+
+/// An item of `providers`.
+pub(super) struct RawProvider {
+    pub(super) at: Position,
+    pub(super) name: Option<Located<String>>,
+    pub(super) cloud: Option<Located<String>>,
+    pub(super) inline: Settings,
+    pub(super) api_timeout: Option<Duration>,
+    pub(super) boot_timeout: Option<Duration>,
+    pub(super) launch_timeout: Option<Duration>,
+    pub(super) max_servers: Option<Located<i64>>,
+    pub(super) keypair: Option<Located<String>>,
+    pub(super) rate: Option<Duration>,
+    pub(super) availability_zones: Vec<Located<String>>,
+    pub(super) networks: Vec<Network>,
+    pub(super) ipv6_preferred: Option<Located<bool>>,
+    pub(super) template_hostname: Option<Located<String>>,
+    pub(super) images: Vec<RawImage>,
+}
+
+/// An item of a provider's `images`.
+pub(super) struct RawImage {
+    pub(super) at: Position,
+    pub(super) name: Option<Located<String>>,
+    pub(super) base_image: Option<Located<String>>,
+    pub(super) setup: Option<Located<String>>,
+    pub(super) setup_timeout: Option<Duration>,
+    pub(super) diskimage: Option<Located<String>>,
+    pub(super) min_ram: Option<Located<i64>>,
+    pub(super) name_filter: Option<Located<String>>,
+    pub(super) username: Option<Located<String>>,
+    pub(super) user_home: Option<Located<String>>,
+    pub(super) private_key: Option<Located<String>>,
+    pub(super) bootstrap_users: Vec<Located<String>>,
+    pub(super) config_drive: Option<Located<bool>>,
+    pub(super) meta: Vec<(Located<String>, Located<String>)>,
+    pub(super) ssh_port: Option<Located<i64>>,
+}
+
+/// An item of `targets`.
+pub(super) struct RawTarget {
+    pub(super) name: Option<Located<String>>,
+    pub(super) hostname: Option<Located<String>>,
+    pub(super) subnode_hostname: Option<Located<String>>,
+    pub(super) jenkins: Option<RawJenkins>,
+}
+
+/// How to log in to a Jenkins, from a target or from secure.conf.
+pub(super) struct RawJenkins {
+    pub(super) url: Option<Located<String>>,
+    pub(super) user: Option<Located<String>>,
+    pub(super) apikey: Option<Located<SecretString>>,
+    pub(super) credentials: Option<Located<String>>,
+}
+
+/// Reads the file; a `None` was reported.
+pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
+    let mut fields = Fields::open(root, "nodepool.yaml", report)?;
+    let config = RawConfig {
+        script_dir: fields.text("script-dir", report),
+        dburi: fields.secret("dburi", report),
+        gearman_servers: servers(fields.list("gearman-servers", report), report),
+        labels: each(fields.list("labels", report), label, report),
+        providers: each(fields.list("providers", report), provider, report),
+        targets: each(fields.list("targets", report), target, report),
+        diskimages: each(fields.list("diskimages", report), diskimage, report),
+    };
+    fields.text("elements-dir", report);
+    fields.text("images-dir", report);
+    fields.texts("zmq-publishers", report);
+    for node in fields.list("zookeeper-servers", report) {
+        zookeeper(node, report);
+    }
+    if let Some(node) = fields.find("cron") {
+        cron(node, report);
+    }
+    if let Some(mut nodepoold) =
+        fields.find("nodepoold").and_then(|node| Fields::open(node, "`nodepoold`", report))
+    {
+        nodepoold.time("delete-delay", true, report);
+        nodepoold.finish(report);
+    }
+    let later = [
+        "elements-dir",
+        "images-dir",
+        "zmq-publishers",
+        "zookeeper-servers",
+        "cron",
+        "nodepoold",
+        "diskimages",
+    ];
+    for key in later {
+        fields.without_effect(key, report);
+    }
+    fields.finish(report);
+    Some(config)
+}
+
+/// Reads each item of a list.
+fn each<T>(
+    nodes: &[Arc<Node>],
+    read: impl Fn(&Node, &mut Report) -> Option<T>,
+    report: &mut Report,
+) -> Vec<T> {
+    nodes.iter().filter_map(|node| read(node, report)).collect()
+}
+
+fn servers(nodes: &[Arc<Node>], report: &mut Report) -> Vec<GearmanServer> {
+    let server = |node: &Node, report: &mut Report| {
+        let mut fields = Fields::open(node, "a Gearman server", report)?;
+        let host = fields.required_text("host", report);
+        let port = fields.integer("port", PORT, report);
+        fields.finish(report);
+        let port = port.and_then(|port| u16::try_from(port.value).ok()).unwrap_or(GEARMAN_PORT);
+        Some(GearmanServer { host: host?.value, port })
+    };
+    each(nodes, server, report)
+}
+
+fn zookeeper(node: &Node, report: &mut Report) {
+    let Some(mut fields) = Fields::open(node, "a ZooKeeper server", report) else { return };
+    fields.required_text("host", report);
+    fields.integer("port", PORT, report);
+    fields.text("chroot", report);
+    fields.finish(report);
+}
+
+fn cron(node: &Node, report: &mut Report) {
+    let Some(mut fields) = Fields::open(node, "`cron`", report) else { return };
+    for key in ["image-update", "cleanup", "check"] {
+        let Some(times) = fields.text(key, report) else { continue };
+        if !(5..=6).contains(&times.value.split_whitespace().count()) {
+            report
+                .error(
+                    &times.at,
+                    format!("`{key}` must have five fields: minute, hour, day, month, day of the week"),
+                )
+                .help("a sixth field, for the second, is accepted");
+        }
+    }
+    fields.finish(report);
+}
+
+fn diskimage(node: &Node, report: &mut Report) -> Option<Located<String>> {
+    let mut fields = Fields::open(node, "a diskimage", report)?;
+    let name = fields.required_text("name", report);
+    fields.texts("elements", report);
+    if let Some(release) = fields.find("release") {
+        fields::words(release, "`release`", report);
+    }
+    fields.words("env-vars", report);
+    fields.time("rebuild-age", true, report);
+    fields.boolean("pause", report);
+    fields.texts("formats", report);
+    fields.finish(report);
+    name
+}
+
+fn label(node: &Node, report: &mut Report) -> Option<RawLabel> {
+    let mut fields = Fields::open(node, "a label", report)?;
+    let label = RawLabel {
+        name: fields.required_text("name", report),
+        image: fields.required_text("image", report),
+        min_ready: fields.integer("min-ready", COUNT_OR_OFF, report),
+        subnodes: fields.integer("subnodes", COUNT, report),
+        ready_script: fields.text("ready-script", report),
+        ready_script_timeout: fields.time("ready-script-timeout", false, report),
+        providers: each(fields.list("providers", report), named, report),
+    };
+    match fields.find("providers") {
+        None => fields.missing("providers", report),
+        Some(node) if matches!(&node.value, super::tree::Value::List(items) if items.is_empty()) => {
+            report.error(&node.at, "a label needs at least one provider");
+        }
+        Some(_) => {}
+    }
+    fields.finish(report);
+    Some(label)
+}
+
+fn named(node: &Node, report: &mut Report) -> Option<Located<String>> {
+    let mut fields = Fields::open(node, "an item of a label's `providers`", report)?;
+    let name = fields.required_text("name", report);
+    fields.finish(report);
+    name
+}
+
+fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
+    let mut fields = Fields::open(node, "a provider", report)?;
+    let provider = RawProvider {
+        at: fields.at.clone(),
+        name: fields.required_text("name", report),
+        cloud: fields.text("cloud", report),
+        inline: inline_settings(&mut fields, report),
+        api_timeout: fields.time("api-timeout", false, report),
+        boot_timeout: fields.time("boot-timeout", false, report),
+        launch_timeout: fields.time("launch-timeout", false, report),
+        max_servers: fields.integer("max-servers", COUNT_OR_OFF, report),
+        keypair: fields.text("keypair", report),
+        rate: fields.time("rate", true, report),
+        availability_zones: fields.texts("availability-zones", report),
+        networks: each(fields.list("networks", report), network, report),
+        ipv6_preferred: fields.boolean("ipv6-preferred", report),
+        template_hostname: fields.text("template-hostname", report),
+        images: each(fields.list("images", report), image, report),
+    };
+    for key in ["max-servers", "images"] {
+        if fields.find(key).is_none() {
+            fields.missing(key, report);
+        }
+    }
+    for key in ["service-type", "service-name", "pool", "image-type", "nodepool-id"] {
+        fields.text(key, report);
+        fields.without_effect(key, report);
+    }
+    fields.boolean("clean-floating-ips", report);
+    fields.without_effect("clean-floating-ips", report);
+    fields.finish(report);
+    Some(provider)
+}
+
+/// Reads the credentials that stand in a provider itself.
+fn inline_settings(fields: &mut Fields<'_>, report: &mut Report) -> Settings {
+    let mut settings = Settings::default();
+    let keys = [
+        ("username", "username"),
+        ("auth-url", "auth_url"),
+        ("project-id", "project_id"),
+        ("project-name", "project_name"),
+        ("region-name", "region_name"),
+    ];
+    for (key, setting) in keys {
+        if let Some(text) = fields.text(key, report) {
+            settings.set(setting, &text.value, Some(&text.at));
+        }
+    }
+    if let Some(password) = fields.secret("password", report) {
+        settings.set_secret("password", password.value, Some(&password.at));
+    }
+    settings
+}
+
+fn network(node: &Node, report: &mut Report) -> Option<Network> {
+    let mut fields = Fields::open(node, "a network", report)?;
+    let id = fields.text("net-id", report);
+    let label = fields.text("net-label", report);
+    let name = fields.text("name", report);
+    fields.boolean("public", report);
+    fields.without_effect("public", report);
+    let at = fields.at.clone();
+    fields.finish(report);
+    match (id, label.or(name)) {
+        (Some(id), None) => Some(Network::Id(id.value)),
+        (None, Some(name)) => Some(Network::Name(name.value)),
+        (Some(_), Some(_)) => {
+            report.error(&at, "a network is given by `net-id` or by its name, not by both");
+            None
+        }
+        (None, None) => {
+            report.error(&at, "a network needs one of `net-id`, `net-label` and `name`");
+            None
+        }
+    }
+}
+
+fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
+    let mut fields = Fields::open(node, "an image", report)?;
+    let image = RawImage {
+        at: fields.at.clone(),
+        name: fields.required_text("name", report),
+        base_image: fields.text("base-image", report),
+        setup: fields.text("setup", report),
+        setup_timeout: fields.time("setup-timeout", false, report),
+        diskimage: fields.text("diskimage", report),
+        min_ram: fields.integer("min-ram", 0..=i64::from(u32::MAX), report),
+        name_filter: fields.text("name-filter", report),
+        username: fields.text("username", report),
+        user_home: fields.text("user-home", report),
+        private_key: fields.text("private-key", report),
+        bootstrap_users: fields.texts("bootstrap-users", report),
+        config_drive: fields.boolean("config-drive", report),
+        meta: fields.words("meta", report),
+        ssh_port: fields.integer("ssh-port", PORT, report),
+    };
+    if fields.find("min-ram").is_none() {
+        fields.missing("min-ram", report);
+    }
+    fields.text("key-name", report);
+    fields.boolean("pause", report);
+    fields.find("reset");
+    for key in ["diskimage", "key-name", "pause", "reset"] {
+        fields.without_effect(key, report);
+    }
+    fields.finish(report);
+    Some(image)
+}
+
+fn target(node: &Node, report: &mut Report) -> Option<RawTarget> {
+    let mut fields = Fields::open(node, "a target", report)?;
+    let target = RawTarget {
+        name: fields.required_text("name", report),
+        hostname: fields.text("hostname", report),
+        subnode_hostname: fields.text("subnode-hostname", report),
+        jenkins: fields.find("jenkins").and_then(|node| jenkins(node, report)),
+    };
+    fields.time("rate", true, report);
+    fields.boolean("assign-via-gearman", report);
+    for key in ["subnode-hostname", "jenkins", "rate", "assign-via-gearman"] {
+        fields.without_effect(key, report);
+    }
+    fields.finish(report);
+    Some(target)
+}
+
+fn jenkins(node: &Node, report: &mut Report) -> Option<RawJenkins> {
+    let mut fields = Fields::open(node, "`jenkins`", report)?;
+    let jenkins = RawJenkins {
+        url: fields.text("url", report),
+        user: fields.text("user", report),
+        apikey: fields.secret("apikey", report),
+        credentials: fields.text("credentials-id", report),
+    };
+    fields.text("test-job", report);
+    fields.finish(report);
+    Some(jenkins)
+}

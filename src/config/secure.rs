@@ -1,0 +1,164 @@
+//! secure.conf: the passwords that do not belong into nodepool.yaml.
+//!
+//! The file is an INI file as Python reads it, of which this reads what nodepool v0 used: sections, keys, comments on lines
+//! of their own, and doubled per cent signs. Its keys are few, so every other one is an error.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::diagnostic::Report;
+use super::raw::RawJenkins;
+use super::source_text::{Located, Position, SourceText};
+use super::spelling;
+
+/// What secure.conf says.
+#[derive(Default)]
+pub(super) struct Secure {
+    /// The URL of the database.
+    pub(super) dburi: Option<Located<SecretString>>,
+    /// How to log in to each Jenkins, by the name of the target; and where the section begins.
+    pub(super) jenkins: BTreeMap<String, (Position, RawJenkins)>,
+}
+
+struct Section {
+    name: String,
+    at: Position,
+    values: BTreeMap<String, (Position, Located<String>)>,
+}
+
+/// Reads the file and reports each error in it.
+pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Secure {
+    let mut secure = Secure::default();
+    for mut section in sections(source, report) {
+        if section.name == "database" {
+            secure.dburi = section.secret("dburi");
+            section.finish(&["dburi"], report);
+        } else if let Some(name) = jenkins_name(&section.name) {
+            let at = section.at.clone();
+            let found = read_jenkins(section, &name, report);
+            secure.jenkins.insert(name, (at, found));
+        } else {
+            report
+                .error(&section.at, format!("unknown section `{}`", section.name))
+                .help("the sections are [database] and [jenkins \"NAME\"]");
+        }
+    }
+    secure
+}
+
+/// The NAME of `jenkins "NAME"`.
+fn jenkins_name(section: &str) -> Option<String> {
+    let name = section.strip_prefix("jenkins")?.trim().strip_prefix('"')?.strip_suffix('"')?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+fn read_jenkins(mut section: Section, name: &str, report: &mut Report) -> RawJenkins {
+    let found = RawJenkins {
+        url: section.text("url"),
+        user: section.text("user"),
+        apikey: section.secret("apikey"),
+        credentials: section.text("credentials"),
+    };
+    for (present, key) in
+        [(found.url.is_some(), "url"), (found.user.is_some(), "user"), (found.apikey.is_some(), "apikey")]
+    {
+        if !present {
+            report.error(&section.at, format!("the section of Jenkins `{name}` needs the key `{key}`"));
+        }
+    }
+    section.finish(&["url", "user", "apikey", "credentials"], report);
+    found
+}
+
+impl Section {
+    fn text(&mut self, key: &str) -> Option<Located<String>> {
+        self.values.remove(key).map(|(_, value)| value)
+    }
+
+    fn secret(&mut self, key: &str) -> Option<Located<SecretString>> {
+        self.text(key).map(|text| Located { value: text.value.into(), at: text.at })
+    }
+
+    /// Every key that was not taken is an error.
+    fn finish(self, known: &[&str], report: &mut Report) {
+        let list = known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+        for (key, (at, _)) in &self.values {
+            let near = spelling::nearest(key, known.iter().copied());
+            let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            report
+                .error(at, format!("unknown key `{key}` in [{}]", self.name))
+                .help(format!("{near}The keys of this section are {list}"));
+        }
+    }
+}
+
+/// Splits the file into sections.
+fn sections(source: &Arc<SourceText>, report: &mut Report) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for (index, line) in source.text.lines().enumerate() {
+        let number = index.saturating_add(1);
+        let text = line.trim();
+        if text.is_empty() || text.starts_with(['#', ';']) {
+            continue;
+        }
+        let indent = line.chars().take_while(|character| character.is_whitespace()).count();
+        let at = Position::on_line(source, number, indent.saturating_add(1), text.chars().count());
+        if let Some(name) = text.strip_prefix('[') {
+            let Some(name) = name.strip_suffix(']') else {
+                report.error(&at, "a section must end with `]`");
+                continue;
+            };
+            if let Some(first) = sections.iter().find(|section| section.name == name) {
+                let help = format!("it begins first on line {}; keep one of the two", first.at.line);
+                report.error(&at, format!("the section [{name}] is given twice")).help(help);
+            }
+            sections.push(Section { name: name.to_owned(), at, values: BTreeMap::new() });
+        } else if indent > 0 {
+            report.error(&at, "a value must not continue on a second line");
+        } else {
+            match sections.last_mut() {
+                Some(section) => add_value(section, text, &at, report),
+                None => {
+                    report.error(&at, "a key must stand in a section, such as [database]");
+                }
+            }
+        }
+    }
+    sections
+}
+
+fn add_value(section: &mut Section, text: &str, at: &Position, report: &mut Report) {
+    let Some((key, value)) = text.split_once(['=', ':']) else {
+        // The line is not shown in the message: it may be a password that lost its key.
+        report.hide(at);
+        report.error(at, "this is neither a section nor a key with a value");
+        return;
+    };
+    let key_length = key.trim_end().chars().count();
+    let before = text.chars().count().saturating_sub(value.trim_start().chars().count());
+    let key = key.trim_end().to_lowercase();
+    let value = value.trim();
+    let mut key_at = at.clone();
+    key_at.end_column = at.column.saturating_add(key_length);
+    let mut value_at = at.clone();
+    value_at.column = at.column.saturating_add(before);
+    if let Some((first, _)) = section.values.get(&key) {
+        let help = format!("it is given first on line {}; keep one of the two", first.line);
+        report.error(&key_at, format!("the key `{key}` is given twice")).help(help);
+        return;
+    }
+    if value.is_empty() {
+        report.error(&key_at, format!("`{key}` has no value"));
+        return;
+    }
+    if value.contains("%(") {
+        report
+            .error(&key_at, format!("`{key}` uses %(...)s, which is not supported"))
+            .help("write the value out");
+        return;
+    }
+    let value = Located { value: value.replace("%%", "%"), at: value_at };
+    section.values.insert(key, (key_at, value));
+}

@@ -1,0 +1,234 @@
+//! The types of the whole configuration, as every other room reads them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// The whole configuration. Maps are keyed by name; lists keep the order of the file.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder whose tree is copied to `/opt/nodepool-scripts` of each builder.
+    pub script_dir: Option<PathBuf>,
+    /// Where the store is.
+    pub database: DatabaseUrl,
+    /// Gearman servers whose queues tell the demand.
+    pub gearman_servers: Vec<GearmanServer>,
+    /// Labels in the order of the file.
+    pub labels: Vec<Label>,
+    /// Providers in the order of the file: this is also the order in which equal ones are preferred.
+    pub providers: Vec<Provider>,
+    /// Targets in the order of the file.
+    pub targets: Vec<Target>,
+}
+
+/// A database URL; it may hold a password, so it is secret.
+#[derive(Clone, Debug)]
+pub struct DatabaseUrl(pub SecretString);
+
+/// A Gearman server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GearmanServer {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port, 4730 unless configured.
+    pub port: u16,
+}
+
+/// A label: a kind of node that jobs ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Its name: the Jenkins label, and the key of demand.
+    pub name: String,
+    /// Name of the provider image that its nodes boot.
+    pub image: String,
+    /// How many spare nodes to keep ready beyond the demand; `None` when the label is switched off (`min-ready: -1`).
+    pub min_ready: Option<u32>,
+    /// Additional servers of each node.
+    pub subnodes: u32,
+    /// The script in the script folder that each node runs before it is ready.
+    pub ready_script: Option<String>,
+    /// How long the ready script may run.
+    pub ready_script_timeout: Duration,
+    /// Names of the providers that may boot its nodes, in order of preference.
+    pub providers: Vec<String>,
+}
+
+/// A provider: a project on a cloud, and what we may do there.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: String,
+    /// Its name in clouds.yaml, if it is described there.
+    pub cloud: Option<String>,
+    /// How to log in to its cloud.
+    pub credentials: CloudCredentials,
+    /// The deadline of each API call.
+    pub api_timeout: Duration,
+    /// How long a server may take from ACTIVE with an address until ssh answers.
+    pub boot_timeout: Duration,
+    /// How long a server may take from the create call until it is ACTIVE with an address.
+    pub launch_timeout: Duration,
+    /// The most servers that may exist at once, of any kind; `None` drains the provider (`max-servers: -1`).
+    pub max_servers: Option<u32>,
+    /// The operator's keypair to give to builders instead of one made for each build. Never deleted by us.
+    pub keypair: Option<String>,
+    /// The average pause between two API calls that change or list something.
+    pub rate: Duration,
+    /// Availability zones to choose from; empty leaves the choice to the cloud.
+    pub availability_zones: Vec<String>,
+    /// Networks to plug, in order; empty leaves the choice to the cloud.
+    pub networks: Vec<Network>,
+    /// Whether to reach nodes over IPv6 when they have such an address.
+    pub ipv6_preferred: bool,
+    /// Template of the name of builders and snapshots: `{image.name}`, `{provider.name}`, `{timestamp}`.
+    pub template_hostname: String,
+    /// Its images in the order of the file.
+    pub images: Vec<ProviderImage>,
+}
+
+/// A network to plug into servers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Network {
+    /// By the cloud's id.
+    Id(String),
+    /// By its name.
+    Name(String),
+}
+
+/// An image of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderImage {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// The least memory of the flavor, in MiB.
+    pub min_ram: u32,
+    /// Text that the flavor's name must contain.
+    pub name_filter: Option<String>,
+    /// The user to log in as on finished nodes.
+    pub username: String,
+    /// That user's home: the work folder of the Jenkins agent.
+    pub user_home: String,
+    /// The private key that opens nodes.
+    pub private_key: PathBuf,
+    /// The users to try on a builder, in this order.
+    pub bootstrap_users: Vec<String>,
+    /// Whether to ask for a config drive; `None` leaves it to the cloud.
+    pub config_drive: Option<bool>,
+    /// Properties of the snapshot.
+    pub meta: BTreeMap<String, String>,
+    /// The ssh port of builders and nodes.
+    pub ssh_port: u16,
+}
+
+/// Where a provider image comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A snapshot that we build.
+    Snapshot {
+        /// The cloud's image to start from, by name or id.
+        base_image: String,
+        /// The script in the script folder that prepares the builder.
+        setup: String,
+        /// How long the setup script may run.
+        setup_timeout: Duration,
+    },
+}
+
+/// A target: where nodes are offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name.
+    pub name: String,
+    /// Template of a node's host name: `{label.name}`, `{provider.name}`, `{node_id}`, `{timestamp}`.
+    pub hostname: String,
+}
+
+/// How to log in to a cloud, after clouds.yaml, secure files and the environment were merged.
+#[derive(Clone, Debug)]
+pub struct CloudCredentials {
+    /// Keystone's URL.
+    pub auth_url: String,
+    /// Who logs in.
+    pub identity: Identity,
+    /// The region to use, when the catalogue has several.
+    pub region: Option<String>,
+    /// `public`, `internal` or `admin`: which URLs of the catalogue to use.
+    pub interface: String,
+    /// A file with the certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether TLS certificates are checked.
+    pub verify: bool,
+}
+
+/// Who logs in to Keystone v3.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// A user with a password, scoped to a project.
+    Password {
+        /// The user.
+        user: Named,
+        /// The password.
+        password: SecretString,
+        /// The project.
+        project: Named,
+    },
+    /// An application credential, which carries its project.
+    ApplicationCredential {
+        /// Its id; or its name, and then the user that it belongs to.
+        id: Option<String>,
+        /// Its name.
+        name: Option<String>,
+        /// The user, needed with a name.
+        user: Option<Named>,
+        /// Its secret.
+        secret: SecretString,
+    },
+}
+
+/// A user or a project, by id or by name within a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The id, which is enough alone.
+    pub id: Option<String>,
+    /// The name, when there is no id.
+    pub name: Option<String>,
+    /// The domain of the name.
+    pub domain: Option<Domain>,
+}
+
+/// A Keystone domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// By id.
+    Id(String),
+    /// By name.
+    Name(String),
+}
+
+impl Config {
+    /// The provider of this name.
+    pub fn provider(&self, name: &str) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.name == name)
+    }
+
+    /// The label of this name.
+    pub fn label(&self, name: &str) -> Option<&Label> {
+        self.labels.iter().find(|label| label.name == name)
+    }
+
+    /// The target of this name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+}
+
+impl Provider {
+    /// The image of this name.
+    pub fn image(&self, name: &str) -> Option<&ProviderImage> {
+        self.images.iter().find(|image| image.name == name)
+    }
+}
