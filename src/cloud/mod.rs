@@ -4,6 +4,8 @@
 //! retries, except once after a 401: the next tick is the retry. Waiting for a server or an image is not its business
 //! either: the engine sees that in a listing.
 
+pub mod metered;
+pub mod openstack;
 pub mod pace;
 
 use std::time::Duration;
@@ -137,6 +139,18 @@ pub enum CloudError {
 }
 
 impl CloudError {
+    /// The word for this kind of failure in the metrics.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::Quota(_) => "quota",
+            Self::Throttled { .. } => "throttled",
+            Self::Transient(_) => "transient",
+            Self::Rejected(_) => "rejected",
+            Self::AuthFailed(_) => "auth_failed",
+        }
+    }
+
     /// Whether the call surely had no effect.
     pub const fn had_no_effect(&self) -> bool {
         match self {

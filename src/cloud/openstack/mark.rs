@@ -1,0 +1,146 @@
+//! Our mark on servers and snapshots: how a [`Tag`] is written on the cloud and read back.
+//!
+//! Metadata exists on every cloud and says all, so it is what counts. Tags are written beside it where Nova has them:
+//! people see them, and a server can be found by them; they are read where the metadata is gone.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::lenient::lenient;
+use crate::cloud::ServerRequest;
+use crate::model::{Owner, Tag};
+
+/// The key of the installation.
+const INSTALLATION: &str = "nodepool_installation";
+/// The key of what it was made for: `node`, `builder` or `verifier`.
+const OWNER: &str = "nodepool_owner";
+/// The key of the number of that node or image.
+const OWNER_ID: &str = "nodepool_owner_id";
+/// The key of the attempt.
+const ATTEMPT: &str = "nodepool_attempt";
+/// The key of the server that a snapshot was taken of, for snapshots only.
+pub(super) const SERVER: &str = "nodepool_server_id";
+
+/// The longest value of metadata, in characters (Nova and Glance).
+const VALUE_LIMIT: usize = 255;
+/// The longest tag, in characters (Nova).
+const TAG_LIMIT: usize = 60;
+
+/// Metadata, or properties of an image, as far as we read them.
+#[derive(Default, Deserialize)]
+pub(super) struct Marks {
+    #[serde(rename = "nodepool_installation", default, deserialize_with = "lenient")]
+    installation: Option<String>,
+    #[serde(rename = "nodepool_owner", default, deserialize_with = "lenient")]
+    owner: Option<String>,
+    #[serde(rename = "nodepool_owner_id", default, deserialize_with = "lenient")]
+    owner_id: Option<String>,
+    #[serde(rename = "nodepool_attempt", default, deserialize_with = "lenient")]
+    attempt: Option<String>,
+}
+
+impl Marks {
+    /// The tag that is spelled here, if one is.
+    pub(super) fn tag(self) -> Option<Tag> {
+        let owner = Owner::from_words(&self.owner?, self.owner_id?.parse().ok()?)?;
+        Some(Tag { installation: self.installation?, owner, attempt: self.attempt? })
+    }
+}
+
+/// The tag that Nova's tags spell, if they spell one.
+pub(super) fn from_tags(tags: &[String]) -> Option<Tag> {
+    let value = |prefix: &str| tags.iter().find_map(|tag| tag.strip_prefix(prefix));
+    let (kind, number) = value("nodepool-owner:")?.split_once(':')?;
+    Some(Tag {
+        installation: value("nodepool:")?.to_owned(),
+        owner: Owner::from_words(kind, number.parse().ok()?)?,
+        attempt: value("nodepool-attempt:")?.to_owned(),
+    })
+}
+
+/// Nova's tags for a tag of ours. One that Nova would refuse is left out: the metadata says the same.
+pub(super) fn tags(tag: &Tag) -> Vec<String> {
+    let (kind, number) = tag.owner.words();
+    let tags = [
+        format!("nodepool:{}", tag.installation),
+        format!("nodepool-owner:{kind}:{number}"),
+        format!("nodepool-attempt:{}", tag.attempt),
+    ];
+    let fits = |tag: &String| tag.chars().count() <= TAG_LIMIT && !tag.contains(['/', ',']);
+    tags.into_iter().filter(fits).collect()
+}
+
+/// The metadata that spells a tag.
+pub(super) fn metadata(tag: &Tag) -> Map<String, Value> {
+    let (kind, number) = tag.owner.words();
+    let pairs = [
+        (INSTALLATION, tag.installation.clone()),
+        (OWNER, kind.to_owned()),
+        (OWNER_ID, number.to_string()),
+        (ATTEMPT, tag.attempt.clone()),
+    ];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value))).collect()
+}
+
+/// The metadata of a server: our tag, and what nodepool v0 wrote, which other tools of the operator may read.
+pub(super) fn server_metadata(request: &ServerRequest) -> Map<String, Value> {
+    let mut metadata = metadata(&request.tag);
+    let ServerRequest { provider, image_name: image, .. } = request;
+    let (nodepool, groups) = match request.tag.owner {
+        Owner::Node(id) => (
+            json!({"provider_name": provider, "node_id": id.0, "image_name": image}),
+            Some(json!([provider, image])),
+        ),
+        Owner::Builder(id) | Owner::Verifier(id) => {
+            (json!({"provider_name": provider, "snapshot_image_id": id.0}), None)
+        }
+    };
+    let of_v0 = [("nodepool", Some(nodepool)), ("groups", groups)];
+    for (key, value) in of_v0 {
+        // Nova would refuse the whole server for a value that is too long.
+        let text = value.map(|value| value.to_string()).filter(|text| text.chars().count() <= VALUE_LIMIT);
+        if let Some(text) = text {
+            metadata.insert(key.to_owned(), Value::String(text));
+        }
+    }
+    metadata
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ImageId, NodeId};
+
+    fn tag(owner: Owner) -> Tag {
+        Tag { installation: "inst".into(), owner, attempt: "a-1".into() }
+    }
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        for owner in [Owner::Node(NodeId(7)), Owner::Builder(ImageId(8)), Owner::Verifier(ImageId(9))] {
+            let marks: Marks = serde_json::from_value(Value::Object(metadata(&tag(owner)))).unwrap();
+            assert_eq!(marks.tag(), Some(tag(owner)));
+            assert_eq!(from_tags(&tags(&tag(owner))), Some(tag(owner)));
+        }
+    }
+
+    #[test]
+    fn what_is_incomplete_or_odd_is_no_tag() {
+        for text in [
+            "{}",
+            r#"{"nodepool_installation": "i", "nodepool_owner": "node", "nodepool_owner_id": "7"}"#,
+            r#"{"nodepool_installation": "i", "nodepool_owner": "cat", "nodepool_owner_id": "7", "nodepool_attempt": "a"}"#,
+            r#"{"nodepool_installation": "i", "nodepool_owner": "node", "nodepool_owner_id": "x", "nodepool_attempt": "a"}"#,
+            r#"{"nodepool_installation": 5, "nodepool_owner": "node", "nodepool_owner_id": "7", "nodepool_attempt": "a"}"#,
+        ] {
+            let marks: Marks = serde_json::from_str(text).unwrap();
+            assert_eq!(marks.tag(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn leaves_out_tags_that_nova_would_refuse() {
+        let long = Tag { installation: "i".repeat(60), owner: Owner::Node(NodeId(1)), attempt: "a,b".into() };
+        assert_eq!(tags(&long), ["nodepool-owner:node:1"]);
+    }
+}

@@ -1,0 +1,167 @@
+//! OpenStack: Keystone v3, Nova, Glance and Neutron.
+//!
+//! The files from the outside in: this one implements [`Cloud`] and keeps what rarely changes; `compute`, `image` and
+//! `network` speak with one service each; `pages` reads listings whole; `connection` is the one door for requests;
+//! `keystone` and `catalog` know the token and where the services are; `transport` bounds one HTTP exchange; `failure`
+//! names errors. `mark` spells our tag, `lenient` reads odd answers.
+
+mod cache;
+mod catalog;
+mod compute;
+mod connection;
+mod failure;
+mod image;
+mod keystone;
+mod lenient;
+mod login;
+mod mark;
+mod microversion;
+mod names;
+mod network;
+mod pages;
+mod server;
+mod settings;
+mod transport;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use self::settings::{Credential, Domain, Identity, Named, Settings};
+
+use self::cache::Cached;
+use self::compute::{Flavor, Order};
+use self::connection::Connection;
+use self::names::Names;
+use super::{BootImage, Cloud, CloudError, NetworkChoice, ServerRequest, SnapshotRequest};
+use crate::model::{CloudImage, Keypair, Server, Timestamp};
+
+/// How long flavors, and the ids behind names, are believed.
+const LIFE: Duration = Duration::from_mins(5);
+
+/// One project of an OpenStack cloud.
+pub struct OpenStack {
+    connection: Connection,
+    flavors: Cached<Vec<Flavor>>,
+    images: Names,
+    networks: Names,
+    only_network: Cached<Option<String>>,
+}
+
+impl OpenStack {
+    /// Prepares the driver. The cloud is asked nothing yet and may be out of reach.
+    ///
+    /// # Errors
+    /// `Rejected` when the URL or the certificate file cannot be used.
+    pub async fn new(settings: Settings) -> Result<Self, CloudError> {
+        Ok(Self {
+            connection: Connection::new(settings).await?,
+            flavors: Cached::new(LIFE),
+            images: Names::new(LIFE),
+            networks: Names::new(LIFE),
+            only_network: Cached::new(LIFE),
+        })
+    }
+
+    /// The id of the flavor: the smallest by memory that fits, of those of one size the first by name.
+    async fn flavor(&self, request: &ServerRequest) -> Result<String, CloudError> {
+        let flavors = self.flavors.get(|| self.connection.flavors()).await?;
+        let filter = request.name_filter.as_deref().unwrap_or_default();
+        let fits =
+            |flavor: &&Flavor| flavor.ram >= u64::from(request.min_ram) && flavor.name.contains(filter);
+        let flavor = flavors.iter().find(fits).ok_or_else(|| {
+            let text = format!("no flavor has {} MiB and a name with '{filter}'", request.min_ram);
+            CloudError::Rejected(text)
+        })?;
+        Ok(flavor.id.clone())
+    }
+
+    /// The id of the image: a word that looks like an id is one.
+    async fn image(&self, image: &BootImage) -> Result<String, CloudError> {
+        match image {
+            BootImage::Id(id) => Ok(id.clone()),
+            BootImage::NameOrId(word) if is_uuid(word) => Ok(word.clone()),
+            BootImage::NameOrId(name) => self.images.id(name, || self.connection.image_named(name)).await,
+        }
+    }
+
+    /// The ids of the networks. Where none is named and there is only one that can be meant, it is that one.
+    async fn networks(&self, choices: &[NetworkChoice]) -> Result<Vec<String>, CloudError> {
+        let mut ids = Vec::with_capacity(choices.len().max(1));
+        for choice in choices {
+            ids.push(match choice {
+                NetworkChoice::Id(id) => id.clone(),
+                NetworkChoice::Name(name) => {
+                    self.networks.id(name, || self.connection.network_named(name)).await?
+                }
+            });
+        }
+        if choices.is_empty() {
+            let only = self.only_network.get(|| self.connection.only_network()).await?;
+            ids.extend(only.as_deref().map(str::to_owned));
+        }
+        Ok(ids)
+    }
+
+    /// Forgets what a refused server was made of: an image that was replaced under its name, a flavor that is gone.
+    async fn forget(&self) {
+        self.flavors.forget().await;
+        self.images.forget();
+        self.networks.forget();
+        self.only_network.forget().await;
+    }
+}
+
+#[async_trait]
+impl Cloud for OpenStack {
+    async fn servers(&self, changed_since: Option<Timestamp>) -> Result<Vec<Server>, CloudError> {
+        self.connection.servers(changed_since).await
+    }
+
+    async fn images(&self) -> Result<Vec<CloudImage>, CloudError> {
+        self.connection.images().await
+    }
+
+    async fn keypairs(&self) -> Result<Vec<Keypair>, CloudError> {
+        self.connection.keypairs().await
+    }
+
+    /// A flavor, image or network that does not exist is `Rejected`: nothing was created.
+    async fn create_server(&self, request: &ServerRequest) -> Result<String, CloudError> {
+        let image = self.image(&request.image).await?;
+        let flavor = self.flavor(request).await?;
+        let networks = self.networks(&request.networks).await?;
+        let order = Order { request, image: &image, flavor: &flavor, networks: &networks };
+        let outcome = self.connection.order_server(&order).await.map_err(failure::Failure::of_no_thing);
+        if matches!(outcome, Err(CloudError::Rejected(_))) {
+            self.forget().await;
+        }
+        outcome
+    }
+
+    async fn delete_server(&self, id: &str) -> Result<(), CloudError> {
+        self.connection.delete_server(id).await
+    }
+
+    async fn create_snapshot(&self, request: &SnapshotRequest) -> Result<String, CloudError> {
+        self.connection.create_snapshot(request).await
+    }
+
+    async fn delete_image(&self, id: &str) -> Result<(), CloudError> {
+        self.connection.delete_image(id).await
+    }
+
+    async fn create_keypair(&self, name: &str, public_key: &str) -> Result<(), CloudError> {
+        self.connection.create_keypair(name, public_key).await
+    }
+
+    async fn delete_keypair(&self, name: &str) -> Result<(), CloudError> {
+        self.connection.delete_keypair(name).await
+    }
+}
+
+/// Whether a word looks like an id: 32 hexadecimal digits in the groups of a UUID.
+fn is_uuid(word: &str) -> bool {
+    let groups: Vec<usize> = word.split('-').map(str::len).collect();
+    groups == [8, 4, 4, 4, 12] && word.chars().all(|letter| letter == '-' || letter.is_ascii_hexdigit())
+}

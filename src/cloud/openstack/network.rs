@@ -1,0 +1,98 @@
+//! Neutron: the network that an operator's word names, and the one to take when none is named.
+
+use serde::Deserialize;
+
+use super::catalog::Service::Network;
+use super::connection::Connection;
+use super::lenient::{lenient, lenient_list};
+use super::pages::{Entry, Page};
+use super::server::Link;
+use crate::cloud::CloudError;
+
+impl Connection {
+    /// The id of the network of this name.
+    pub(super) async fn network_named(&self, name: &str) -> Result<String, CloudError> {
+        let networks = self.networks(&[("name", name.to_owned())]).await?;
+        let mut named = networks.into_iter().filter(|network| network.name.as_deref() == Some(name));
+        match (named.next(), named.next()) {
+            (Some(network), None) => Ok(network.id),
+            (None, _) => Err(CloudError::Rejected(format!("the cloud has no network named {name}"))),
+            (Some(_), Some(_)) => {
+                Err(CloudError::Rejected(format!("the cloud has several networks named {name}; give the id")))
+            }
+        }
+    }
+
+    /// The network that Nova would choose for a server, if there is exactly one that it could choose.
+    pub(super) async fn only_network(&self) -> Result<Option<String>, CloudError> {
+        let project = self.project().await?;
+        let networks = match self.networks(&[("router:external", "false".to_owned())]).await {
+            Ok(networks) => networks,
+            // A cloud without Neutron: Nova has networks of its own and chooses.
+            Err(CloudError::Rejected(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let usable = |network: &WireNetwork| {
+            let own = project.is_some() && network.project() == project.as_deref();
+            network.external != Some(true)
+                && network.admin_state_up != Some(false)
+                && (own || network.is_shared())
+        };
+        let mut usable = networks.into_iter().filter(usable);
+        Ok(usable.next().filter(|_| usable.next().is_none()).map(|network| network.id))
+    }
+
+    async fn networks(&self, filters: &[(&'static str, String)]) -> Result<Vec<WireNetwork>, CloudError> {
+        self.list::<NetworksPage>(Network, &["networks"], None, filters).await
+    }
+}
+
+/// A page of `GET /v2.0/networks`.
+#[derive(Deserialize)]
+struct NetworksPage {
+    networks: Vec<WireNetwork>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    networks_links: Vec<Link>,
+}
+
+impl Page for NetworksPage {
+    type Entry = WireNetwork;
+
+    fn open(self) -> (Vec<WireNetwork>, bool) {
+        let follows = self.networks_links.iter().any(Link::is_next);
+        (self.networks, follows)
+    }
+}
+
+#[derive(Deserialize)]
+struct WireNetwork {
+    id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    project_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    tenant_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    shared: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
+    admin_state_up: Option<bool>,
+    #[serde(rename = "router:external", default, deserialize_with = "lenient")]
+    external: Option<bool>,
+}
+
+impl WireNetwork {
+    fn project(&self) -> Option<&str> {
+        self.project_id.as_deref().or(self.tenant_id.as_deref())
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared == Some(true)
+    }
+}
+
+impl Entry for WireNetwork {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}

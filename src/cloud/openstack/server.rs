@@ -1,0 +1,133 @@
+//! Servers as Nova lists them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tracing::warn;
+
+use super::failure::tidy;
+use super::lenient::{lenient, lenient_list, moment};
+use super::mark::{self, Marks};
+use super::pages::{Entry, Page};
+use crate::model::{Address, Server, ServerStatus};
+
+/// A page of `GET /servers/detail`.
+#[derive(Deserialize)]
+pub(super) struct ServersPage {
+    servers: Vec<WireServer>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    servers_links: Vec<Link>,
+}
+
+/// A link to another page.
+#[derive(Deserialize)]
+pub(super) struct Link {
+    rel: String,
+}
+
+impl Link {
+    /// Whether it leads to the next page.
+    pub(super) fn is_next(&self) -> bool {
+        self.rel == "next"
+    }
+}
+
+impl Page for ServersPage {
+    type Entry = WireServer;
+
+    fn open(self) -> (Vec<WireServer>, bool) {
+        let follows = self.servers_links.iter().any(Link::is_next);
+        (self.servers, follows)
+    }
+}
+
+/// A server. Only its id is certain to be there.
+#[derive(Deserialize)]
+pub(super) struct WireServer {
+    id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    addresses: Option<BTreeMap<String, Value>>,
+    #[serde(default, deserialize_with = "lenient")]
+    fault: Option<Fault>,
+    #[serde(default, deserialize_with = "lenient")]
+    created: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    metadata: Option<Marks>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    tags: Vec<String>,
+    #[serde(rename = "OS-EXT-AZ:availability_zone", default, deserialize_with = "lenient")]
+    zone: Option<String>,
+}
+
+impl Entry for WireServer {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct WireAddress {
+    addr: String,
+    #[serde(rename = "OS-EXT-IPS:type", default, deserialize_with = "lenient")]
+    kind: Option<String>,
+}
+
+impl From<WireServer> for Server {
+    fn from(wire: WireServer) -> Self {
+        let addresses = wire.addresses.unwrap_or_default();
+        let addresses =
+            addresses.into_iter().flat_map(|(network, list)| on_network(&wire.id, &network, list));
+        Self {
+            addresses: addresses.collect(),
+            name: wire.name.unwrap_or_default(),
+            status: status(wire.status.unwrap_or_else(|| "UNKNOWN".to_owned())),
+            fault: wire.fault.map(|fault| tidy(&fault.message)),
+            created: wire.created.as_deref().and_then(moment),
+            tag: wire.metadata.and_then(Marks::tag).or_else(|| mark::from_tags(&wire.tags)),
+            az: wire.zone.filter(|zone| !zone.is_empty()),
+            id: wire.id,
+        }
+    }
+}
+
+/// The addresses on one network. One that cannot be read is left out: the server counts all the same.
+fn on_network(server: &str, network: &str, list: Value) -> Vec<Address> {
+    let list = match list {
+        Value::Array(list) => list,
+        _ => Vec::new(),
+    };
+    let read = |value: Value| {
+        let wire: Option<WireAddress> = serde_json::from_value(value).ok();
+        let address = wire.and_then(|wire| {
+            let floating = wire.kind.as_deref() == Some("floating");
+            Some(Address { ip: wire.addr.parse().ok()?, network: network.to_owned(), floating })
+        });
+        if address.is_none() {
+            warn!(server, network, "an address of the server cannot be read");
+        }
+        address
+    };
+    list.into_iter().filter_map(read).collect()
+}
+
+/// The status by Nova's word. A listing of changes shows deleted servers, and with deferred deletion those that Nova
+/// keeps for a while, which a full listing does not show any more either.
+fn status(word: String) -> ServerStatus {
+    match word.as_str() {
+        "BUILD" => ServerStatus::Build,
+        "ACTIVE" => ServerStatus::Active,
+        "ERROR" => ServerStatus::Error,
+        "DELETED" | "SOFT_DELETED" => ServerStatus::Deleted,
+        _ => ServerStatus::Other(word),
+    }
+}

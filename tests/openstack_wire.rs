@@ -1,0 +1,12 @@
+//! The OpenStack driver against the awkward answers of real clouds, served by a mock on this machine.
+
+#[path = "openstack_wire/create.rs"]
+mod create;
+#[path = "openstack_wire/fake.rs"]
+mod fake;
+#[path = "openstack_wire/listing.rs"]
+mod listing;
+#[path = "openstack_wire/login.rs"]
+mod login;
+#[path = "openstack_wire/refusal.rs"]
+mod refusal;
