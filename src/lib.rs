@@ -10,6 +10,8 @@
     )
 )]
 
+pub mod bell;
+pub mod cli;
 pub mod cloud;
 pub mod config;
 pub mod fsm;
@@ -18,3 +20,4 @@ pub mod plan;
 pub mod remote;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
