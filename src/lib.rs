@@ -10,7 +10,9 @@
     )
 )]
 
+pub mod bell;
 pub mod builder;
+pub mod cli;
 pub mod cloud;
 pub mod config;
 pub mod engine;
@@ -20,3 +22,5 @@ pub mod plan;
 pub mod remote;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
+pub mod wiring;

@@ -7,14 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, News, Outcome, Work};
+use super::{Drivers, Engine, News, Outcome, Work};
+use crate::bell::Bell;
+use crate::config::Config;
 use crate::model::Timestamp;
-use crate::plan::{Errand, Plan};
+use crate::plan::Errand;
 use crate::store::StoreError;
+use crate::telemetry::LastTick;
 
 /// Events that come within this time are looked at in one tick.
 const COALESCE: Duration = Duration::from_millis(20);
@@ -44,16 +47,8 @@ const HISTORY_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const HOUSEKEEPING: Duration = Duration::from_secs(600);
 const PRUNED_AT_ONCE: u32 = 10_000;
 
-/// What the last tick decided.
-#[derive(Clone, Debug, Default)]
-pub struct LastTick {
-    /// When.
-    pub at: Timestamp,
-    /// What was decided.
-    pub plan: Arc<Plan>,
-    /// Why the last tick failed, if it did.
-    pub trouble: Option<String>,
-}
+/// Another configuration to put in force, with the drivers that belong to it.
+pub type Reconfiguration = (Arc<Config>, Drivers);
 
 /// A driver of one engine.
 pub struct Driver {
@@ -61,8 +56,10 @@ pub struct Driver {
     pub engine: Engine,
     /// Where its visits report.
     pub news: mpsc::UnboundedReceiver<News>,
-    /// Rung when there is news in the store.
-    pub bell: Arc<Notify>,
+    /// Rung when there is news in the store; without one, news waits for the next tick.
+    pub bell: Option<Bell>,
+    /// Where another configuration comes from.
+    pub reconfigurations: mpsc::Receiver<Reconfiguration>,
     /// Who holds the lease: the same name after a restart on the same machine.
     pub holder: String,
     /// Where each tick is published.
@@ -129,7 +126,6 @@ impl Driver {
         let mut deadline = tokio::time::Instant::now().checked_add(pause);
         loop {
             let until = deadline.unwrap_or_else(tokio::time::Instant::now);
-            let bell = Arc::clone(&self.bell);
             tokio::select! {
                 Some(ended) = under_way.next() => self.take_in(ended).await,
                 Some(news) = self.news.recv() => {
@@ -137,7 +133,13 @@ impl Driver {
                         self.report(&error);
                     }
                 }
-                () = bell.notified() => {}
+                rung = rung(self.bell.as_ref()) => if let Err(error) = rung {
+                    tracing::warn!(target: "nodepool.engine", "the bell is broken, wishes wait a few seconds: {error}");
+                    self.bell = None;
+                },
+                Some((config, drivers)) = self.reconfigurations.recv() => {
+                    self.engine.reconfigure(config, drivers);
+                }
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(until) => return,
             }
@@ -241,6 +243,14 @@ impl UnderWay {
         for errand in visits {
             self.recall(&errand);
         }
+    }
+}
+
+/// Waits for the bell; for ever, where there is none.
+async fn rung(bell: Option<&Bell>) -> std::io::Result<()> {
+    match bell {
+        Some(bell) => bell.rung().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -26,6 +26,7 @@ pub use history::{HistoryLine, Note, Subject};
 pub use images::NewImage;
 pub use leases::Lease;
 pub use nodes::NewNode;
+pub use url::database_file;
 pub use wishes::Settled;
 
 use db::{Db, Deadline};

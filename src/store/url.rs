@@ -42,6 +42,14 @@ pub(super) fn parse(url: &str) -> Result<Location, StoreError> {
     Ok(Location::File(PathBuf::from(path)))
 }
 
+/// The file that a database URL names; `None` for a database that is no file of its own.
+pub fn database_file(url: &str) -> Option<PathBuf> {
+    match parse(url) {
+        Ok(Location::File(path)) => Some(path),
+        Ok(Location::Memory) | Err(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +65,14 @@ mod tests {
             ("sqlite://folder/relative.db", "folder/relative.db"),
         ] {
             assert_eq!(parse(url), Ok(Location::File(PathBuf::from(path))), "{url}");
+        }
+    }
+
+    #[test]
+    fn only_a_file_is_a_file() {
+        assert_eq!(database_file("sqlite:///var/nodepool.db"), Some(PathBuf::from("/var/nodepool.db")));
+        for url in ["sqlite::memory:", "postgresql://db/nodepool", "hunter2"] {
+            assert_eq!(database_file(url), None, "{url}");
         }
     }
 

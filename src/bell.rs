@@ -1,0 +1,134 @@
+//! The bell: how the CLI wakes the daemon.
+//!
+//! A wake carries no news. The news is a row in the store, and the daemon would find it a few seconds later anyway; the
+//! bell only spares the operator those seconds. It is a datagram socket beside the database file, because that is the
+//! one place that the daemon and the CLI both know.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixDatagram as Caller;
+use std::path::{Path, PathBuf};
+
+use tokio::net::UnixDatagram;
+
+/// The daemon's side of the bell. Dropping it takes the socket away.
+#[derive(Debug)]
+pub struct Bell {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+/// Where the bell of the daemon is that keeps its state in this database file.
+pub fn beside(database_file: &Path) -> PathBuf {
+    let mut path = database_file.as_os_str().to_owned();
+    path.push(".bell");
+    path.into()
+}
+
+impl Bell {
+    /// Hangs the bell up at `path`, in place of one that a daemon left behind which is gone. Only the daemon's own user
+    /// may ring it.
+    ///
+    /// # Errors
+    /// `AddrInUse` when another process listens there, `AlreadyExists` when something else than a socket is there,
+    /// `InvalidInput` when the path is longer than a socket's may be (about 100 bytes).
+    pub fn listen(path: &Path) -> io::Result<Self> {
+        remove_stale(path)?;
+        let socket = UnixDatagram::bind(path)?;
+        let bell = Self { socket, path: path.to_owned() };
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        Ok(bell)
+    }
+
+    /// Waits until somebody rings. However often it was rung meanwhile, it was rung once.
+    ///
+    /// # Errors
+    /// The socket is broken, and will stay so.
+    pub async fn rung(&self) -> io::Result<()> {
+        let mut nothing = [0; 1];
+        self.socket.recv(&mut nothing).await?;
+        while self.socket.try_recv(&mut nothing).is_ok() {}
+        Ok(())
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        // A socket that stays behind is found to be stale by the next daemon.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Rings the bell at `path` and gives whether somebody listens there. Never waits.
+pub fn ring(path: &Path) -> bool {
+    let rung = Caller::unbound().and_then(|caller| {
+        caller.set_nonblocking(true)?;
+        caller.send_to(&[0], path)
+    });
+    match rung {
+        Ok(_) => true,
+        // The queue is full of rings that the listener has not heard yet: one of them will do.
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
+}
+
+/// Removes a socket at which nobody listens any more.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "it is not a socket"))
+        }
+        Ok(_) if Caller::unbound()?.connect(path).is_ok() => {
+            Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"))
+        }
+        Ok(_) => std::fs::remove_file(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn heard(bell: &Bell) -> bool {
+        tokio::time::timeout(Duration::from_secs(10), bell.rung()).await.is_ok_and(|rung| rung.is_ok())
+    }
+
+    #[tokio::test]
+    async fn many_rings_are_one_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = beside(&folder.path().join("nodepool.db"));
+        assert!(!ring(&path), "nobody hung it up yet");
+        let bell = Bell::listen(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for _ in 0..2000 {
+            assert!(ring(&path), "a full queue is a bell that rings");
+        }
+        assert!(heard(&bell).await);
+        assert!(ring(&path));
+        assert!(heard(&bell).await);
+        drop(bell);
+        assert!(!path.exists());
+        assert!(!ring(&path));
+    }
+
+    #[tokio::test]
+    async fn replaces_what_a_dead_daemon_left_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nodepool.db.bell");
+        drop(Caller::bind(&path).unwrap());
+        assert!(path.exists() && !ring(&path), "a closed socket stays in the folder");
+        let bell = Bell::listen(&path).unwrap();
+        assert_eq!(Bell::listen(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert!(ring(&path) && heard(&bell).await, "the first one still listens");
+
+        let file = folder.path().join("notes.txt");
+        std::fs::write(&file, "keep").unwrap();
+        assert_eq!(Bell::listen(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "keep");
+    }
+}

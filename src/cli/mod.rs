@@ -1,0 +1,46 @@
+//! The commands of `nodepool`, one file each.
+//!
+//! The CLI reads the store and writes wishes into it; the daemon alone changes anything. Its tables are those of
+//! nodepool v0, column for column, since scripts cut them apart; `-o json` and `-o yaml` tell everything.
+//!
+//! The answer goes to standard output, everything else to standard error. The exit status is that of [`Status`].
+
+mod age;
+mod console;
+pub mod delete;
+mod failure;
+pub mod hold;
+pub mod image_list;
+pub mod list;
+mod session;
+mod table;
+pub mod unhold;
+mod view;
+mod wish;
+
+use std::time::Duration;
+
+pub use age::Age;
+pub use console::{Console, Format};
+pub use failure::{Failure, Status};
+pub use session::{DAEMON_LEASE, Session};
+pub use table::Table;
+pub use view::{ImageView, NodeView, rfc3339};
+pub use wish::Answer;
+
+/// Reads the number of a node or an image.
+fn number(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("numbers are those in the ID column of the list".to_owned()),
+    }
+}
+
+/// Reads a time span that is not empty.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("it is no time at all".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; write 2d, 8h or 90m")),
+    }
+}

@@ -1,0 +1,112 @@
+//! The commands that ask the daemon for something.
+
+use std::time::Duration;
+
+use nodepool::model::{NodeId, NodeState, WishKind};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::bench::{Bench, ago, note, now};
+
+#[tokio::test]
+async fn hold_without_a_daemon_is_written_down() {
+    let bench = Bench::new().await;
+    bench.node("wmflabs", "ci-jessie", NodeState::Ready, ago(5)).await;
+    let before = now();
+    let ran = bench.run(&["hold", "1", "--reason", "look at the disk", "--for", "2d"]).await;
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.err.contains("nodepoold does not run"), "{}", ran.err);
+    assert_eq!(ran.rows()[0][10], "ready", "nothing happened yet");
+    let wishes = bench.store.open_wishes().await.unwrap();
+    assert_eq!(wishes.len(), 1);
+    let WishKind::Hold { node: NodeId(1), comment: Some(comment), until: Some(until) } = &wishes[0].kind
+    else {
+        panic!("{wishes:?}");
+    };
+    assert_eq!(comment, "look at the disk");
+    let two_days = Duration::from_secs(2 * 24 * 3600);
+    assert!((before.plus(two_days)..=now().plus(two_days)).contains(until));
+}
+
+#[tokio::test]
+async fn hold_and_unhold_wait_for_the_daemon() {
+    let bench = Bench::new().await;
+    bench.node("wmflabs", "ci-jessie", NodeState::Ready, ago(5)).await;
+    let _daemon = bench.daemon().await;
+    let ran = bench.run(&["hold", "1", "--reason", "mine", "-o", "json"]).await;
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    assert_eq!((&ran.json()[0]["state"], &ran.json()[0]["comment"]), (&"hold".into(), &"mine".into()));
+    let ran = bench.run(&["unhold", "1"]).await;
+    assert_eq!((ran.status, ran.rows()[0][10].as_str()), (0, "delete"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_reason() {
+    let bench = Bench::new().await;
+    bench.node("wmflabs", "ci-jessie", NodeState::Delete, ago(5)).await;
+    let _daemon = bench.daemon().await;
+    let ran = bench.run(&["hold", "1"]).await;
+    assert_eq!((ran.status, ran.out.as_str()), (1, ""));
+    assert!(
+        ran.err.starts_with("nodepool: node 1 is delete; only a ready or used node can be held\n  next: "),
+        "{ran:?}"
+    );
+}
+
+#[tokio::test]
+async fn unknown_numbers_are_noticed_at_once() {
+    let bench = Bench::new().await;
+    for (arguments, words) in [
+        (["hold", "77"], "nodepool: Node 77 not found.\n"),
+        (["unhold", "77"], "nodepool: Node 77 not found.\n"),
+        (["delete", "77"], "nodepool: Node 77 not found.\n"),
+    ] {
+        let ran = bench.run(&arguments).await;
+        assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{arguments:?}");
+        assert!(ran.err.starts_with(words), "{ran:?}");
+    }
+    assert_eq!(bench.store.open_wishes().await.unwrap(), []);
+    for arguments in [["hold", "x"], ["hold", "0"], ["hold", "-1"]] {
+        assert_eq!(bench.run(&arguments).await.status, 2, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn delete_marks_the_node() {
+    let bench = Bench::new().await;
+    bench.node("wmflabs", "ci-jessie", NodeState::Used, ago(5)).await;
+    let _daemon = bench.daemon().await;
+    let ran = bench.run(&["delete", "1"]).await;
+    assert_eq!((ran.status, ran.rows()[0][10].as_str()), (0, "delete"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn delete_now_waits_until_the_node_is_gone() {
+    let bench = Bench::new().await;
+    bench.node("wmflabs", "ci-jessie", NodeState::Used, ago(5)).await;
+    let _daemon = bench.daemon().await;
+    let mut child = bench.command(&["delete", "1", "--now"]).spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told =
+        tokio::time::timeout(Duration::from_secs(60), err.next_line()).await.unwrap().unwrap().unwrap();
+    assert!(told.contains("waiting for the cloud to confirm that server server-1 is gone"), "{told}");
+    let row = bench.store.node(NodeId(1)).await.unwrap().unwrap();
+    bench.store.remove_node(&row, &note("gone")).await.unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(60), child.wait()).await.unwrap().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(err.next_line().await.unwrap().as_deref(), Some("nodepool: node 1 is gone"));
+}
+
+#[tokio::test]
+async fn delete_now_has_a_bound_and_needs_a_daemon() {
+    let bench = Bench::new().await;
+    bench.node("wmflabs", "ci-jessie", NodeState::Used, ago(5)).await;
+    let ran = bench.run(&["delete", "1", "--now"]).await;
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("nodepoold does not run"), "{ran:?}");
+    assert_eq!(bench.store.open_wishes().await.unwrap().len(), 1, "it is written down all the same");
+
+    let _daemon = bench.daemon().await;
+    let ran = bench.run(&["delete", "1", "--now", "--timeout", "1ms"]).await;
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("node 1 is not gone after 1ms: node 1 is in state delete"), "{ran:?}");
+}
