@@ -85,7 +85,8 @@ pub async fn verify(remote: &dyn Remote, endpoint: &Endpoint) -> Result<(), Buil
 fn folders_line(scripts: bool) -> String {
     let open = if scripts { format!(" && $sudo chmod -R a+rx {SCRIPTS_FOLDER}") } else { String::new() };
     format!(
-        "sudo='sudo -n'; [ \"$(id -u)\" != 0 ] || sudo=; $sudo mkdir -p {FACTS_FOLDER} && $sudo chmod 755 {FACTS_FOLDER}{open}"
+        "sudo='sudo -n'; [ \"$(id -u)\" != 0 ] || sudo=; \
+         $sudo mkdir -p {FACTS_FOLDER} && $sudo chmod 755 {FACTS_FOLDER}{open}"
     )
 }
 

@@ -1,6 +1,8 @@
 //! Words for a POSIX shell.
 
-/// `word` in single quotes, so that a shell takes it as one word and as it is: for the line of a [`Command`](super::Command).
+/// `word` in single quotes, so that a shell takes it as one word and as it is.
+///
+/// For words that come from outside and go into the line of a [`Command`](super::Command).
 pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -15,8 +15,8 @@ use super::server::{Kept, Server, until, write};
 
 const BOX: &str = r#"#!/bin/bash
 cd FOLDER
-exec bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --bind etc /etc --ro-bind /etc/alternatives /etc/alternatives \
-  --bind opt /opt --bind home /home --bind root /root --ro-bind bin /usr/local/bin --unshare-user --uid 0 --gid 0 \
+exec bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --bind etc /etc \
+  --ro-bind /etc/alternatives /etc/alternatives --bind opt /opt --bind home /home --bind root /root --ro-bind bin /usr/local/bin --unshare-user --uid 0 --gid 0 \
   --unshare-pid --unshare-uts --die-with-parent --chdir /root --setenv HOME /root \
   --setenv PATH /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin bash -c "$SSH_ORIGINAL_COMMAND"
 "#;
@@ -27,6 +27,8 @@ const USERADD: &str = "#!/bin/sh\nfor user; do :; done\ngrep -q \"^$user:\" /etc
 
 /// A machine that runs.
 fn machine() -> Server {
+    let bubblewrap = std::process::Command::new("bwrap").arg("--version").output();
+    bubblewrap.expect("cannot run bwrap: apt-get install bubblewrap");
     let server = Server::prepared("");
     for folder in ["opt", "home", "root", "etc/alternatives"] {
         fs::create_dir_all(server.path(folder)).unwrap();
@@ -42,7 +44,7 @@ fn machine() -> Server {
     let script = BOX.replace("FOLDER", &server.folder.path().display().to_string());
     write(&server.path("box"), script.as_bytes(), 0o755);
     let mut config = fs::read_to_string(server.path("sshd_config")).unwrap();
-    config.push_str(&format!("ForceCommand {}\n", server.path("box").display()));
+    config = format!("{config}ForceCommand {}\n", server.path("box").display());
     fs::write(server.path("sshd_config"), config).unwrap();
     let mut server = server;
     server.start();

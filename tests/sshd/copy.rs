@@ -130,3 +130,35 @@ async fn files_are_written_whole_with_their_modes() {
     let error = connection.write_files(&[wrong], MINUTE).await.unwrap_err();
     assert!(matches!(&error, RemoteError::Local(_)), "{error}");
 }
+
+#[tokio::test]
+async fn a_user_who_is_not_root_goes_through_sudo() {
+    let bin = tempfile::tempdir().unwrap();
+    let server = Server::with(&format!(
+        "ForceCommand PATH={}:$PATH exec sh -c \"$SSH_ORIGINAL_COMMAND\"",
+        bin.path().display()
+    ));
+    let log = server.path("log");
+    let replace = |name: &str, then: &str| {
+        let script = format!("#!/bin/sh\necho {name} \"$1 $2 $3\" >>{}\n{then}\n", log.display());
+        write(&bin.path().join(name), script.as_bytes(), 0o755);
+    };
+    replace("id", "echo 1234");
+    replace("chown", "");
+    replace("sudo", "[ \"$1\" = -n ] || exit 1; shift; exec \"$@\"");
+    write(&server.path("from/file"), b"content", 0o644);
+    let file = RemoteFile { path: server.path("etc/id_rsa"), content: b"private".to_vec(), mode: 0o600 };
+
+    let mut connection = server.connect().await;
+    connection.copy_tree(&server.path("from"), server.path("to").to_str().unwrap(), MINUTE).await.unwrap();
+    assert_eq!(fs::read(server.path("to/file")).unwrap(), b"content");
+    let calls = fs::read_to_string(&log).unwrap();
+    assert!(calls.contains("sudo -n true") && calls.contains("sudo -n sh -c"), "{calls}");
+    // What root writes has to be the login user's, or nobody could read it.
+    connection.write_files(std::slice::from_ref(&file), MINUTE).await.unwrap();
+    assert!(fs::read_to_string(&log).unwrap().contains("chown -- 1234:1234 "));
+    assert_eq!(fs::read(&file.path).unwrap(), file.content);
+    // Without sudo the user's own rights are used.
+    replace("sudo", "exit 1");
+    connection.write_files(std::slice::from_ref(&file), MINUTE).await.unwrap();
+}
