@@ -84,10 +84,9 @@ fn identity(identity: &config::Identity) -> openstack::Identity {
         },
         config::Identity::ApplicationCredential { id, name, user, secret } => {
             let credential = match (id, user) {
-                (None, Some(user)) => openstack::Credential::Name {
-                    name: name.clone().unwrap_or_default(),
-                    user: named(user),
-                },
+                (None, Some(user)) => {
+                    openstack::Credential::Name { name: name.clone().unwrap_or_default(), user: named(user) }
+                }
                 (id, _) => openstack::Credential::Id(id.clone().unwrap_or_default()),
             };
             openstack::Identity::ApplicationCredential { credential, secret: secret.clone() }

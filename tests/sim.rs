@@ -15,12 +15,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nodepool::config::{
-    CloudCredentials, Config, DatabaseUrl, Identity, ImageSource, Label, Named, Provider, ProviderImage, Target,
+    CloudCredentials, Config, DatabaseUrl, Identity, ImageSource, Label, Named, Provider, ProviderImage,
+    Target,
 };
 use nodepool::engine::{Drivers, Engine, News, Outcome, Work};
-use nodepool::model::{
-    ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind,
-};
+use nodepool::model::{ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind};
 use nodepool::plan::{Action, Plan};
 use nodepool::store::{Store, StoreError};
 use sqlx::Connection as _;
@@ -42,7 +41,9 @@ const MOST_STEPS: u32 = 60_000;
 fn the_promises_hold_for_every_seed() {
     let (first, count) = match std::env::var("NODEPOOL_SIM_SEED") {
         Ok(seed) => (seed.parse().expect("NODEPOOL_SIM_SEED is a number"), 1),
-        Err(_) => (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(300, |count| count.parse().expect("a number"))),
+        Err(_) => {
+            (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(300, |count| count.parse().expect("a number")))
+        }
     };
     let seeds = Arc::new(std::sync::Mutex::new(first..first + count));
     let workers: Vec<_> = (0..2)
@@ -59,7 +60,8 @@ fn the_promises_hold_for_every_seed() {
             })
         })
         .collect();
-    let failed: Vec<String> = workers.into_iter().flat_map(|worker| worker.join().expect("a seed panicked")).collect();
+    let failed: Vec<String> =
+        workers.into_iter().flat_map(|worker| worker.join().expect("a seed panicked")).collect();
     assert!(
         failed.is_empty(),
         "{} of {count} seeds failed; see one again with tools/test sim SEED\n{}",
@@ -264,7 +266,8 @@ impl Simulation {
     }
 
     fn journal(&mut self, what: &str) {
-        let line = format!("{} {what}", self.now().since(Timestamp::from_seconds(1_700_000_000)).as_secs_f64());
+        let line =
+            format!("{} {what}", self.now().since(Timestamp::from_seconds(1_700_000_000)).as_secs_f64());
         self.journal.push(line);
     }
 
@@ -281,7 +284,8 @@ impl Simulation {
         let in_state = |state: NodeState| -> Vec<NodeId> {
             self.nodes.iter().filter(|node| node.state == state).map(|node| node.id).collect()
         };
-        let (ready, used, held) = (in_state(NodeState::Ready), in_state(NodeState::Used), in_state(NodeState::Hold));
+        let (ready, used, held) =
+            (in_state(NodeState::Ready), in_state(NodeState::Used), in_state(NodeState::Hold));
         let pick = |of: &[NodeId]| self.world.lock().dice.pick(of).copied();
         match kind {
             0..=2 => {
@@ -401,7 +405,8 @@ impl Simulation {
             _ => false,
         });
         let full = self.config.labels.iter().all(|label| {
-            let ready = self.nodes.iter().filter(|node| node.label == label.name && node.state == NodeState::Ready);
+            let ready =
+                self.nodes.iter().filter(|node| node.label == label.name && node.state == NodeState::Ready);
             u32::try_from(ready.count()).ok() == label.min_ready
         });
         let quiet = self.nodes.iter().all(|node| node.state == NodeState::Ready)
@@ -424,7 +429,8 @@ impl Simulation {
 
     /// What a person needs to understand a failure.
     fn situation(&self) -> String {
-        let mut text = format!("at {} s\n", self.now().since(Timestamp::from_seconds(1_700_000_000)).as_secs_f64());
+        let mut text =
+            format!("at {} s\n", self.now().since(Timestamp::from_seconds(1_700_000_000)).as_secs_f64());
         for node in &self.nodes {
             text.push_str(&format!(
                 "  node {} {} {} {} server {:?}: {}\n",
@@ -489,7 +495,9 @@ impl Daemon {
             let mut context = Context::from_waker(std::task::Waker::noop());
             match work.future.as_mut().poll(&mut context) {
                 Poll::Ready(outcome) => ended.push((work.errand, outcome)),
-                Poll::Pending if now >= began.plus(work.deadline) => ended.push((work.errand, Outcome::TimedOut)),
+                Poll::Pending if now >= began.plus(work.deadline) => {
+                    ended.push((work.errand, Outcome::TimedOut))
+                }
                 Poll::Pending => waiting.push((work, began)),
             }
         }

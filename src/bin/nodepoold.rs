@@ -69,7 +69,8 @@ fn main() -> ExitCode {
 fn go_into_background(arguments: &Arguments) -> anyhow::Result<()> {
     let loaded = load(&wiring::sources(arguments.config.clone(), arguments.secure.clone())?)?;
     let folder = store::database_file(loaded.config.database.0.expose_secret());
-    let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/var/log/nodepool")).to_owned();
+    let folder =
+        folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/var/log/nodepool")).to_owned();
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let log = folder.join("nodepoold.log");
     let output = File::options().create(true).append(true).open(&log);
@@ -130,20 +131,18 @@ async fn run(_arguments: &Arguments, sources: Sources, config: Arc<Config>) -> a
     let (in_force, _config_seen) = watch::channel(Arc::clone(&config));
     let reloads = Reloads { sources, in_force, reconfigure };
     tokio::spawn(reloads.watch(hangups, stop.clone()));
-    let driver =
-        Driver { engine, news, bell, reconfigurations, holder: holder(), published };
+    let driver = Driver { engine, news, bell, reconfigurations, holder: holder(), published };
     tracing::info!(target: "nodepool", "nodepoold {} has started", env!("CARGO_PKG_VERSION"));
     driver.run(stop).await;
     tracing::info!(target: "nodepool", "nodepoold has stopped");
     Ok(())
 }
 
-async fn make_drivers(
-    config: &Config,
-    sources: &Sources,
-) -> anyhow::Result<nodepool::engine::Drivers> {
+async fn make_drivers(config: &Config, sources: &Sources) -> anyhow::Result<nodepool::engine::Drivers> {
     let drivers = wiring::drivers(config, sources, |_| |_: &'static str, _: &'static str, _: Duration| {});
-    drivers.await.map_err(|(provider, error)| anyhow::anyhow!("the cloud of provider {provider} cannot be used: {error}"))
+    drivers.await.map_err(|(provider, error)| {
+        anyhow::anyhow!("the cloud of provider {provider} cannot be used: {error}")
+    })
 }
 
 /// Reads the configuration again when asked to.
@@ -220,7 +219,9 @@ fn lock_beside(database: &Path) -> anyhow::Result<File> {
         Err(std::fs::TryLockError::WouldBlock) => {
             bail!("another nodepoold runs on {}; stop it first", database.display())
         }
-        Err(std::fs::TryLockError::Error(error)) => Err(error).context(format!("{} cannot be locked", path.display())),
+        Err(std::fs::TryLockError::Error(error)) => {
+            Err(error).context(format!("{} cannot be locked", path.display()))
+        }
     }
 }
 

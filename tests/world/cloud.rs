@@ -53,7 +53,10 @@ impl SimulatedCloud {
             }
             Fate::Throttled => {
                 self.world.pass(latency).await;
-                Err(CloudError::Throttled { text: "429".to_owned(), retry_after: Some(Duration::from_secs(3)) })
+                Err(CloudError::Throttled {
+                    text: "429".to_owned(),
+                    retry_after: Some(Duration::from_secs(3)),
+                })
             }
             Fate::NeverArrived { heard } => self.lose(heard, latency).await,
             Fate::AnswerLost { heard, late } => {
@@ -89,7 +92,8 @@ fn draw(state: &mut State) -> Fate {
 
 /// The moment that a listing shows: now, or a while ago.
 fn shown_moment(state: &mut State) -> Timestamp {
-    let lag = if state.faulty && state.dice.happens(30) { state.dice.millis(0, 20_000) } else { Duration::ZERO };
+    let lag =
+        if state.faulty && state.dice.happens(30) { state.dice.millis(0, 20_000) } else { Duration::ZERO };
     state.now.minus(lag)
 }
 
@@ -288,7 +292,8 @@ fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result
     let slow = state.faulty && state.dice.happens(5);
     let takes = if slow { state.dice.millis(60_000, 300_000) } else { state.dice.millis(100, 8_000) };
     let held = state.held.get(id).is_some_and(|until| until.is_none_or(|until| now < until));
-    let Some(server) = state.servers.get_mut(provider).expect("known").get_mut(id).filter(|server| server.exists(now))
+    let Some(server) =
+        state.servers.get_mut(provider).expect("known").get_mut(id).filter(|server| server.exists(now))
     else {
         return Err(CloudError::NotFound("no such server".to_owned()));
     };

@@ -35,6 +35,10 @@ impl Dice {
 
     /// One of several.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
-        if of.is_empty() { None } else { of.get(usize::try_from(self.roll()).unwrap_or(usize::MAX) % of.len()) }
+        if of.is_empty() {
+            None
+        } else {
+            of.get(usize::try_from(self.roll()).unwrap_or(usize::MAX) % of.len())
+        }
     }
 }

@@ -47,9 +47,10 @@ impl SimulatedRemote {
     fn try_once(&self, endpoint: &Endpoint) -> Result<Option<SimulatedConnection>, RemoteError> {
         let state = self.world.lock();
         let now = state.now;
-        let answering = state.servers.iter().flat_map(|(provider, servers)| {
-            servers.iter().map(move |(id, server)| (provider, id, server))
-        });
+        let answering = state
+            .servers
+            .iter()
+            .flat_map(|(provider, servers)| servers.iter().map(move |(id, server)| (provider, id, server)));
         let found = answering.into_iter().find(|(_, _, server)| {
             server.address == endpoint.address
                 && server.exists(now)
@@ -60,7 +61,10 @@ impl SimulatedRemote {
         if let Some(recorded) = &endpoint.host_key
             && *recorded != server.host_key
         {
-            return Err(RemoteError::WrongHostKey { recorded: recorded.clone(), found: server.host_key.clone() });
+            return Err(RemoteError::WrongHostKey {
+                recorded: recorded.clone(),
+                found: server.host_key.clone(),
+            });
         }
         Ok(Some(SimulatedConnection {
             world: self.world.clone(),

@@ -25,7 +25,13 @@ pub struct Rules {
 
 impl Rules {
     /// Looks at the rows and at the world, and says what promise is broken.
-    pub fn check(&mut self, world: &World, config: &Config, nodes: &[Node], images: &[Image]) -> Result<(), String> {
+    pub fn check(
+        &mut self,
+        world: &World,
+        config: &Config,
+        nodes: &[Node],
+        images: &[Image],
+    ) -> Result<(), String> {
         let mut state = world.lock();
         if let Some(crime) = state.crimes.first() {
             return Err(crime.clone());
