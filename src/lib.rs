@@ -21,3 +21,4 @@ pub mod remote;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+pub mod web;
