@@ -11,9 +11,11 @@
 )]
 
 pub mod bell;
+pub mod builder;
 pub mod cli;
 pub mod cloud;
 pub mod config;
+pub mod engine;
 pub mod fsm;
 pub mod model;
 pub mod plan;
@@ -22,3 +24,4 @@ pub mod sandbox;
 pub mod store;
 pub mod telemetry;
 pub mod web;
+pub mod wiring;

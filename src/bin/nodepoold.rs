@@ -1,2 +1,253 @@
-//! Entry point.
-fn main() {}
+//! `nodepoold`: keeps the pool full.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+use nodepool::bell::{self, Bell};
+use nodepool::config::{self, Config, Loaded, Sources, diff};
+use nodepool::engine::Engine;
+use nodepool::engine::run::{Driver, Reconfiguration};
+use nodepool::store::{self, Store};
+use nodepool::telemetry::{self, LastTick, LogFormat};
+use nodepool::wiring;
+use secrecy::ExposeSecret as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Keeps a pool of single-use CI machines full.
+///
+/// INT, TERM and USR1 stop it gracefully: calls to clouds come home, what is building goes on after the next start.
+/// HUP reads the configuration again. Exit status: 0 stopped as asked, 1 it could not start or go on.
+#[derive(Debug, Parser)]
+#[command(name = "nodepoold", version)]
+struct Arguments {
+    /// Path of nodepool.yaml
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/nodepool/nodepool.yaml")]
+    config: PathBuf,
+    /// Path of secure.conf [default: /etc/nodepool/secure.conf, if it is there]
+    #[arg(short, long, value_name = "FILE")]
+    secure: Option<PathBuf>,
+    /// Stay in the foreground
+    #[arg(short = 'd', long = "nodaemon")]
+    foreground: bool,
+    /// Accepted for the sake of nodepool v0 and not read: RUST_LOG and --debug set what is logged
+    #[arg(short, long, value_name = "FILE")]
+    logconfig: Option<PathBuf>,
+    /// Path of the file that the process id is written to [default in the background:
+    /// /var/run/nodepool/nodepool.pid]
+    #[arg(short, long, value_name = "FILE")]
+    pidfile: Option<PathBuf>,
+    /// Log what happens inside, too
+    #[arg(long)]
+    debug: bool,
+    /// Form of the log
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    log_format: LogFormat,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = if arguments.foreground { serve(&arguments) } else { go_into_background(&arguments) };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nodepoold: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts the same program again, detached, and leaves it alone.
+fn go_into_background(arguments: &Arguments) -> anyhow::Result<()> {
+    let loaded = load(&wiring::sources(arguments.config.clone(), arguments.secure.clone())?)?;
+    let folder = store::database_file(loaded.config.database.0.expose_secret());
+    let folder = folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/var/log/nodepool")).to_owned();
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    let log = folder.join("nodepoold.log");
+    let output = File::options().create(true).append(true).open(&log);
+    let output = output.with_context(|| format!("{} cannot be written", log.display()))?;
+    let mut again = std::process::Command::new(std::env::current_exe()?);
+    again.args(std::env::args_os().skip(1)).arg("-d").process_group(0);
+    if arguments.pidfile.is_none() {
+        again.arg("-p").arg("/var/run/nodepool/nodepool.pid");
+    }
+    let child = again.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).spawn()?;
+    println!("nodepoold runs in the background as process {}; it logs to {}", child.id(), log.display());
+    Ok(())
+}
+
+fn load(sources: &Sources) -> anyhow::Result<Loaded> {
+    config::load(sources).map_err(|diagnostics| {
+        let report = config::render(&diagnostics);
+        anyhow::anyhow!("the configuration cannot be used\n{}", report.trim_end())
+    })
+}
+
+fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    let filter = std::env::var("RUST_LOG").ok();
+    telemetry::log(arguments.debug, arguments.log_format, filter.as_deref());
+    if arguments.logconfig.is_some() {
+        tracing::warn!(target: "nodepool", "-l is accepted but not read; RUST_LOG and --debug set what is logged");
+    }
+    let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone())?;
+    let loaded = load(&sources)?;
+    report_warnings(&loaded);
+    let config = Arc::new(loaded.config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let _pid = arguments.pidfile.as_deref().map(PidFile::write).transpose()?;
+    let served = runtime.block_on(run(arguments, sources, config));
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    served
+}
+
+async fn run(_arguments: &Arguments, sources: Sources, config: Arc<Config>) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+    let hangups = signal(SignalKind::hangup())?;
+    let url = config.database.0.clone();
+    let (bell, _lock) = match store::database_file(url.expose_secret()) {
+        Some(file) => {
+            let lock = lock_beside(&file)?;
+            let path = bell::beside(&file);
+            let bell = Bell::listen(&path).with_context(|| format!("{} cannot be used", path.display()))?;
+            (Some(bell), Some(lock))
+        }
+        None => (None, None),
+    };
+    let store = Store::open(url.expose_secret()).await.context("the store cannot be opened")?;
+    let drivers = make_drivers(&config, &sources).await?;
+    let (engine, news) = Engine::new(store.clone(), Arc::clone(&config), drivers).await?;
+    let (published, _last) = watch::channel(LastTick::default());
+    let (reconfigure, reconfigurations) = mpsc::channel(1);
+    let (in_force, _config_seen) = watch::channel(Arc::clone(&config));
+    let reloads = Reloads { sources, in_force, reconfigure };
+    tokio::spawn(reloads.watch(hangups, stop.clone()));
+    let driver =
+        Driver { engine, news, bell, reconfigurations, holder: holder(), published };
+    tracing::info!(target: "nodepool", "nodepoold {} has started", env!("CARGO_PKG_VERSION"));
+    driver.run(stop).await;
+    tracing::info!(target: "nodepool", "nodepoold has stopped");
+    Ok(())
+}
+
+async fn make_drivers(
+    config: &Config,
+    sources: &Sources,
+) -> anyhow::Result<nodepool::engine::Drivers> {
+    let drivers = wiring::drivers(config, sources, |_| |_: &'static str, _: &'static str, _: Duration| {});
+    drivers.await.map_err(|(provider, error)| anyhow::anyhow!("the cloud of provider {provider} cannot be used: {error}"))
+}
+
+/// Reads the configuration again when asked to.
+struct Reloads {
+    sources: Sources,
+    in_force: watch::Sender<Arc<Config>>,
+    reconfigure: mpsc::Sender<Reconfiguration>,
+}
+
+impl Reloads {
+    async fn watch(self, mut hangups: Signal, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                hangup = hangups.recv() => if hangup.is_none() { return },
+            }
+            let reloaded = self.reload().await;
+            if let Err(error) = reloaded {
+                tracing::error!(target: "nodepool", "the old configuration stays in force: {error:#}");
+            }
+        }
+    }
+
+    async fn reload(&self) -> anyhow::Result<()> {
+        let loaded = load(&self.sources)?;
+        report_warnings(&loaded);
+        let config = Arc::new(loaded.config);
+        let changes = diff::diff(&self.in_force.borrow(), &config);
+        if changes.is_empty() {
+            tracing::info!(target: "nodepool", "configuration read again: nothing changed");
+            return Ok(());
+        }
+        let drivers = make_drivers(&config, &self.sources).await?;
+        for change in changes {
+            tracing::info!(target: "nodepool", "configuration: {change}");
+        }
+        self.reconfigure.send((Arc::clone(&config), drivers)).await.context("the engine has stopped")?;
+        self.in_force.send_replace(config);
+        Ok(())
+    }
+}
+
+fn report_warnings(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!(target: "nodepool", "{}", config::render(std::slice::from_ref(warning)).trim_end());
+    }
+}
+
+fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
+    for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()] {
+        let (mut signals, stop) = (signal(kind)?, stop.clone());
+        tokio::spawn(async move {
+            if signals.recv().await.is_some() {
+                tracing::info!(target: "nodepool", "asked to stop; calls that are on their way come home first");
+                stop.cancel();
+            }
+        });
+    }
+    Ok(())
+}
+
+/// One daemon acts on one SQLite database. The lock goes with the process, however it ends.
+fn lock_beside(database: &Path) -> anyhow::Result<File> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    }
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("{} cannot be opened", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            bail!("another nodepoold runs on {}; stop it first", database.display())
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error).context(format!("{} cannot be locked", path.display())),
+    }
+}
+
+/// The same after a restart on the same machine, so that a daemon that was killed gets its lease back at once.
+fn holder() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("nodepoold@{}", name.trim())
+}
+
+/// A file with the process id, as long as the process runs.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> anyhow::Result<Self> {
+        let wrong = || format!("{} cannot be written", path.display());
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(wrong)?;
+        }
+        let mut file = File::create(path).with_context(wrong)?;
+        writeln!(file, "{}", std::process::id()).with_context(wrong)?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // A file that stays behind names a process that is gone, which whoever reads it has to expect anyway.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}

@@ -21,6 +21,8 @@ use crate::model::{CloudImage, Keypair, Server, Tag, Timestamp};
 pub trait Cloud: Send + Sync {
     /// All servers of the project; or, given a moment, those that changed since, deleted ones too.
     ///
+    /// A deleted server may be listed without its tag and its addresses: Nova deletes them with it. Know it by its id.
+    ///
     /// # Errors
     /// A listing is whole or it is an error.
     async fn servers(&self, changed_since: Option<Timestamp>) -> Result<Vec<Server>, CloudError>;

@@ -63,7 +63,10 @@ pub(super) fn check(
             Some(name) => (name.value.as_str(), &name.at),
             None => ("(without a name)", &provider.at),
         };
-        let credentials = clouds.credentials(name, at, provider.cloud.as_ref(), &provider.inline, report);
+        let credentials = provider
+            .inline
+            .as_ref()
+            .and_then(|inline| clouds.credentials(name, at, provider.cloud.as_ref(), inline, report));
         let images = check_images(&provider, &diskimages, &mut files, report);
         make_provider(provider, credentials, images, report)
     });
@@ -112,7 +115,9 @@ fn dangling<'a>(
     known: impl Iterator<Item = &'a str> + Clone,
     report: &mut Report,
 ) {
-    let list = known.clone().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut listed = BTreeSet::new();
+    let list = known.clone().filter(|name| listed.insert(*name)).map(|name| format!("`{name}`"));
+    let list = list.collect::<Vec<_>>().join(", ");
     let finding = report.error(at, message);
     finding.help(match spelling::nearest(name, known) {
         Some(near) => format!("did you mean `{near}`? The {what} are {list}"),
@@ -156,14 +161,26 @@ fn check_label(label: &RawLabel, raw: &RawConfig, files: &mut Files<'_>, report:
         }
         check_label_image(label, reference, provider, report);
     }
-    if let Some(min_ready) =
-        label.min_ready.as_ref().filter(|min_ready| servers_known && min_ready.value > servers)
-    {
+    if servers_known {
+        check_watermark(label, servers, report);
+    }
+}
+
+/// The spare nodes of a label must have room at its providers. Providers that are all drained are no mistake.
+fn check_watermark(label: &RawLabel, servers: i64, report: &mut Report) {
+    let min_ready = label.min_ready.as_ref().map_or(MIN_READY, |number| number.value);
+    let of_each = label.subnodes.as_ref().map_or(0, |number| number.value).saturating_add(1);
+    let Some(at) =
+        label.min_ready.as_ref().map(|number| &number.at).or(label.name.as_ref().map(|name| &name.at))
+    else {
+        return;
+    };
+    let needed = min_ready.saturating_mul(of_each);
+    if servers > 0 && needed > servers {
         report.warning(
-            &min_ready.at,
+            at,
             format!(
-                "`min-ready` is {}, but all providers of the label together may have {servers} servers",
-                min_ready.value
+                "`min-ready` {min_ready} needs {needed} servers, but all providers of the label together have {servers}"
             ),
         );
     }
@@ -241,11 +258,6 @@ fn check_images(
 }
 
 fn make_image(image: &RawImage, files: &mut Files<'_>, report: &mut Report) -> Option<ProviderImage> {
-    for (key, value) in [("base-image", &image.base_image), ("setup", &image.setup)] {
-        if value.is_none() {
-            report.error(&image.at, format!("an image needs the key `{key}`"));
-        }
-    }
     if let Some(setup) = &image.setup {
         files.script(setup, "setup", report);
     }

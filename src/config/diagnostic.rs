@@ -1,16 +1,20 @@
 //! What is wrong with the files, or doubtful, in a form that a person can act on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::source_text::Position;
+use super::source_text::{Position, SourceText};
+
+/// The most errors and warnings that are written out. Those beyond are counted.
+const MAX_FINDINGS: usize = 1000;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The files cannot be used.
+    #[default]
     Error,
     /// The files can be used, but probably not as they were meant.
     Warning,
@@ -112,11 +116,49 @@ fn counted(count: usize, noun: &str) -> String {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     findings: Vec<Finding>,
-    secrets: Vec<Position>,
+    /// The last of those that are too many.
+    beyond: Finding,
+    /// How many errors are too many, and how many warnings.
+    more: (usize, usize),
+    secrets: Secrets,
+}
+
+/// The places that hold a secret.
+#[derive(Debug, Default)]
+struct Secrets {
+    /// Where each begins: a secret that is used through aliases is met again and again.
+    begins: BTreeSet<(usize, usize, usize)>,
+    /// The column, counted from 0, from which a line of a file is secret.
+    columns: BTreeMap<(usize, usize), usize>,
+    /// The files, which are told apart by their address and must therefore stay where they are.
+    files: BTreeMap<usize, Arc<SourceText>>,
+}
+
+impl Secrets {
+    fn add(&mut self, at: &Position) {
+        let file = file_key(at);
+        if !self.begins.insert((file, at.line, at.column)) {
+            return;
+        }
+        self.files.entry(file).or_insert_with(|| Arc::clone(&at.source));
+        for line in at.line..=at.end_line {
+            let from = if line == at.line { at.column.saturating_sub(1) } else { 0 };
+            self.columns.entry((file, line)).and_modify(|column| *column = from.min(*column)).or_insert(from);
+        }
+    }
+
+    fn column(&self, at: &Position, line: usize) -> Option<usize> {
+        self.columns.get(&(file_key(at), line)).copied()
+    }
+}
+
+/// Tells files apart while they live.
+fn file_key(at: &Position) -> usize {
+    Arc::as_ptr(&at.source).addr()
 }
 
 /// An error or a warning that was not written out yet, since a secret on its line may still be found.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Finding {
     severity: Severity,
     at: Option<Position>,
@@ -172,12 +214,12 @@ impl Report {
 
     /// Remembers that this place holds a secret.
     pub(super) fn hide(&mut self, secret: &Position) {
-        self.secrets.push(secret.clone());
+        self.secrets.add(secret);
     }
 
     /// Whether there is an error.
     pub(super) fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+        self.more.0 > 0 || self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// Writes everything out, sorted by file and place, each once.
@@ -202,6 +244,14 @@ impl Report {
                 diagnostic.message.clone(),
             ))
         });
+        let (errors, warnings) = self.more;
+        if errors > 0 || warnings > 0 {
+            let message =
+                format!("there are {} and {} more", counted(errors, "error"), counted(warnings, "warning"));
+            let severity = if errors > 0 { Severity::Error } else { Severity::Warning };
+            diagnostics
+                .push(Finding { severity, message, ..Finding::default() }.write_out(&Secrets::default()));
+        }
         diagnostics
     }
 
@@ -212,22 +262,29 @@ impl Report {
         file: Option<PathBuf>,
         message: String,
     ) -> &mut Finding {
-        self.findings.push(Finding { severity, at, file, message, help: None });
-        let last = self.findings.len().saturating_sub(1);
-        #[expect(clippy::indexing_slicing, reason = "the vector was pushed to on the line before")]
-        &mut self.findings[last]
+        let finding = Finding { severity, at, file, message, help: None };
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
+            if let Some(last) = self.findings.last_mut() {
+                return last;
+            }
+        } else {
+            let count = if severity == Severity::Error { &mut self.more.0 } else { &mut self.more.1 };
+            *count = count.saturating_add(1);
+            self.beyond = finding;
+        }
+        &mut self.beyond
     }
 }
 
 impl Finding {
-    fn write_out(&self, secrets: &[Position]) -> Diagnostic {
+    fn write_out(&self, secrets: &Secrets) -> Diagnostic {
         let file = self.at.as_ref().map(|at| at.source.path.clone()).or_else(|| self.file.clone());
         let place = self.at.as_ref().filter(|at| at.line > 0);
         let mut snippet = Vec::new();
         if let Some(at) = place {
             for number in at.line.saturating_sub(1).max(1)..=at.line {
-                let hidden = secrets.iter().filter(|secret| Arc::ptr_eq(&secret.source, &at.source));
-                if let Some(text) = at.source.shown_line(number, hidden) {
+                if let Some(text) = at.source.shown_line(number, secrets.column(at, number)) {
                     snippet.push(SnippetLine { number, text });
                 }
             }

@@ -1,6 +1,6 @@
 //! What a reload changes, line by line, for the log. Secrets are compared, and never shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -80,7 +80,7 @@ fn compare(kind: &str, old: &[(String, Fields)], new: &[(String, Fields)], lines
 }
 
 fn compare_fields(prefix: &str, old: &Fields, new: &Fields, lines: &mut Vec<String>) {
-    for key in old.keys().chain(new.keys().filter(|key| !old.contains_key(*key))) {
+    for key in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         match (old.get(key), new.get(key)) {
             (Some(before), Some(after)) if before.is_same(after) => {}
             (Some(Shown::Open(before)), Some(Shown::Open(after))) => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::diagnostic::Report;
-use super::source_text::{Located, Position, is_secret_key};
+use super::source_text::{Located, Position, is_secret_key, shown_key};
 use super::spelling;
 use super::tree::{Entry, Node, Value};
 
@@ -184,8 +184,8 @@ impl<'a> Fields<'a> {
             if self.known.contains(&entry.key.as_str()) {
                 continue;
             }
-            let finding =
-                report.error(&entry.key_at, format!("unknown key `{}` in {}", entry.key, self.what));
+            let finding = report
+                .error(&entry.key_at, format!("unknown key `{}` in {}", shown_key(&entry.key), self.what));
             let list = self.known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
             finding.help(match spelling::nearest(&entry.key, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`? The keys of {} are {list}", self.what),
@@ -201,6 +201,11 @@ impl<'a> Fields<'a> {
         }
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         (!is_null(&entry.value)).then_some(&*entry.value)
+    }
+
+    /// Whether a key has a value, right or wrong.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key && !is_null(&entry.value))
     }
 
     /// Where a key stands; where the mapping begins when it is absent.
@@ -343,7 +348,7 @@ impl<'a> Fields<'a> {
         };
         let mut pairs = Vec::new();
         for entry in entries {
-            if let Some(value) = words(&entry.value, &format!("`{}`", entry.key), report) {
+            if let Some(value) = words(&entry.value, &format!("`{}`", shown_key(&entry.key)), report) {
                 pairs.push((Located { value: entry.key.clone(), at: entry.key_at.clone() }, value));
             }
         }

@@ -102,8 +102,11 @@ impl<'a> Files<'a> {
         if !self.keys.insert(path.clone()) {
             return path;
         }
-        let opened = File::open(&path).and_then(|file| file.metadata());
-        match opened {
+        // What is not a file, such as a pipe, could block for ever when it is opened.
+        let readable = fs::metadata(&path).and_then(|metadata| {
+            if metadata.is_file() { File::open(&path).map(|_| metadata) } else { Ok(metadata) }
+        });
+        match readable {
             Ok(metadata) if !metadata.is_file() => {
                 report.error(at, format!("the private key {} is not a file", path.display()));
             }

@@ -50,7 +50,8 @@ pub(super) struct RawProvider {
     pub(super) at: Position,
     pub(super) name: Option<Located<String>>,
     pub(super) cloud: Option<Located<String>>,
-    pub(super) inline: Settings,
+    /// The credentials in the provider itself; `None` when one of them or `cloud` is wrong, which was reported.
+    pub(super) inline: Option<Settings>,
     pub(super) api_timeout: Option<Duration>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) launch_timeout: Option<Duration>,
@@ -233,11 +234,14 @@ fn named(node: &Node, report: &mut Report) -> Option<Located<String>> {
 
 fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
     let mut fields = Fields::open(node, "a provider", report)?;
+    let name = fields.required_text("name", report);
+    let cloud = fields.text("cloud", report);
+    let cloud_broken = cloud.is_none() && fields.has("cloud");
     let provider = RawProvider {
         at: fields.at.clone(),
-        name: fields.required_text("name", report),
-        cloud: fields.text("cloud", report),
-        inline: inline_settings(&mut fields, report),
+        name,
+        cloud,
+        inline: inline_settings(&mut fields, report).filter(|_| !cloud_broken),
         api_timeout: fields.time("api-timeout", false, report),
         boot_timeout: fields.time("boot-timeout", false, report),
         launch_timeout: fields.time("launch-timeout", false, report),
@@ -251,7 +255,7 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
         images: each(fields.list("images", report), image, report),
     };
     for key in ["max-servers", "images"] {
-        if fields.find(key).is_none() {
+        if !fields.has(key) {
             fields.missing(key, report);
         }
     }
@@ -266,8 +270,9 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
 }
 
 /// Reads the credentials that stand in a provider itself.
-fn inline_settings(fields: &mut Fields<'_>, report: &mut Report) -> Settings {
+fn inline_settings(fields: &mut Fields<'_>, report: &mut Report) -> Option<Settings> {
     let mut settings = Settings::default();
+    let mut broken = false;
     let keys = [
         ("username", "username"),
         ("auth-url", "auth_url"),
@@ -276,14 +281,16 @@ fn inline_settings(fields: &mut Fields<'_>, report: &mut Report) -> Settings {
         ("region-name", "region_name"),
     ];
     for (key, setting) in keys {
-        if let Some(text) = fields.text(key, report) {
-            settings.set(setting, &text.value, Some(&text.at));
+        match fields.text(key, report) {
+            Some(text) => settings.set(setting, &text.value, Some(&text.at)),
+            None => broken |= fields.has(key),
         }
     }
-    if let Some(password) = fields.secret("password", report) {
-        settings.set_secret("password", password.value, Some(&password.at));
+    match fields.secret("password", report) {
+        Some(password) => settings.set_secret("password", password.value, Some(&password.at)),
+        None => broken |= fields.has("password"),
     }
-    settings
+    (!broken).then_some(settings)
 }
 
 fn network(node: &Node, report: &mut Report) -> Option<Network> {
@@ -328,8 +335,13 @@ fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
         meta: fields.words("meta", report),
         ssh_port: fields.integer("ssh-port", PORT, report),
     };
-    if fields.find("min-ram").is_none() {
-        fields.missing("min-ram", report);
+    // A diskimage is not made from a base image.
+    let required: &[&str] =
+        if fields.has("diskimage") { &["min-ram"] } else { &["min-ram", "base-image", "setup"] };
+    for key in required {
+        if !fields.has(key) {
+            fields.missing(key, report);
+        }
     }
     fields.text("key-name", report);
     fields.boolean("pause", report);

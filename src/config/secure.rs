@@ -10,7 +10,7 @@ use secrecy::SecretString;
 
 use super::diagnostic::Report;
 use super::raw::RawJenkins;
-use super::source_text::{Located, Position, SourceText};
+use super::source_text::{Located, Position, SourceText, shown_key};
 use super::spelling;
 
 /// What secure.conf says.
@@ -41,7 +41,7 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Secure {
             secure.jenkins.insert(name, (at, found));
         } else {
             report
-                .error(&section.at, format!("unknown section `{}`", section.name))
+                .error(&section.at, format!("unknown section `{}`", shown_key(&section.name)))
                 .help("the sections are [database] and [jenkins \"NAME\"]");
         }
     }
@@ -88,7 +88,7 @@ impl Section {
             let near = spelling::nearest(key, known.iter().copied());
             let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
             report
-                .error(at, format!("unknown key `{key}` in [{}]", self.name))
+                .error(at, format!("unknown key `{}` in [{}]", shown_key(key), shown_key(&self.name)))
                 .help(format!("{near}The keys of this section are {list}"));
         }
     }

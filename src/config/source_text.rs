@@ -3,10 +3,13 @@
 //! What is hidden is decided twice: by the words of each line, which also works on a file that cannot be parsed, and by
 //! the exact places of secret values, which the parser reports.
 
-use std::fs::File;
+use std::fmt;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use super::spelling::distance;
 
 /// The most bytes that a configuration file may have.
 pub(super) const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -24,11 +27,29 @@ const SECRET_WORDS: [&str; 8] =
 /// Whether the value of this key must not be shown: it is named like a secret, or almost so.
 pub(super) fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase();
-    SECRET_WORDS.iter().any(|word| key.contains(word) || super::spelling::distance(&key, word) <= 2)
+    // Words whose lengths differ by more cannot be near; measuring them all would be slow.
+    let near = |word: &str| word.len().abs_diff(key.chars().count()) <= 2 && distance(&key, word) <= 2;
+    names_secret(&key) || SECRET_WORDS.iter().any(|word| near(word))
+}
+
+/// Whether one of the words for a secret is in this text.
+fn names_secret(text: &str) -> bool {
+    let text = text.to_lowercase();
+    SECRET_WORDS.iter().any(|word| text.contains(word))
+}
+
+/// A key as a message may show it: where a separator was lost, the value has become part of the key.
+pub(super) fn shown_key(key: &str) -> String {
+    let shown: String = key.chars().filter(|character| !character.is_control()).take(60).collect();
+    match secret_value(&shown) {
+        Some((_, value)) if value < shown.chars().count() => {
+            shown.chars().take(value).chain(MASK.chars()).collect()
+        }
+        _ => shown,
+    }
 }
 
 /// One file, whole.
-#[derive(Debug)]
 pub(super) struct SourceText {
     /// Where it was read from, as an error shows it.
     pub(super) path: PathBuf,
@@ -37,11 +58,17 @@ pub(super) struct SourceText {
     lines: Vec<Line>,
 }
 
-#[derive(Debug)]
 struct Line {
     text: String,
     /// The column, counted in characters from 0, from which the line is secret.
     secret_from: Option<usize>,
+}
+
+impl fmt::Debug for SourceText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The text holds secrets.
+        f.debug_struct("SourceText").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl SourceText {
@@ -53,14 +80,14 @@ impl SourceText {
 
     /// Reads a file. `Ok(None)` when there is none; the error is in words for a person.
     pub(super) fn read(path: &Path) -> Result<Option<Arc<Self>>, String> {
-        let file = match File::open(path) {
-            Ok(file) => file,
+        // What is not a file, such as a pipe, could block for ever when it is opened.
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => return Err("is not a file".to_owned()),
+            Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(format!("cannot be opened: {error}")),
-        };
-        if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Err("is not a file".to_owned());
+            Err(error) => return Err(format!("cannot be read: {error}")),
         }
+        let file = File::open(path).map_err(|error| format!("cannot be opened: {error}"))?;
         let mut bytes = Vec::new();
         file.take(MAX_FILE_BYTES.saturating_add(1))
             .read_to_end(&mut bytes)
@@ -72,14 +99,11 @@ impl SourceText {
         Ok(Some(Self::new(path, text)))
     }
 
-    /// Line `number`, counted from 1, with its secrets hidden; `secrets` are places in this file that hold one.
-    pub(super) fn shown_line<'a>(
-        &self,
-        number: usize,
-        secrets: impl Iterator<Item = &'a Position>,
-    ) -> Option<String> {
+    /// Line `number`, counted from 1, with its secrets hidden: those that its words tell, and what begins at the
+    /// column `secret`, counted from 0.
+    pub(super) fn shown_line(&self, number: usize, secret: Option<usize>) -> Option<String> {
         let line = self.lines.get(number.checked_sub(1)?)?;
-        let from = secrets.filter_map(|place| place.starts_on(number)).chain(line.secret_from).min();
+        let from = secret.into_iter().chain(line.secret_from).min();
         let mut shown: String =
             line.text.chars().take(from.unwrap_or(usize::MAX).min(MAX_SHOWN_CHARACTERS)).collect();
         shown = hide_url_passwords(&shown);
@@ -109,49 +133,42 @@ fn hide_by_words(text: &str) -> Vec<Line> {
             && let Some((key, value)) = secret_value(text)
         {
             secret_from = Some(value);
-            continued = Some(if text.contains('{') { indent } else { key });
+            continued = key.map(|key| if text.contains('{') { indent } else { key });
         }
         lines.push(Line { text: text.to_owned(), secret_from });
     }
     lines
 }
 
-/// The columns of a secret's key and of its value in a line, if there is one.
-fn secret_value(line: &str) -> Option<(usize, usize)> {
-    // A separator ends a key; everything after the first secret key is hidden.
+/// The first secret of a line: the column of its key, if that is one, and the column of its value.
+fn secret_value(line: &str) -> Option<(Option<usize>, usize)> {
     let mut key_column = 0;
     let mut key = String::new();
-    for (column, character) in line.chars().enumerate() {
-        match character {
-            ':' | '=' if is_secret_key(&key) => {
-                let blanks = line
-                    .chars()
-                    .skip(column.saturating_add(1))
-                    .take_while(|next| next.is_whitespace())
-                    .count();
-                return Some((key_column, column.saturating_add(1).saturating_add(blanks)));
+    let line: Vec<char> = line.chars().chain(std::iter::once(' ')).collect();
+    for (column, &character) in line.iter().enumerate() {
+        if character.is_alphanumeric()
+            || matches!(character, '_' | '.')
+            || (character == '-' && !key.is_empty())
+        {
+            if key.is_empty() {
+                key_column = column;
             }
-            character if character.is_alphanumeric() || matches!(character, '_' | '-' | '.') => {
-                if key.is_empty() {
-                    key_column = column;
-                }
-                // The dash of a list item stands before its first key and is no part of it.
-                if !(key.is_empty() && character == '-') {
-                    key.push(character);
-                }
-            }
-            '"' | '\'' => {}
-            ' ' | '\t'
-                if line.chars().skip(column).find(|next| !next.is_whitespace()).is_some_and(is_separator) => {
-            }
-            _ => key.clear(),
+            key.push(character);
+            continue;
         }
+        if !key.is_empty() {
+            let rest = line.get(column..).unwrap_or_default().iter();
+            let between = |next: &&char| next.is_whitespace() || matches!(next, ':' | '=' | '"' | '\'');
+            let separated = rest.clone().take_while(between).any(|next| matches!(next, ':' | '='));
+            // A word that is only like a secret's must be a key; one that is a secret's may have lost its separator.
+            if (separated && is_secret_key(&key)) || names_secret(&key) {
+                let before = rest.take_while(|next| next.is_whitespace() || matches!(next, ':' | '='));
+                return Some((separated.then_some(key_column), column.saturating_add(before.count())));
+            }
+        }
+        key.clear();
     }
     None
-}
-
-fn is_separator(character: char) -> bool {
-    matches!(character, ':' | '=')
 }
 
 /// Hides `user:password` in `scheme://user:password@host`.
@@ -207,15 +224,6 @@ impl Position {
     /// How many characters of the first line it covers, at least 1.
     pub(super) fn length(&self) -> usize {
         if self.line == self.end_line { self.end_column.saturating_sub(self.column).max(1) } else { 1 }
-    }
-
-    /// The column, counted from 0, from which this place covers line `number`.
-    fn starts_on(&self, number: usize) -> Option<usize> {
-        if number == self.line {
-            Some(self.column.saturating_sub(1))
-        } else {
-            (self.line..=self.end_line).contains(&number).then_some(0)
-        }
     }
 }
 

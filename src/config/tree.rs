@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_yaml::granit_parser::{Event, Parser, ScalarStyle, Span, Tag, options};
 
 use super::diagnostic::Report;
-use super::source_text::{Position, SourceText, is_secret_key};
+use super::source_text::{Position, SourceText, is_secret_key, shown_key};
 
 /// The most nodes that a file may have, counting those behind an alias as often as they are named.
 const MAX_NODES: usize = 200_000;
@@ -20,7 +20,6 @@ const MAX_NODES: usize = 200_000;
 const MAX_DEPTH: usize = 64;
 
 /// A value and its place.
-#[derive(Debug)]
 pub(super) struct Node {
     /// Where it is written. What is used through an alias is written at its anchor.
     pub(super) at: Position,
@@ -32,7 +31,6 @@ pub(super) struct Node {
 }
 
 /// A value of one of YAML's three kinds.
-#[derive(Debug)]
 pub(super) enum Value {
     /// Text, a number, a boolean or nothing.
     Scalar {
@@ -50,7 +48,7 @@ pub(super) enum Value {
 }
 
 /// An entry of a mapping.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Entry {
     /// Its key.
     pub(super) key: String,
@@ -312,7 +310,7 @@ fn read_key(node: &Node, seen: &mut BTreeMap<String, usize>, report: &mut Report
     };
     if let Some(line) = seen.get(text) {
         report
-            .error(&node.at, format!("the key `{text}` is given twice"))
+            .error(&node.at, format!("the key `{}` is given twice", shown_key(text)))
             .help(format!("it is given first on line {line}; keep one of the two"));
         return Key::Dropped;
     }

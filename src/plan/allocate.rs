@@ -196,15 +196,15 @@ impl<'a> Draft<'a> {
         }
         wanted.sort();
         for (_, owner, provider, subject) in wanted {
-            self.create_server(owner, provider, subject);
+            self.create_server(owner, &provider, subject);
         }
     }
 
-    fn create_server(&mut self, owner: Owner, provider: String, subject: Subject) {
-        let errand = Errand::CreateServer { provider: provider.clone(), owner };
-        let checked = match self.obstacle(&provider) {
+    fn create_server(&mut self, owner: Owner, provider: &str, subject: Subject) {
+        let errand = Errand::CreateServer { provider: provider.to_owned(), owner };
+        let checked = match self.obstacle(provider) {
             Some(obstacle) => Err(obstacle),
-            None => self.check_setback(SetbackKind::Capacity, &provider, ""),
+            None => self.check_setback(SetbackKind::Capacity, provider, ""),
         };
         if let Err(reason) = checked {
             return self.refuse(subject, format!("no server is created: {reason}"));
@@ -212,11 +212,11 @@ impl<'a> Draft<'a> {
         if !self.may_send(&errand) {
             return;
         }
-        if self.rooms.occupy(&provider) {
+        if self.rooms.occupy(provider) {
             let (kind, number) = owner.words();
             self.act(Action::Send(errand), format!("{kind} {number} needs its server"));
         } else {
-            let limit = self.rooms.limit(&provider);
+            let limit = self.rooms.limit(provider);
             self.refuse(
                 subject,
                 format!("no server is created: all {limit} servers of {provider} are taken"),

@@ -24,9 +24,7 @@ mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use action::{
-    Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject,
-};
+pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
 pub use address::{Reach, reach};
 pub use limits::{LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Tries};

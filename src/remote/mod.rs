@@ -1,10 +1,16 @@
 //! Reaching a machine: what the engine and the builder may ask, and how that may fail.
 
+mod shell;
+mod ssh;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use self::shell::quote;
+pub use self::ssh::{KeyPair, SshRemote, generate_keypair};
 
 use crate::model::HostKey;
 
@@ -106,6 +112,9 @@ pub enum RemoteError {
     /// The connection broke while something ran.
     #[error("connection lost: {0}")]
     Lost(String),
+    /// The machine understood and refused: its disk is full, its user may not do that.
+    #[error("refused: {0}")]
+    Rejected(String),
     /// A private key, a script folder or another thing on our side cannot be used.
     #[error("{0}")]
     Local(String),

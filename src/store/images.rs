@@ -77,8 +77,8 @@ impl Store {
             bounded(&new.reason).into(),
         ];
         let id = ImageId(write.insert(INSERT, &values).await?);
-        let note = history::first(new.created, &state, &new.reason);
-        history::append(&mut write, Subject::Image(id), &new.provider, &new.hostname, &note).await?;
+        let entry = history::first(new.created, &state, &new.reason);
+        history::append(&mut write, Subject::Image(id), &new.provider, &new.hostname, &entry).await?;
         let image = read(&mut write, id).await?;
         write.commit().await?;
         Ok(image)
@@ -89,7 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the row is gone or not at the revision of `image` any more.
-    pub async fn update_image(&self, image: &Image, note: &Note) -> Result<Image, StoreError> {
+    pub async fn update_image(&self, image: &Image, entry: &Note) -> Result<Image, StoreError> {
         let mut write = self.db.begin().await?;
         let values = [
             image.keypair.as_deref().into(),
@@ -110,7 +110,8 @@ impl Store {
         if write.execute(UPDATE, &values).await? == 0 {
             return Err(conflict(image));
         }
-        history::append(&mut write, Subject::Image(image.id), &image.provider, &image.hostname, note).await?;
+        history::append(&mut write, Subject::Image(image.id), &image.provider, &image.hostname, entry)
+            .await?;
         let image = read(&mut write, image.id).await?;
         write.commit().await?;
         Ok(image)
@@ -120,12 +121,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the row is gone or not at the revision of `image` any more.
-    pub async fn remove_image(&self, image: &Image, note: &Note) -> Result<(), StoreError> {
+    pub async fn remove_image(&self, image: &Image, entry: &Note) -> Result<(), StoreError> {
         let mut write = self.db.begin().await?;
         if write.execute(REMOVE, &[image.id.0.into(), image.revision.into()]).await? == 0 {
             return Err(conflict(image));
         }
-        history::append(&mut write, Subject::Image(image.id), &image.provider, &image.hostname, note).await?;
+        history::append(&mut write, Subject::Image(image.id), &image.provider, &image.hostname, entry)
+            .await?;
         write.commit().await
     }
 }

@@ -92,8 +92,8 @@ impl Store {
         let hostname = name(id);
         let nodename = hostname.split('.').next().unwrap_or_default();
         write.execute(NAME, &[hostname.as_str().into(), nodename.into(), id.0.into()]).await?;
-        let note = history::first(new.created, &state, &new.reason);
-        history::append(&mut write, Subject::Node(id), &new.provider, &hostname, &note).await?;
+        let entry = history::first(new.created, &state, &new.reason);
+        history::append(&mut write, Subject::Node(id), &new.provider, &hostname, &entry).await?;
         let node = read(&mut write, id).await?;
         write.commit().await?;
         Ok(node)
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the row is gone or not at the revision of `node` any more.
-    pub async fn update_node(&self, node: &Node, note: &Note) -> Result<Node, StoreError> {
+    pub async fn update_node(&self, node: &Node, entry: &Note) -> Result<Node, StoreError> {
         let mut write = self.db.begin().await?;
         let values = [
             node.az.as_deref().into(),
@@ -126,7 +126,7 @@ impl Store {
         if write.execute(UPDATE, &values).await? == 0 {
             return Err(conflict(node));
         }
-        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, note).await?;
+        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, entry).await?;
         let node = read(&mut write, node.id).await?;
         write.commit().await?;
         Ok(node)
@@ -136,12 +136,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the row is gone or not at the revision of `node` any more.
-    pub async fn remove_node(&self, node: &Node, note: &Note) -> Result<(), StoreError> {
+    pub async fn remove_node(&self, node: &Node, entry: &Note) -> Result<(), StoreError> {
         let mut write = self.db.begin().await?;
         if write.execute(REMOVE, &[node.id.0.into(), node.revision.into()]).await? == 0 {
             return Err(conflict(node));
         }
-        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, note).await?;
+        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, entry).await?;
         write.commit().await
     }
 }

@@ -40,19 +40,19 @@ impl Row {
 
 impl Columns<'_> {
     pub(super) fn integer(&self, column: &'static str) -> Result<i64, StoreError> {
-        self.get(column)
+        self.required(column)
     }
 
     pub(super) fn optional_integer(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        self.get(column)
+        self.optional(column)
     }
 
     pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        self.get(column)
+        self.required(column)
     }
 
     pub(super) fn optional_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        self.get(column)
+        self.optional(column)
     }
 
     pub(super) fn boolean(&self, column: &'static str) -> Result<bool, StoreError> {
@@ -72,10 +72,15 @@ impl Columns<'_> {
         StoreError::Corrupt(format!("table {}, row {}: {what}", self.table, self.key))
     }
 
-    fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
+    /// Asked for a value itself, sqlx reads SQLite's NULL as 0 or as an empty text.
+    fn required<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(&'r self, column: &str) -> Result<T, StoreError> {
+        self.optional(column)?.ok_or_else(|| self.corrupt(&format!("column {column}: is null")))
+    }
+
+    fn optional<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
         &'r self,
-        column: &'static str,
-    ) -> Result<T, StoreError> {
+        column: &str,
+    ) -> Result<Option<T>, StoreError> {
         self.row.0.try_get(column).map_err(|error| self.corrupt(&format!("column {column}: {error}")))
     }
 }

@@ -54,18 +54,18 @@ pub fn database_file(url: &str) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn file(path: &str) -> Result<Location, StoreError> {
-        Ok(Location::File(PathBuf::from(path)))
-    }
-
     #[test]
     fn every_spelling_of_a_file() {
-        assert_eq!(parse("sqlite:///var/lib/nodepool.db"), file("/var/lib/nodepool.db"));
-        assert_eq!(parse("sqlite:////var/lib/nodepool.db"), file("/var/lib/nodepool.db"));
-        assert_eq!(parse("sqlite:/var/lib/nodepool.db"), file("/var/lib/nodepool.db"));
-        assert_eq!(parse("sqlite+pysqlite:////var/nodepool.db"), file("/var/nodepool.db"));
-        assert_eq!(parse("sqlite:relative.db"), file("relative.db"));
-        assert_eq!(parse("sqlite://folder/relative.db"), file("folder/relative.db"));
+        for (url, path) in [
+            ("sqlite:///var/lib/nodepool.db", "/var/lib/nodepool.db"),
+            ("sqlite:////var/lib/nodepool.db", "/var/lib/nodepool.db"),
+            ("sqlite:/var/lib/nodepool.db", "/var/lib/nodepool.db"),
+            ("sqlite+pysqlite:////var/nodepool.db", "/var/nodepool.db"),
+            ("sqlite:relative.db", "relative.db"),
+            ("sqlite://folder/relative.db", "folder/relative.db"),
+        ] {
+            assert_eq!(parse(url), Ok(Location::File(PathBuf::from(path))), "{url}");
+        }
     }
 
     #[test]

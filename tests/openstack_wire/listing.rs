@@ -165,6 +165,28 @@ async fn a_listing_without_end_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_listing_that_gives_the_same_page_again_is_an_error() {
+    let fake = Fake::up_to("2.93").await;
+    let link = json!([{"rel": "next", "href": "x"}]);
+    fake.answer("GET", SERVERS, 200, json!({"servers": [{"id": "s-1"}], "servers_links": link})).await;
+    let outcome = fake.driver().await.servers(None).await;
+    assert!(matches!(outcome, Err(CloudError::Transient(_))), "{outcome:?}");
+    assert_eq!(fake.requests("GET", SERVERS).await.len(), 2);
+}
+
+#[tokio::test]
+async fn asks_anew_what_nova_offers_when_a_microversion_is_refused() {
+    let fake = Fake::up_to("2.93").await;
+    fake.answer("GET", SERVERS, 406, json!({"computeFault": {"message": "Version 2.26 is not supported"}}))
+        .await;
+    let driver = fake.driver().await;
+    for asked in 1..=2 {
+        assert!(matches!(driver.servers(None).await, Err(CloudError::Rejected(_))));
+        assert_eq!(fake.requests("GET", "/compute/v2.1/").await.len(), asked);
+    }
+}
+
+#[tokio::test]
 async fn reads_images_of_the_project_page_by_page() {
     let fake = Fake::without_nova().await;
     let ours = json!({"nodepool_installation": "inst-1", "nodepool_owner": "node", "nodepool_owner_id": "42",

@@ -180,6 +180,22 @@ async fn names_what_keystone_answers() {
 }
 
 #[tokio::test]
+async fn an_endless_answer_is_not_read() {
+    let fake = Fake::without_nova().await;
+    let long = fake::token("t", &json!("x".repeat(5 << 20)));
+    Mock::given(method("POST"))
+        .and(path(TOKENS))
+        .respond_with(long)
+        .with_priority(1)
+        .mount(&fake.server)
+        .await;
+    let outcome = fake.driver().await.keypairs().await;
+    assert!(
+        matches!(outcome, Err(CloudError::Transient(text)) if text.contains("longer than 4194304 bytes"))
+    );
+}
+
+#[tokio::test]
 async fn a_catalogue_without_the_service_is_a_refusal() {
     let fake = Fake::without_nova().await;
     let settings = Settings { interface: "internal".into(), ..fake.settings() };

@@ -1,8 +1,11 @@
 //! Refusals, silence and cut connections, each named by what the caller will do.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use nodepool::cloud::metered::Metered;
 use nodepool::cloud::{Cloud, CloudError};
+use nodepool::model::Timestamp;
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -158,6 +161,23 @@ async fn a_listing_that_is_not_there_is_not_an_empty_one() {
     assert!(matches!(driver.servers(None).await, Err(CloudError::Rejected(_))));
     assert!(matches!(driver.images().await, Err(CloudError::Rejected(_))));
     assert!(matches!(driver.keypairs().await, Err(CloudError::Rejected(_))));
+}
+
+#[tokio::test]
+async fn a_meter_hears_of_each_call_and_its_outcome() {
+    let fake = Fake::ready().await;
+    fake.answer("GET", "/compute/v2.1/servers/detail", 200, json!({"servers": []})).await;
+    let heard = Mutex::new(Vec::new());
+    let meter = |operation: &'static str, outcome: &'static str, _: Duration| {
+        heard.lock().unwrap().push((operation, outcome));
+    };
+    let cloud = Metered::new(fake.driver().await, meter);
+    cloud.servers(None).await.unwrap();
+    cloud.servers(Some(Timestamp::from_seconds(1))).await.unwrap();
+    cloud.delete_server("s-1").await.unwrap_err();
+    drop(cloud);
+    let expected = [("list_servers", "ok"), ("list_changed_servers", "ok"), ("delete_server", "not_found")];
+    assert_eq!(heard.into_inner().unwrap(), expected);
 }
 
 #[tokio::test]

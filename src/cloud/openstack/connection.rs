@@ -106,6 +106,10 @@ impl Connection {
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let login = self.keystone.login().await?;
         let answer = self.attempt(call).await?;
+        if answer.status == StatusCode::NOT_ACCEPTABLE {
+            // The cloud was set back to an older Nova.
+            self.offer.forget().await;
+        }
         if answer.status != StatusCode::UNAUTHORIZED || !self.keystone.refuse(&login) {
             return self.settle(call, answer, &login);
         }
@@ -116,6 +120,11 @@ impl Connection {
             self.keystone.refuse(&login);
         }
         self.settle(call, answer, &login)
+    }
+
+    /// The deadline of one exchange.
+    pub(super) const fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// The project that we are logged in to.

@@ -24,7 +24,7 @@ use crate::cloud::CloudError;
 const UNKNOWN_LIFE: Duration = Duration::from_mins(30);
 
 /// The shortest life that is believed: one of zero would mean a login for each request.
-const SHORTEST_LIFE: Duration = Duration::from_mins(1);
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 /// The place of Keystone's tokens, from the URL that the operator gave: with or without a version, which may be the
 /// v2.0 of old configurations.
@@ -33,6 +33,10 @@ pub(super) fn tokens_url(auth_url: &str) -> Result<Url, CloudError> {
     let mut url = Url::parse(auth_url).map_err(|_| wrong())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        // It would be seen wherever the URL is.
+        return Err(CloudError::Rejected("the auth URL must not hold a user or a password".to_owned()));
     }
     let versioned =
         url.path().trim_end_matches('/').rsplit('/').next().is_some_and(super::catalog::is_version);
@@ -197,6 +201,9 @@ mod tests {
             assert_eq!(tokens_url(given).unwrap().as_str(), expected);
         }
         assert!(tokens_url("host:5000").is_err());
+        assert!(
+            tokens_url("http://user:word@host:5000").is_err_and(|error| !error.to_string().contains("word@"))
+        );
         assert!(tokens_url("").is_err());
     }
 }

@@ -16,6 +16,9 @@ const PAGE: &str = "1000";
 /// The most pages of a listing.
 const PAGES: usize = 100;
 
+/// The deadline of a whole listing, in deadlines of one exchange. Nova takes some 8 s for a page of 1000 servers.
+const PATIENCE: u32 = 5;
+
 /// One page.
 pub(super) trait Page: DeserializeOwned {
     /// One entry.
@@ -46,6 +49,20 @@ impl Connection {
         version: Option<Microversion>,
         filters: &[(&'static str, String)],
     ) -> Result<Vec<P::Entry>, CloudError> {
+        let deadline = self.deadline().saturating_mul(PATIENCE);
+        let late = |_| CloudError::Transient(format!("the listing of {} takes too long", path.join("/")));
+        tokio::time::timeout(deadline, self.all_pages::<P>(service, path, version, filters))
+            .await
+            .map_err(late)?
+    }
+
+    async fn all_pages<P: Page>(
+        &self,
+        service: Service,
+        path: &[&str],
+        version: Option<Microversion>,
+        filters: &[(&'static str, String)],
+    ) -> Result<Vec<P::Entry>, CloudError> {
         let mut entries: Vec<P::Entry> = Vec::new();
         for _ in 0..PAGES {
             let mut call = Call::new(service, Method::GET, path).version(version).limit(LISTING_LIMIT);
@@ -60,10 +77,13 @@ impl Connection {
                 CloudError::Transient(format!("the listing of {} cannot be read: {error}", path.join("/")))
             })?;
             let (more, follows) = page.open();
-            let moved = more.last().is_some_and(|last| Some(last.id()) != marker.as_deref());
+            let last = more.last().map(|last| last.id().to_owned());
             entries.extend(more);
-            if !follows || !moved {
-                return Ok(entries);
+            match last {
+                Some(last) if follows && Some(&last) != marker.as_ref() => {}
+                // The same page again.
+                Some(_) if follows => break,
+                _ => return Ok(entries),
             }
         }
         Err(CloudError::Transient(format!("the listing of {} does not end", path.join("/"))))

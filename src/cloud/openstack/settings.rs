@@ -21,7 +21,7 @@ pub struct Settings {
     /// Whether TLS certificates are checked.
     pub verify: bool,
     /// The deadline of each exchange with a service. A call that finds no token or a stale one makes up to four
-    /// exchanges: log in, ask, log in again, ask again.
+    /// exchanges: log in, ask, log in again, ask again. A listing of many pages may take five times as long.
     pub api_timeout: Duration,
 }
 

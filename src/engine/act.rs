@@ -1,0 +1,263 @@
+//! From an errand to the work that does it: look up what it needs, call one driver, translate the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+
+use super::{Engine, Outcome, Rows, Work};
+use crate::cloud::{BootImage, Cloud, CloudError, NetworkChoice, ServerRequest, SnapshotRequest};
+use crate::config::{ImageSource, Network, Provider, ProviderImage};
+use crate::model::{ImageId, NodeId, Owner, Tag, Timestamp};
+use crate::plan::{Answer, Errand, Failure, Fault, LISTING_OVERLAP};
+use crate::remote::Remote;
+
+/// A long listing may take several calls.
+const CALLS_OF_A_LISTING: u32 = 4;
+
+impl Engine {
+    /// The work that does an errand, from the rows as they are now.
+    pub(super) fn work(&self, errand: &Errand, rows: &Rows) -> Work {
+        let made = match errand {
+            Errand::PrepareNode(id) => self.prepare_node(*id, rows),
+            Errand::SetUpBuilder(id) => self.set_up_builder(*id, rows),
+            Errand::VerifySnapshot(id) => self.verify_snapshot(*id, rows),
+            Errand::DeleteServer { provider, .. }
+            | Errand::DeleteSnapshot { provider, .. }
+            | Errand::DeleteKeypair { provider, .. }
+            | Errand::CreateServer { provider, .. }
+            | Errand::TakeSnapshot { provider, .. }
+            | Errand::ListServers { provider, .. }
+            | Errand::ListImages { provider }
+            | Errand::ListKeypairs { provider } => self.call(errand, provider, rows),
+        };
+        let (deadline, future) = made.unwrap_or_else(|missing| {
+            let failure = Failure { fault: Fault::Refused, text: missing };
+            (Duration::from_secs(1), ready(Outcome::Answer(Answer::Failed(failure))).boxed())
+        });
+        Work { errand: errand.clone(), deadline, future }
+    }
+
+    fn call(&self, errand: &Errand, provider: &str, rows: &Rows) -> Result<Made, String> {
+        let configured = self
+            .config
+            .provider(provider)
+            .ok_or_else(|| format!("provider {provider} is not in the configuration"))?;
+        let cloud =
+            self.drivers.clouds.get(provider).ok_or_else(|| format!("provider {provider} has no cloud"))?;
+        let deadline = configured.api_timeout;
+        let cloud = Arc::clone(cloud);
+        let made: BoxFuture<'static, Outcome> = match errand {
+            Errand::ListServers { complete, .. } => {
+                let since = if *complete { None } else { self.last_listing(provider) };
+                let future =
+                    async move { Outcome::Servers(cloud.servers(since).await.map_err(text)) }.boxed();
+                return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
+            }
+            Errand::ListImages { .. } => {
+                let future = async move { Outcome::Images(cloud.images().await.map_err(text)) }.boxed();
+                return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
+            }
+            Errand::ListKeypairs { .. } => {
+                async move { Outcome::Keypairs(cloud.keypairs().await.map_err(text)) }.boxed()
+            }
+            Errand::DeleteServer { id, .. } => {
+                let id = id.clone();
+                async move { done(cloud.delete_server(&id).await) }.boxed()
+            }
+            Errand::DeleteSnapshot { id, .. } => {
+                let id = id.clone();
+                async move { done(cloud.delete_image(&id).await) }.boxed()
+            }
+            Errand::DeleteKeypair { name, .. } => {
+                let name = name.clone();
+                async move { done(cloud.delete_keypair(&name).await) }.boxed()
+            }
+            Errand::TakeSnapshot { image, .. } => self.take_snapshot(cloud, configured, *image, rows)?,
+            Errand::CreateServer { owner: Owner::Node(id), .. } => {
+                let request = self.node_request(configured, *id, rows)?;
+                async move { created(cloud.create_server(&request).await) }.boxed()
+            }
+            Errand::CreateServer { owner: Owner::Verifier(id), .. } => {
+                let request = self.verifier_request(configured, *id, rows)?;
+                async move { created(cloud.create_server(&request).await) }.boxed()
+            }
+            Errand::CreateServer { owner: Owner::Builder(id), .. } => {
+                self.create_builder(cloud, configured, *id, rows)?
+            }
+            Errand::PrepareNode(_) | Errand::SetUpBuilder(_) | Errand::VerifySnapshot(_) => {
+                return Err("a visit is not a call".to_owned());
+            }
+        };
+        Ok((deadline, made))
+    }
+
+    fn last_listing(&self, provider: &str) -> Option<Timestamp> {
+        let began = self.memory.clouds.get(provider).and_then(|cloud| cloud.servers.began)?;
+        Some(began.minus(LISTING_OVERLAP))
+    }
+
+    fn node_request(&self, provider: &Provider, id: NodeId, rows: &Rows) -> Result<ServerRequest, String> {
+        let node = rows.nodes.get(&id).ok_or("its row is gone")?;
+        let image = provider_image(provider, &node.image)?;
+        let snapshot = node
+            .image_id
+            .and_then(|id| rows.images.get(&id))
+            .and_then(|image| image.external_id.clone())
+            .ok_or("the snapshot that it was to boot from is gone")?;
+        let tag = self.tag(Owner::Node(id), &node.attempt);
+        let base = request(provider, image, &node.hostname, BootImage::Id(snapshot), tag);
+        Ok(ServerRequest { az: node.az.clone(), ..base })
+    }
+
+    fn verifier_request(
+        &self,
+        provider: &Provider,
+        id: ImageId,
+        rows: &Rows,
+    ) -> Result<ServerRequest, String> {
+        let row = rows.images.get(&id).ok_or("its row is gone")?;
+        let image = provider_image(provider, &row.image)?;
+        let snapshot = row.external_id.clone().ok_or("its snapshot has no id")?;
+        let tag = self.tag(Owner::Verifier(id), &row.attempt);
+        let name = format!("{}-verify", row.hostname);
+        Ok(request(provider, image, &name, BootImage::Id(snapshot), tag))
+    }
+
+    /// The keypair first, then the builder: both carry the tag, so neither can be lost.
+    fn create_builder(
+        &self,
+        cloud: Arc<dyn Cloud>,
+        provider: &Provider,
+        id: ImageId,
+        rows: &Rows,
+    ) -> Result<BoxFuture<'static, Outcome>, String> {
+        let row = rows.images.get(&id).ok_or("its row is gone")?;
+        let image = provider_image(provider, &row.image)?;
+        let ImageSource::Snapshot { base_image, .. } = &image.source;
+        let tag = self.tag(Owner::Builder(id), &row.attempt);
+        let boot = BootImage::NameOrId(base_image.clone());
+        let base = request(provider, image, &row.hostname, boot, tag);
+        let own = row.keypair.clone();
+        let request = ServerRequest { keypair: own.clone().or_else(|| provider.keypair.clone()), ..base };
+        let (remote, private_key) = (Arc::clone(&self.drivers.remote), image.private_key.clone());
+        let future = async move {
+            if let Some(name) = own {
+                let made = make_keypair(cloud.as_ref(), remote.as_ref(), &private_key, &name).await;
+                if let Err(failure) = made {
+                    return Outcome::Answer(Answer::Failed(failure));
+                }
+            }
+            created(cloud.create_server(&request).await)
+        };
+        Ok(future.boxed())
+    }
+
+    fn take_snapshot(
+        &self,
+        cloud: Arc<dyn Cloud>,
+        provider: &Provider,
+        id: ImageId,
+        rows: &Rows,
+    ) -> Result<BoxFuture<'static, Outcome>, String> {
+        let row = rows.images.get(&id).ok_or("its row is gone")?;
+        let image = provider_image(provider, &row.image)?;
+        let request = SnapshotRequest {
+            server_id: row.server_id.clone().ok_or("its builder has no id")?,
+            name: row.hostname.clone(),
+            tag: self.tag(Owner::Builder(id), &row.attempt),
+            meta: image.meta.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        };
+        Ok(async move { created(cloud.create_snapshot(&request).await) }.boxed())
+    }
+
+    pub(super) fn tag(&self, owner: Owner, attempt: &str) -> Tag {
+        Tag { installation: self.installation.clone(), owner, attempt: attempt.to_owned() }
+    }
+}
+
+/// What is the same for every server of a provider image.
+fn request(
+    provider: &Provider,
+    image: &ProviderImage,
+    name: &str,
+    boot: BootImage,
+    tag: Tag,
+) -> ServerRequest {
+    let networks = provider.networks.iter().map(|network| match network {
+        Network::Id(id) => NetworkChoice::Id(id.clone()),
+        Network::Name(name) => NetworkChoice::Name(name.clone()),
+    });
+    ServerRequest {
+        name: name.to_owned(),
+        image: boot,
+        min_ram: image.min_ram,
+        name_filter: image.name_filter.clone(),
+        az: provider.availability_zones.first().cloned(),
+        networks: networks.collect(),
+        keypair: None,
+        config_drive: image.config_drive,
+        tag,
+        provider: provider.name.clone(),
+        image_name: image.name.clone(),
+    }
+}
+
+/// A deadline and what to do within it.
+pub(super) type Made = (Duration, BoxFuture<'static, Outcome>);
+
+/// Registers the public half of the key that opens the builder. Whatever goes wrong here, no server was asked for.
+async fn make_keypair(
+    cloud: &dyn Cloud,
+    remote: &dyn Remote,
+    private_key: &std::path::Path,
+    name: &str,
+) -> Result<(), Failure> {
+    let public_key = remote
+        .public_key(private_key)
+        .await
+        .map_err(|error| Failure { fault: Fault::Refused, text: error.to_string() })?;
+    cloud.create_keypair(name, &public_key).await.map_err(|error| {
+        let failure = failure(&error);
+        let fault = if failure.fault == Fault::Uncertain { Fault::Refused } else { failure.fault };
+        Failure { fault, text: format!("its keypair: {}", failure.text) }
+    })
+}
+
+pub(super) fn provider_image<'a>(provider: &'a Provider, name: &str) -> Result<&'a ProviderImage, String> {
+    provider
+        .image(name)
+        .ok_or_else(|| format!("image {name} is not in the configuration of {}", provider.name))
+}
+
+fn created(answer: Result<String, CloudError>) -> Outcome {
+    Outcome::Answer(match answer {
+        Ok(id) => Answer::Id(id),
+        Err(error) => Answer::Failed(failure(&error)),
+    })
+}
+
+fn done(answer: Result<(), CloudError>) -> Outcome {
+    Outcome::Answer(match answer {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::Failed(failure(&error)),
+    })
+}
+
+fn failure(error: &CloudError) -> Failure {
+    let fault = match error {
+        CloudError::NotFound(_) => Fault::NotFound,
+        CloudError::Quota(_) => Fault::Quota,
+        CloudError::Throttled { retry_after, .. } => Fault::Throttled(*retry_after),
+        CloudError::Transient(_) => Fault::Uncertain,
+        CloudError::Rejected(_) => Fault::Refused,
+        CloudError::AuthFailed(_) => Fault::Login,
+    };
+    Failure { fault, text: error.to_string() }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn text(error: CloudError) -> String {
+    error.to_string()
+}

@@ -1,0 +1,184 @@
+//! What the engine remembers between ticks. A restart may forget it all: the world and the rows tell it again.
+
+use std::collections::BTreeMap;
+
+use super::Outcome;
+use crate::cloud::pace::Pace;
+use crate::config::Config;
+use crate::model::Timestamp;
+use crate::plan::{Answer, CloudView, Errand, Failure, Fault, Tries};
+
+/// What the engine remembers.
+pub(super) struct Memory {
+    /// What each provider's cloud showed.
+    pub(super) clouds: BTreeMap<String, CloudView>,
+    /// What is under way, and since when.
+    pub(super) in_flight: BTreeMap<Errand, Timestamp>,
+    /// What was tried in vain.
+    pub(super) tries: BTreeMap<Errand, Tries>,
+    /// How many jobs ask for each label, where something tells.
+    pub(super) demand: Option<BTreeMap<String, u32>>,
+    paces: BTreeMap<String, Pace>,
+    /// When the next call is possible at a provider where one was put off.
+    put_off: BTreeMap<String, Timestamp>,
+    attempts: u64,
+}
+
+impl Memory {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut memory = Self {
+            clouds: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            tries: BTreeMap::new(),
+            demand: None,
+            paces: BTreeMap::new(),
+            put_off: BTreeMap::new(),
+            attempts: 0,
+        };
+        memory.reconfigure(config);
+        memory
+    }
+
+    /// Keeps what is known of providers that stay, and begins to know new ones.
+    pub(super) fn reconfigure(&mut self, config: &Config) {
+        self.clouds.retain(|name, _| config.provider(name).is_some());
+        self.paces = config
+            .providers
+            .iter()
+            .map(|provider| (provider.name.clone(), Pace::new(provider.rate)))
+            .collect();
+        self.put_off.clear();
+        for provider in &config.providers {
+            self.clouds.entry(provider.name.clone()).or_default();
+        }
+    }
+
+    /// An id for an attempt that nobody has had before or will have again: the moment, and a count within this run. Only
+    /// time makes it unique over restarts, so it does not depend on a store that may be an old copy.
+    pub(super) fn next_attempt(&mut self, now: Timestamp) -> String {
+        self.attempts = self.attempts.saturating_add(1);
+        format!("{:x}-{:x}", now.millis(), self.attempts)
+    }
+
+    /// Takes a token for the errand, if it needs one.
+    pub(super) fn may_call(&mut self, errand: &Errand, now: Timestamp) -> bool {
+        let Some(provider) = errand.paced_by() else { return true };
+        let Some(pace) = self.paces.get_mut(provider) else { return true };
+        match pace.take(now) {
+            Ok(()) => true,
+            Err(wait) => {
+                self.put_off.insert(provider.to_owned(), now.plus(wait));
+                false
+            }
+        }
+    }
+
+    /// When the next call that was put off can be made.
+    pub(super) fn next_token(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.put_off.retain(|_, when| *when > now);
+        self.put_off.values().min().copied()
+    }
+
+    pub(super) fn hold_off(&mut self, provider: &str, until: Timestamp) {
+        if let Some(pace) = self.paces.get_mut(provider) {
+            pace.hold_off(until);
+        }
+    }
+
+    pub(super) fn saw_gone(&mut self, provider: &str, id: &str, now: Timestamp) {
+        if let Some(cloud) = self.clouds.get_mut(provider) {
+            cloud.saw_gone(id, now);
+        }
+    }
+
+    /// Counts what was tried in vain, so that it is tried again later and later.
+    pub(super) fn note_try(&mut self, errand: &Errand, answer: &Answer, now: Timestamp) {
+        let accepted = match answer {
+            Answer::Failed(Failure { fault: Fault::NotFound, .. }) => return self.succeeded(errand),
+            Answer::Failed(_) => false,
+            // A server that was told to go is still there for a while: that is a try, too.
+            Answer::Id(_) | Answer::Done if matches!(errand, Errand::DeleteServer { .. }) => true,
+            Answer::Id(_) | Answer::Done => return self.succeeded(errand),
+        };
+        self.failed(errand, accepted, now);
+    }
+
+    fn succeeded(&mut self, errand: &Errand) {
+        self.tries.remove(errand);
+    }
+
+    fn failed(&mut self, errand: &Errand, accepted: bool, now: Timestamp) {
+        let count = self.tries.get(errand).map_or(0, |tries| tries.count).saturating_add(1);
+        self.tries.insert(errand.clone(), Tries { count, last: now, accepted });
+    }
+
+    /// Forgets tries that nobody will repeat.
+    pub(super) fn forget_old_tries(&mut self, before: Timestamp) {
+        self.tries.retain(|_, tries| tries.last >= before);
+    }
+
+    pub(super) fn listing_failed(&mut self, errand: &Errand, now: Timestamp, trouble: String) {
+        self.failed(errand, false, now);
+        match errand {
+            Errand::ListServers { provider, .. } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.servers.failed(trouble);
+                }
+            }
+            Errand::ListImages { provider } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.images.failed(trouble);
+                }
+            }
+            Errand::ListKeypairs { provider } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.keypairs.failed(trouble);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn take_listing(
+        &mut self,
+        began: Timestamp,
+        now: Timestamp,
+        errand: &Errand,
+        outcome: Outcome,
+    ) {
+        let trouble = match (errand, outcome) {
+            (Errand::ListServers { provider, complete }, Outcome::Servers(Ok(servers))) => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.take_servers(began, now, *complete, servers);
+                }
+                None
+            }
+            (Errand::ListImages { provider }, Outcome::Images(Ok(images))) => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    let images = images.into_iter().map(|image| (image.id.clone(), image)).collect();
+                    cloud.images.replace(began, images);
+                }
+                None
+            }
+            (Errand::ListKeypairs { provider }, Outcome::Keypairs(Ok(keypairs))) => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    let keypairs =
+                        keypairs.into_iter().map(|keypair| (keypair.name.clone(), keypair)).collect();
+                    cloud.keypairs.replace(began, keypairs);
+                }
+                None
+            }
+            (
+                _,
+                Outcome::Servers(Err(trouble))
+                | Outcome::Images(Err(trouble))
+                | Outcome::Keypairs(Err(trouble)),
+            ) => Some(trouble),
+            _ => Some("the answer to another question came".to_owned()),
+        };
+        match trouble {
+            None => self.succeeded(errand),
+            Some(trouble) => self.listing_failed(errand, now, trouble),
+        }
+    }
+}

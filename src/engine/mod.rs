@@ -1,0 +1,317 @@
+//! The shell around the plan: observe, decide, record, send somebody out, take in what comes back.
+//!
+//! [`Engine`] touches the store and nothing else. What takes time in the outside world is handed out as [`Work`]: a
+//! future with a deadline, which whoever drives the engine runs, and whose [`Outcome`] comes back through
+//! [`Engine::finish`]. The daemon drives it with tasks and the wall clock (see [`run`]), the simulation with its own
+//! clock, step by step.
+//!
+//! The engine decides nothing. An `if` about policy belongs to the plan.
+
+mod act;
+mod contact;
+mod memory;
+mod output;
+mod record;
+pub mod run;
+mod visit;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::cloud::Cloud;
+use crate::config::Config;
+use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
+use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan};
+use crate::remote::Remote;
+use crate::store::{Store, StoreError};
+use memory::Memory;
+pub use work::{News, Outcome, Work};
+
+/// The doors to the outside world.
+#[derive(Clone)]
+pub struct Drivers {
+    /// The cloud of each provider, by the provider's name.
+    pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// How machines are reached.
+    pub remote: Arc<dyn Remote>,
+    /// What setup and ready scripts find in their environment: the daemon's own `NODEPOOL_` variables.
+    pub script_environment: Vec<(String, String)>,
+}
+
+/// The engine.
+pub struct Engine {
+    store: Store,
+    installation: String,
+    config: Arc<Config>,
+    drivers: Drivers,
+    memory: Memory,
+    news: mpsc::UnboundedSender<News>,
+}
+
+/// What a tick did.
+#[derive(Debug, Default)]
+pub struct Tick {
+    /// What was decided.
+    pub plan: Plan,
+    /// Whether rows were changed, so that another look is due at once.
+    pub changed: bool,
+    /// Work that is not wanted any more: stop it, it will not be missed.
+    pub recalled: Vec<Errand>,
+    /// When to look again although there is no news; `None`: only news matters.
+    pub wake: Option<Timestamp>,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet but what is in the store.
+    ///
+    /// News that visits bring before they end comes out of the receiver and has to be handed to [`Engine::news`].
+    pub async fn new(
+        store: Store,
+        config: Arc<Config>,
+        drivers: Drivers,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<News>), StoreError> {
+        let installation = store.installation().await?;
+        let memory = Memory::new(&config);
+        let (news, receiver) = mpsc::unbounded_channel();
+        Ok((Self { store, installation, config, drivers, memory, news }, receiver))
+    }
+
+    /// Puts another configuration in force, with the clouds that belong to it.
+    pub fn reconfigure(&mut self, config: Arc<Config>, drivers: Drivers) {
+        self.memory.reconfigure(&config);
+        self.config = config;
+        self.drivers = drivers;
+    }
+
+    /// Looks at everything, decides, records, and puts the work to be started into `work`.
+    ///
+    /// # Errors
+    /// When the store fails. What was put into `work` until then has to be run all the same.
+    pub async fn tick(&mut self, now: Timestamp, work: &mut Vec<Work>) -> Result<Tick, StoreError> {
+        let seen = self.observe(now).await?;
+        let plan = plan::plan(&self.config, &seen);
+        let nodes: BTreeMap<NodeId, Node> = seen.nodes.into_iter().map(|node| (node.id, node)).collect();
+        let images: BTreeMap<ImageId, Image> =
+            seen.images.into_iter().map(|image| (image.id, image)).collect();
+        let mut rows = Rows { nodes, images };
+        let mut tick = Tick { wake: plan.wake, ..Tick::default() };
+        for planned in &plan.actions {
+            self.carry_out(now, planned, &mut rows, work, &mut tick).await?;
+        }
+        if let Some(wake) = self.memory.next_token(now) {
+            tick.wake = Some(tick.wake.map_or(wake, |earlier| earlier.min(wake)));
+        }
+        tick.plan = plan;
+        Ok(tick)
+    }
+
+    async fn observe(&self, now: Timestamp) -> Result<Observation<'_>, StoreError> {
+        Ok(Observation {
+            now,
+            installation: &self.installation,
+            nodes: self.store.nodes().await?,
+            images: self.store.images().await?,
+            wishes: self.store.open_wishes().await?,
+            events: self.store.open_events().await?,
+            setbacks: self.store.setbacks().await?,
+            clouds: &self.memory.clouds,
+            demand: self.memory.demand.as_ref(),
+            in_flight: &self.memory.in_flight,
+            tries: &self.memory.tries,
+        })
+    }
+
+    async fn carry_out(
+        &mut self,
+        now: Timestamp,
+        planned: &plan::Planned,
+        rows: &mut Rows,
+        work: &mut Vec<Work>,
+        tick: &mut Tick,
+    ) -> Result<(), StoreError> {
+        let reason = &planned.reason;
+        match &planned.action {
+            Action::Send(errand) => return self.send(now, errand, rows, work).await,
+            Action::Recall(errand) => {
+                self.memory.in_flight.remove(errand);
+                tick.recalled.push(errand.clone());
+                return Ok(());
+            }
+            Action::Node { row, event } => self.record_node(now, row, *event, reason).await?,
+            Action::Image { row, event } => self.record_image(now, row, *event, reason).await?,
+            Action::ImageFacts { row } => self.record_image_facts(now, row, "facts", reason).await?,
+            Action::AddNode(node) => self.add_node(now, node, reason).await?,
+            Action::AddImage(image) => self.add_image(now, image, reason).await?,
+            Action::SettleWish { wish, granted } => {
+                self.store.settle_wish(*wish, now, *granted, &reason.0).await?;
+            }
+            Action::SettleJobEvent(id) => self.store.settle_event(*id, now).await?,
+            Action::SetBack { kind, provider, name } => {
+                self.store.record_setback(*kind, provider, name, now, &reason.0).await?;
+            }
+            Action::Recover { kind, provider, name } => {
+                self.store.clear_setback(*kind, provider, name).await?;
+            }
+        }
+        tick.changed = true;
+        Ok(())
+    }
+
+    /// Starts an errand, if the pace of its provider allows it: first the mark in the row, then the work.
+    async fn send(
+        &mut self,
+        now: Timestamp,
+        errand: &Errand,
+        rows: &mut Rows,
+        work: &mut Vec<Work>,
+    ) -> Result<(), StoreError> {
+        if !self.memory.may_call(errand, now) {
+            return Ok(());
+        }
+        if !self.mark_intent(now, errand, rows).await? {
+            return Ok(());
+        }
+        self.memory.in_flight.insert(errand.clone(), now);
+        work.push(self.work(errand, rows));
+        Ok(())
+    }
+
+    /// Takes in what an errand brought home.
+    ///
+    /// # Errors
+    /// When the store fails. Nothing is lost then: the rows still say what was tried, and the next ticks find out.
+    pub async fn finish(
+        &mut self,
+        now: Timestamp,
+        errand: &Errand,
+        outcome: Outcome,
+    ) -> Result<(), StoreError> {
+        let Some(began) = self.memory.in_flight.remove(errand) else {
+            return Ok(());
+        };
+        let answer = match outcome {
+            Outcome::Servers(_) | Outcome::Images(_) | Outcome::Keypairs(_) => {
+                self.memory.take_listing(began, now, errand, outcome);
+                return Ok(());
+            }
+            Outcome::Answer(answer) => answer,
+            Outcome::TimedOut if errand.is_listing() => {
+                self.memory.listing_failed(errand, now, "no answer within its deadline".to_owned());
+                return Ok(());
+            }
+            Outcome::TimedOut => Answer::Failed(timed_out(errand)),
+        };
+        self.memory.note_try(errand, &answer, now);
+        let node = match errand.node() {
+            Some(id) => self.store.node(id).await?,
+            None => None,
+        };
+        let image = self.image_of(errand).await?;
+        for consequence in plan::consequences(errand, &answer, node, image) {
+            self.follow(now, consequence).await?;
+        }
+        Ok(())
+    }
+
+    async fn image_of(&self, errand: &Errand) -> Result<Option<Image>, StoreError> {
+        if let Some(id) = errand.image() {
+            return self.store.image(id).await;
+        }
+        let owns = |image: &Image| match errand {
+            Errand::DeleteSnapshot { id, provider } => {
+                image.provider == *provider && image.external_id.as_ref() == Some(id)
+            }
+            Errand::DeleteKeypair { name, provider } => {
+                image.provider == *provider && image.keypair.as_ref() == Some(name)
+            }
+            _ => false,
+        };
+        match errand {
+            Errand::DeleteSnapshot { .. } | Errand::DeleteKeypair { .. } => {
+                Ok(self.store.images().await?.into_iter().find(owns))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn follow(&mut self, now: Timestamp, consequence: Consequence) -> Result<(), StoreError> {
+        match consequence {
+            Consequence::Node { row, event, reason } => self.record_node(now, &row, event, &reason).await,
+            Consequence::NodeFacts { row, reason } => {
+                self.record_node_facts(now, &row, "facts", &reason).await
+            }
+            Consequence::Image { row, event, reason } => self.record_image(now, &row, event, &reason).await,
+            Consequence::ImageFacts { row, reason } => {
+                self.record_image_facts(now, &row, "facts", &reason).await
+            }
+            Consequence::SetBack { kind, provider, name, reason } => {
+                let known = self.store.setbacks().await?;
+                let earlier = known
+                    .iter()
+                    .find(|known| known.kind == kind && known.provider == provider && known.name == name);
+                if plan::counts(earlier, now) {
+                    self.store.record_setback(kind, &provider, &name, now, &reason.0).await?;
+                }
+                Ok(())
+            }
+            Consequence::Recovered { kind, provider, name } => {
+                self.store.clear_setback(kind, &provider, &name).await
+            }
+            Consequence::SawGone { provider, id } => {
+                self.memory.saw_gone(&provider, &id, now);
+                Ok(())
+            }
+            Consequence::HoldOff { provider, pause } => {
+                self.memory.hold_off(&provider, now.plus(pause));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in what a visit learned before it ended: the host key of the machine, at the first contact.
+    pub async fn news(&mut self, now: Timestamp, news: News) -> Result<(), StoreError> {
+        let News::HostKey { errand, host_key } = news;
+        if !self.memory.in_flight.contains_key(&errand) {
+            return Ok(());
+        }
+        let reason = plan::Reason::from("its host key was recorded at the first contact");
+        match errand {
+            Errand::PrepareNode(id) => match self.store.node(id).await? {
+                Some(row) if row.host_key.is_none() => {
+                    let row = Node { host_key: Some(host_key), ..row };
+                    self.record_node_facts(now, &row, "host-key", &reason).await
+                }
+                _ => Ok(()),
+            },
+            Errand::SetUpBuilder(id) => match self.store.image(id).await? {
+                Some(row) if row.host_key.is_none() => {
+                    let row = Image { host_key: Some(host_key), ..row };
+                    self.record_image_facts(now, &row, "host-key", &reason).await
+                }
+                _ => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// What is under way, and since when.
+    pub fn in_flight(&self) -> &BTreeMap<Errand, Timestamp> {
+        &self.memory.in_flight
+    }
+}
+
+/// The rows that a plan was made from, kept up to date while it is carried out.
+struct Rows {
+    nodes: BTreeMap<NodeId, Node>,
+    images: BTreeMap<ImageId, Image>,
+}
+
+fn timed_out(errand: &Errand) -> Failure {
+    let text = "it did not end within its deadline".to_owned();
+    // A call that was cut off may have had its effect. A visit that was cut off has failed.
+    let fault = if errand.paced_by().is_some() { Fault::Uncertain } else { Fault::Refused };
+    Failure { fault, text }
+}

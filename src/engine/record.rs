@@ -1,0 +1,269 @@
+//! The one door through which rows change: `fsm::next` says what follows, the store writes it with compare-and-set and
+//! a line of history.
+//!
+//! A lost compare-and-set is not an error here: somebody else was first, and the next tick looks again.
+
+use super::{Engine, Rows};
+use crate::config::template::{self, Values};
+use crate::fsm;
+use crate::fsm::image::ImageEvent;
+use crate::fsm::node::NodeEvent;
+use crate::model::{Image, ImageState, Node, NodeState, Owner, Tag, Timestamp};
+use crate::plan::{Errand, NewImage, NewNode, Reason};
+use crate::store::{self, Note, StoreError};
+
+impl Engine {
+    pub(super) async fn record_node(
+        &mut self,
+        now: Timestamp,
+        row: &Node,
+        event: NodeEvent,
+        reason: &Reason,
+    ) -> Result<(), StoreError> {
+        let following = match fsm::node::next(row.state, event) {
+            Ok(following) => following,
+            Err(illegal) => {
+                tracing::error!(target: "nodepool.engine", node = row.id.0, "{illegal}");
+                return Ok(());
+            }
+        };
+        tracing::info!(
+            target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label,
+            from = %row.state, to = %following, "{}: {reason}", event.word()
+        );
+        let note = note(now, event.word(), row.state, following, reason);
+        if following == NodeState::Gone {
+            return unless_conflict(self.store.remove_node(row, &note).await);
+        }
+        let state_time = if following == row.state { row.state_time } else { now };
+        let row = Node { state: following, state_time, reason: reason.0.clone(), ..row.clone() };
+        unless_conflict(self.store.update_node(&row, &note).await)
+    }
+
+    pub(super) async fn record_node_facts(
+        &mut self,
+        now: Timestamp,
+        row: &Node,
+        event: &str,
+        reason: &Reason,
+    ) -> Result<(), StoreError> {
+        tracing::debug!(target: "nodepool.node", node = row.id.0, "{event}: {reason}");
+        let note = note(now, event, row.state, row.state, reason);
+        unless_conflict(self.store.update_node(row, &note).await)
+    }
+
+    pub(super) async fn record_image(
+        &mut self,
+        now: Timestamp,
+        row: &Image,
+        event: ImageEvent,
+        reason: &Reason,
+    ) -> Result<(), StoreError> {
+        let following = match fsm::image::next(row.state, event) {
+            Ok(following) => following,
+            Err(illegal) => {
+                tracing::error!(target: "nodepool.engine", image = row.id.0, "{illegal}");
+                return Ok(());
+            }
+        };
+        tracing::info!(
+            target: "nodepool.image", image = row.id.0, provider = row.provider, name = row.image,
+            from = %row.state, to = %following, "{}: {reason}", event.word()
+        );
+        let note = note(now, event.word(), row.state, following, reason);
+        if following == ImageState::Gone {
+            return unless_conflict(self.store.remove_image(row, &note).await);
+        }
+        let state_time = if following == row.state { row.state_time } else { now };
+        let row = Image { state: following, state_time, reason: reason.0.clone(), ..row.clone() };
+        unless_conflict(self.store.update_image(&row, &note).await)
+    }
+
+    pub(super) async fn record_image_facts(
+        &mut self,
+        now: Timestamp,
+        row: &Image,
+        event: &str,
+        reason: &Reason,
+    ) -> Result<(), StoreError> {
+        tracing::debug!(target: "nodepool.image", image = row.id.0, "{event}: {reason}");
+        let note = note(now, event, row.state, row.state, reason);
+        unless_conflict(self.store.update_image(row, &note).await)
+    }
+
+    pub(super) async fn add_node(
+        &mut self,
+        now: Timestamp,
+        node: &NewNode,
+        reason: &Reason,
+    ) -> Result<(), StoreError> {
+        let pattern =
+            self.config.target(&node.target).map(|target| target.hostname.clone()).unwrap_or_default();
+        let name = |id: crate::model::NodeId| {
+            let values = Values {
+                label_name: Some(&node.label),
+                provider_name: Some(&node.provider),
+                image_name: Some(&node.image),
+                node_id: Some(id.0),
+                timestamp: Some(now.seconds()),
+                ..Values::default()
+            };
+            // The template was checked when the configuration was loaded; a name that works is better than no node.
+            template::render(&pattern, &values).unwrap_or_else(|_| format!("{}-{id}", node.label))
+        };
+        let new = store::NewNode {
+            provider: node.provider.clone(),
+            label: node.label.clone(),
+            target: node.target.clone(),
+            image: node.image.clone(),
+            image_id: node.image_id,
+            az: node.az.clone(),
+            attempt: self.memory.next_attempt(now),
+            created: now,
+            reason: reason.0.clone(),
+        };
+        let row = self.store.insert_node(&new, &name).await?;
+        tracing::info!(
+            target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label, "added: {reason}"
+        );
+        Ok(())
+    }
+
+    pub(super) async fn add_image(
+        &mut self,
+        now: Timestamp,
+        image: &NewImage,
+        reason: &Reason,
+    ) -> Result<(), StoreError> {
+        let pattern = self.config.provider(&image.provider).map(|known| known.template_hostname.clone());
+        let values = Values {
+            provider_name: Some(&image.provider),
+            image_name: Some(&image.image),
+            timestamp: Some(now.seconds()),
+            ..Values::default()
+        };
+        let hostname = template::render(&pattern.unwrap_or_default(), &values)
+            .unwrap_or_else(|_| format!("template-{}-{}", image.image, now.seconds()));
+        let new = store::NewImage {
+            provider: image.provider.clone(),
+            image: image.image.clone(),
+            hostname,
+            version: now.seconds(),
+            attempt: self.memory.next_attempt(now),
+            created: now,
+            reason: reason.0.clone(),
+        };
+        let row = self.store.insert_image(&new).await?;
+        tracing::info!(
+            target: "nodepool.image", image = row.id.0, provider = row.provider, name = row.image, "added: {reason}"
+        );
+        Ok(())
+    }
+
+    /// Writes into the row what is about to be tried, before it is tried. `false`: somebody else changed the row.
+    pub(super) async fn mark_intent(
+        &mut self,
+        now: Timestamp,
+        errand: &Errand,
+        rows: &mut Rows,
+    ) -> Result<bool, StoreError> {
+        match errand {
+            Errand::CreateServer { owner: Owner::Node(id), .. } => {
+                let Some(row) = rows.nodes.get(id) else { return Ok(false) };
+                let row = Node { attempted: Some(now), ..row.clone() };
+                self.mark_node(now, row, "create-called", rows).await
+            }
+            Errand::DeleteServer { owner: Some(Owner::Node(id)), .. } => match rows.nodes.get(id) {
+                Some(row) if row.delete_called.is_none() => {
+                    let row = Node { delete_called: Some(now), ..row.clone() };
+                    self.mark_node(now, row, "delete-called", rows).await
+                }
+                Some(_) => Ok(true),
+                None => Ok(false),
+            },
+            Errand::CreateServer { owner: Owner::Builder(id), provider } => {
+                let Some(row) = rows.images.get(id) else { return Ok(false) };
+                let own = self.config.provider(provider).is_some_and(|provider| provider.keypair.is_none());
+                let keypair = own.then(|| Tag::keypair_name(&self.installation, *id));
+                let row = Image { attempted: Some(now), keypair, ..row.clone() };
+                self.mark_image(now, row, "create-called", rows).await
+            }
+            Errand::CreateServer { owner: Owner::Verifier(id), .. } => {
+                let Some(row) = rows.images.get(id) else { return Ok(false) };
+                let row = Image { verify_attempted: Some(now), ..row.clone() };
+                self.mark_image(now, row, "verify-called", rows).await
+            }
+            Errand::TakeSnapshot { image, .. } => {
+                let Some(row) = rows.images.get(image) else { return Ok(false) };
+                let row = Image { snapshot_attempted: Some(now), ..row.clone() };
+                self.mark_image(now, row, "snapshot-called", rows).await
+            }
+            Errand::DeleteServer { .. }
+            | Errand::DeleteSnapshot { .. }
+            | Errand::DeleteKeypair { .. }
+            | Errand::ListServers { .. }
+            | Errand::ListImages { .. }
+            | Errand::ListKeypairs { .. }
+            | Errand::PrepareNode(_)
+            | Errand::SetUpBuilder(_)
+            | Errand::VerifySnapshot(_) => Ok(true),
+        }
+    }
+
+    async fn mark_node(
+        &mut self,
+        now: Timestamp,
+        row: Node,
+        event: &str,
+        rows: &mut Rows,
+    ) -> Result<bool, StoreError> {
+        let note = note(now, event, row.state, row.state, &Reason(row.reason.clone()));
+        match self.store.update_node(&row, &note).await {
+            Ok(row) => {
+                rows.nodes.insert(row.id, row);
+                Ok(true)
+            }
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn mark_image(
+        &mut self,
+        now: Timestamp,
+        row: Image,
+        event: &str,
+        rows: &mut Rows,
+    ) -> Result<bool, StoreError> {
+        let note = note(now, event, row.state, row.state, &Reason(row.reason.clone()));
+        match self.store.update_image(&row, &note).await {
+            Ok(row) => {
+                rows.images.insert(row.id, row);
+                Ok(true)
+            }
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn note(
+    at: Timestamp,
+    event: &str,
+    from: impl std::fmt::Display,
+    to: impl std::fmt::Display,
+    reason: &Reason,
+) -> Note {
+    Note { at, event: event.to_owned(), from: from.to_string(), to: to.to_string(), reason: reason.0.clone() }
+}
+
+fn unless_conflict<T>(written: Result<T, StoreError>) -> Result<(), StoreError> {
+    match written {
+        Ok(_) => Ok(()),
+        Err(StoreError::Conflict { table, id, .. }) => {
+            tracing::debug!(target: "nodepool.engine", "{table} {id} was changed by somebody else first");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,260 @@
+//! Drives the engine with tasks and the wall clock.
+//!
+//! Whatever happens - work that ends, a bell, a moment that the plan named - only says "look". The tick that follows
+//! reads everything. What happens within a few milliseconds is looked at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{Drivers, Engine, News, Outcome, Work};
+use crate::bell::Bell;
+use crate::config::Config;
+use crate::model::Timestamp;
+use crate::plan::Errand;
+use crate::store::StoreError;
+use crate::telemetry::LastTick;
+
+/// Events that come within this time are looked at in one tick.
+const COALESCE: Duration = Duration::from_millis(20);
+
+/// The longest pause between two ticks, should every bell be broken.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pause after a tick that the store let fail.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a graceful stop waits for calls to clouds that are on their way.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The name of the lease that a daemon holds while it acts.
+pub const LEASE: &str = "engine";
+
+/// How long the lease is good for without being renewed.
+const LEASE_TIME: Duration = Duration::from_secs(30);
+
+/// The pause between two renewals of the lease.
+const LEASE_RENEWAL: Duration = Duration::from_secs(10);
+
+/// How long history is kept.
+const HISTORY_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The pause between two rounds of housekeeping, and how many lines one round may remove.
+const HOUSEKEEPING: Duration = Duration::from_secs(600);
+const PRUNED_AT_ONCE: u32 = 10_000;
+
+/// Another configuration to put in force, with the drivers that belong to it.
+pub type Reconfiguration = (Arc<Config>, Drivers);
+
+/// A driver of one engine.
+pub struct Driver {
+    /// The engine.
+    pub engine: Engine,
+    /// Where its visits report.
+    pub news: mpsc::UnboundedReceiver<News>,
+    /// Rung when there is news in the store; without one, news waits for the next tick.
+    pub bell: Option<Bell>,
+    /// Where another configuration comes from.
+    pub reconfigurations: mpsc::Receiver<Reconfiguration>,
+    /// Who holds the lease: the same name after a restart on the same machine.
+    pub holder: String,
+    /// Where each tick is published.
+    pub published: watch::Sender<LastTick>,
+}
+
+/// The work that is under way.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<(Errand, Outcome)>,
+    handles: BTreeMap<Errand, AbortHandle>,
+}
+
+impl Driver {
+    /// Runs until `stop` is cancelled, and then lets calls that are on their way come home.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut under_way = UnderWay::default();
+        let mut next_renewal = Timestamp::default();
+        let mut next_housekeeping = now().plus(HOUSEKEEPING);
+        while !stop.is_cancelled() {
+            let at = now();
+            if at >= next_renewal {
+                next_renewal = at.plus(LEASE_RENEWAL);
+                self.renew_lease(at).await;
+            }
+            if at >= next_housekeeping {
+                next_housekeeping = at.plus(HOUSEKEEPING);
+                self.keep_house(at).await;
+            }
+            let pause = self.tick(&mut under_way).await.min(next_renewal.since(at)).min(LONGEST_PAUSE);
+            self.wait(&mut under_way, pause, &stop).await;
+        }
+        self.stop(under_way).await;
+    }
+
+    /// Ticks once, and says how long nothing needs to be looked at unless there is news.
+    async fn tick(&mut self, under_way: &mut UnderWay) -> Duration {
+        let at = now();
+        let mut work = Vec::new();
+        let ticked = self.engine.tick(at, &mut work).await;
+        for work in work {
+            under_way.start(work);
+        }
+        match ticked {
+            Ok(tick) => {
+                for errand in &tick.recalled {
+                    under_way.recall(errand);
+                }
+                self.published.send_replace(LastTick { at, plan: Arc::new(tick.plan), trouble: None });
+                if tick.changed {
+                    return Duration::ZERO;
+                }
+                tick.wake.map_or(LONGEST_PAUSE, |wake| wake.since(now()))
+            }
+            Err(error) => {
+                self.report(&error);
+                STORE_PAUSE
+            }
+        }
+    }
+
+    /// Waits for news, but not longer than `pause`; then takes in whatever else came within a moment.
+    async fn wait(&mut self, under_way: &mut UnderWay, pause: Duration, stop: &CancellationToken) {
+        let mut deadline = tokio::time::Instant::now().checked_add(pause);
+        loop {
+            let until = deadline.unwrap_or_else(tokio::time::Instant::now);
+            tokio::select! {
+                Some(ended) = under_way.next() => self.take_in(ended).await,
+                Some(news) = self.news.recv() => {
+                    if let Err(error) = self.engine.news(now(), news).await {
+                        self.report(&error);
+                    }
+                }
+                rung = rung(self.bell.as_ref()) => if let Err(error) = rung {
+                    tracing::warn!(target: "nodepool.engine", "the bell is broken, wishes wait a few seconds: {error}");
+                    self.bell = None;
+                },
+                Some((config, drivers)) = self.reconfigurations.recv() => {
+                    self.engine.reconfigure(config, drivers);
+                }
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(until) => return,
+            }
+            let soon = tokio::time::Instant::now().checked_add(COALESCE);
+            deadline = match (deadline, soon) {
+                (Some(deadline), Some(soon)) => Some(deadline.min(soon)),
+                (deadline, soon) => deadline.or(soon),
+            };
+        }
+    }
+
+    async fn take_in(&mut self, (errand, outcome): (Errand, Outcome)) {
+        if let Err(error) = self.engine.finish(now(), &errand, outcome).await {
+            self.report(&error);
+        }
+    }
+
+    /// Lets calls to clouds come home, so that fewer of them have to be found out about; visits are cut off and made
+    /// again after the restart.
+    async fn stop(mut self, mut under_way: UnderWay) {
+        under_way.cut_visits();
+        let patience = tokio::time::sleep(STOP_PATIENCE);
+        tokio::pin!(patience);
+        loop {
+            tokio::select! {
+                ended = under_way.next() => match ended {
+                    Some(ended) => self.take_in(ended).await,
+                    None => break,
+                },
+                () = &mut patience => break,
+            }
+        }
+        if let Err(error) = self.engine.store.release_lease(LEASE, &self.holder).await {
+            self.report(&error);
+        }
+    }
+
+    async fn renew_lease(&mut self, at: Timestamp) {
+        match self.engine.store.take_lease(LEASE, &self.holder, at, LEASE_TIME).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(target: "nodepool.engine", "another daemon holds the lease of this store");
+            }
+            Err(error) => self.report(&error),
+        }
+    }
+
+    async fn keep_house(&mut self, at: Timestamp) {
+        self.engine.memory.forget_old_tries(at.minus(HOUSEKEEPING));
+        if let Err(error) = self.engine.store.prune(at.minus(HISTORY_KEPT), PRUNED_AT_ONCE).await {
+            self.report(&error);
+        }
+    }
+
+    fn report(&self, error: &StoreError) {
+        tracing::error!(target: "nodepool.engine", "the store failed, trying again: {error}");
+        self.published.send_modify(|last| last.trouble = Some(error.to_string()));
+    }
+}
+
+impl UnderWay {
+    fn start(&mut self, work: Work) {
+        let Work { errand, deadline, future } = work;
+        let name = errand.clone();
+        let handle = self.tasks.spawn(async move {
+            let outcome = tokio::time::timeout(deadline, future).await.unwrap_or(Outcome::TimedOut);
+            (errand, outcome)
+        });
+        self.handles.insert(name, handle);
+    }
+
+    fn recall(&mut self, errand: &Errand) {
+        if let Some(handle) = self.handles.remove(errand) {
+            handle.abort();
+        }
+    }
+
+    /// The next work that ends; `None` when none is under way.
+    async fn next(&mut self) -> Option<(Errand, Outcome)> {
+        loop {
+            match self.tasks.join_next_with_id().await? {
+                Ok((_, (errand, outcome))) => {
+                    self.handles.remove(&errand);
+                    return Some((errand, outcome));
+                }
+                Err(error) => {
+                    let id = error.id();
+                    let known = self.handles.iter().find(|(_, handle)| handle.id() == id);
+                    let Some(errand) = known.map(|(errand, _)| errand.clone()) else { continue };
+                    self.handles.remove(&errand);
+                    tracing::error!(target: "nodepool.engine", ?errand, "work broke off: {error}");
+                    return Some((errand, Outcome::TimedOut));
+                }
+            }
+        }
+    }
+
+    fn cut_visits(&mut self) {
+        let visits: Vec<Errand> =
+            self.handles.keys().filter(|errand| errand.paced_by().is_none()).cloned().collect();
+        for errand in visits {
+            self.recall(&errand);
+        }
+    }
+}
+
+/// Waits for the bell; for ever, where there is none.
+async fn rung(bell: Option<&Bell>) -> std::io::Result<()> {
+    match bell {
+        Some(bell) => bell.rung().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The wall clock.
+pub fn now() -> Timestamp {
+    SystemTime::now().into()
+}

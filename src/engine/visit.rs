@@ -1,0 +1,132 @@
+//! Visits over ssh: what the builder room needs to know, taken from the rows, the configuration and the listings.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::act::{Made, provider_image};
+use super::contact::Reporting;
+use super::output::{BuildLog, NodeLog};
+use super::{Engine, Outcome, Rows};
+use crate::builder::{self, BuildError, Preparation, SetUp};
+use crate::config::{ImageSource, Provider};
+use crate::model::{HostKey, ImageId, NodeId};
+use crate::plan::{Answer, Errand, Failure, Fault, reach};
+use crate::remote::Endpoint;
+
+/// How long a new builder may take until ssh lets us in: base images do more at their first boot than ours do. The
+/// limit of nodepool v0.
+const BUILDER_PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a visit needs beside its script: to copy and write files, to end and kill what runs too long.
+const VISIT_MARGIN: Duration = Duration::from_secs(120);
+
+impl Engine {
+    pub(super) fn prepare_node(&self, id: NodeId, rows: &Rows) -> Result<Made, String> {
+        let node = rows.nodes.get(&id).ok_or("its row is gone")?;
+        let provider = self.configured(&node.provider)?;
+        let image = provider_image(provider, &node.image)?;
+        let label = self.config.label(&node.label).ok_or("its label is not in the configuration")?;
+        let address: IpAddr =
+            node.ip.as_deref().and_then(|ip| ip.parse().ok()).ok_or("its row has no usable address")?;
+        let order = Preparation {
+            endpoint: Endpoint {
+                address,
+                port: image.ssh_port,
+                users: vec![image.username.clone()],
+                private_key: image.private_key.clone(),
+                host_key: node.host_key.clone(),
+                patience: provider.boot_timeout,
+            },
+            hostname: node.hostname.clone(),
+            public_address: address,
+            private_address: node.ip_private.as_deref().and_then(|ip| ip.parse().ok()),
+            server_id: node.server_id.clone().unwrap_or_default(),
+            provider: provider.name.clone(),
+            cloud: provider.cloud.clone(),
+            region: provider.credentials.region.clone(),
+            az: node.az.clone(),
+            ready_script: label.ready_script.clone(),
+            ready_script_timeout: label.ready_script_timeout,
+            environment: self.drivers.script_environment.clone(),
+        };
+        let deadline =
+            provider.boot_timeout.saturating_add(label.ready_script_timeout).saturating_add(VISIT_MARGIN);
+        let remote = self.reporting(Errand::PrepareNode(id));
+        let mut log = NodeLog { node: id.0 };
+        let future = async move { visited(builder::prepare(&remote, &order, &mut log).await.map(|_| ())) };
+        Ok((deadline, future.boxed()))
+    }
+
+    pub(super) fn set_up_builder(&self, id: ImageId, rows: &Rows) -> Result<Made, String> {
+        let row = rows.images.get(&id).ok_or("its row is gone")?;
+        let provider = self.configured(&row.provider)?;
+        let image = provider_image(provider, &row.image)?;
+        let ImageSource::Snapshot { setup, setup_timeout, .. } = &image.source;
+        let order = SetUp {
+            endpoint: Endpoint {
+                address: self.address(provider, row.server_id.as_deref())?,
+                port: image.ssh_port,
+                users: image.bootstrap_users.clone(),
+                private_key: image.private_key.clone(),
+                host_key: row.host_key.clone(),
+                patience: BUILDER_PATIENCE,
+            },
+            hostname: row.hostname.clone(),
+            script_dir: self.config.script_dir.clone(),
+            setup: setup.clone(),
+            setup_timeout: *setup_timeout,
+            node_user: image.username.clone(),
+            environment: self.drivers.script_environment.clone(),
+        };
+        let deadline = BUILDER_PATIENCE.saturating_add(*setup_timeout).saturating_add(VISIT_MARGIN);
+        let remote = self.reporting(Errand::SetUpBuilder(id));
+        let mut log = BuildLog { provider: row.provider.clone(), image: row.image.clone() };
+        let future = async move { visited(builder::set_up(&remote, &order, &mut log).await.map(|_| ())) };
+        Ok((deadline, future.boxed()))
+    }
+
+    pub(super) fn verify_snapshot(&self, id: ImageId, rows: &Rows) -> Result<Made, String> {
+        let row = rows.images.get(&id).ok_or("its row is gone")?;
+        let provider = self.configured(&row.provider)?;
+        let image = provider_image(provider, &row.image)?;
+        let endpoint = Endpoint {
+            address: self.address(provider, row.verify_server_id.as_deref())?,
+            port: image.ssh_port,
+            users: vec![image.username.clone()],
+            private_key: image.private_key.clone(),
+            host_key: None::<HostKey>,
+            patience: provider.boot_timeout,
+        };
+        let remote = Arc::clone(&self.drivers.remote);
+        let future = async move { visited(builder::verify(remote.as_ref(), &endpoint).await) };
+        Ok((provider.boot_timeout.saturating_add(VISIT_MARGIN), future.boxed()))
+    }
+
+    fn configured(&self, provider: &str) -> Result<&Provider, String> {
+        self.config
+            .provider(provider)
+            .ok_or_else(|| format!("provider {provider} is not in the configuration"))
+    }
+
+    fn address(&self, provider: &Provider, server: Option<&str>) -> Result<IpAddr, String> {
+        let cloud = self.memory.clouds.get(&provider.name);
+        let server =
+            server.and_then(|id| cloud?.servers.items.get(id)).ok_or("the cloud does not show it")?;
+        let found = reach(server, provider.ipv6_preferred).ok_or("the cloud shows no address of it")?;
+        Ok(found.public)
+    }
+
+    fn reporting(&self, errand: Errand) -> Reporting {
+        Reporting { remote: Arc::clone(&self.drivers.remote), errand, news: self.news.clone() }
+    }
+}
+
+fn visited(result: Result<(), BuildError>) -> Outcome {
+    Outcome::Answer(match result {
+        Ok(()) => Answer::Done,
+        Err(error) => Answer::Failed(Failure { fault: Fault::Refused, text: error.to_string() }),
+    })
+}

@@ -1,0 +1,56 @@
+//! Work that goes on outside while the engine ticks on.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::model::{CloudImage, HostKey, Keypair, Server};
+use crate::plan::{Answer, Errand};
+
+/// One errand under way. Whoever drives the engine polls it, drops it when the deadline has passed or when it is
+/// recalled, and hands the outcome to [`super::Engine::finish`].
+pub struct Work {
+    /// What it is for.
+    pub errand: Errand,
+    /// How long it may take from now. A call to a cloud that is dropped then is surely over.
+    pub deadline: Duration,
+    /// What to poll.
+    pub future: BoxFuture<'static, Outcome>,
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Work")
+            .field("errand", &self.errand)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What work brought home.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The answer to anything but a listing.
+    Answer(Answer),
+    /// A listing of servers, or why there is none.
+    Servers(Result<Vec<Server>, String>),
+    /// A listing of images, or why there is none.
+    Images(Result<Vec<CloudImage>, String>),
+    /// A listing of keypairs, or why there is none.
+    Keypairs(Result<Vec<Keypair>, String>),
+    /// It was dropped at its deadline.
+    TimedOut,
+}
+
+/// What work learned before it ended.
+#[derive(Debug)]
+pub enum News {
+    /// The host key of a machine, at the first contact.
+    HostKey {
+        /// The errand that made the contact.
+        errand: Errand,
+        /// The key.
+        host_key: HostKey,
+    },
+}

@@ -1,0 +1,206 @@
+//! What happens over time: a server boots, is snapshotted, reboots, goes. One task each, which ends when the
+//! server is deleted or the sandbox stops.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use russh::keys::{HashAlg, PrivateKey};
+
+use super::faults::Ssh;
+use super::machine::Machine;
+use super::state::{ImageStatus, Status};
+use super::{Sandbox, random, sshd};
+
+/// Boots a server that was just created.
+pub(crate) fn boot(sandbox: &Arc<Sandbox>, id: &str) {
+    let (inside, id) = (Arc::clone(sandbox), id.to_string());
+    sandbox.tasks.spawn(async move {
+        let Some(machine) = inside.machine(&id) else { return };
+        let gone = machine.gone.clone();
+        gone.run_until_cancelled(booting(&inside, &id, &machine)).await;
+    });
+}
+
+async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
+    let (time, error, ssh) = {
+        let mut dice = sandbox.dice();
+        (dice.duration(|faults| faults.boot_seconds), dice.boot_error(), dice.ssh())
+    };
+    for task in ["networking", "block_device_mapping", "spawning"] {
+        task_state(sandbox, id, task);
+        tokio::time::sleep(time.mul_f64(1.0 / 3.0)).await;
+    }
+    if let Some(message) = error {
+        return fail(sandbox, id, message);
+    }
+    let host_key = match prepare(sandbox, id, machine).await {
+        Ok(key) => key,
+        Err(error) => {
+            tracing::error!(%error, id, "a server could not be made");
+            return fail(sandbox, id, format!("The sandbox could not make the server: {error}"));
+        }
+    };
+    active(sandbox, id, machine, &host_key);
+    let (address_delay, ssh_delay) = {
+        let mut dice = sandbox.dice();
+        (dice.duration(|faults| faults.address_seconds), dice.duration(|faults| faults.ssh_seconds))
+    };
+    let show = async {
+        tokio::time::sleep(address_delay).await;
+        if let Some(server) = sandbox.cloud().server(id) {
+            server.change(|row| row.address_shown = true);
+        }
+    };
+    let listen = async {
+        tokio::time::sleep(ssh_delay).await;
+        match ssh {
+            Ssh::Answers => sshd::serve(Arc::clone(machine), host_key).await,
+            Ssh::IsMute => sshd::keep_silent(machine).await,
+            Ssh::Refuses => {}
+        }
+    };
+    tokio::join!(show, listen);
+}
+
+fn task_state(sandbox: &Sandbox, id: &str, task: &'static str) {
+    if let Some(server) = sandbox.cloud().server(id)
+        && server.row.task_state != Some("deleting")
+    {
+        server.enter(Status::Build, Some(task));
+    }
+}
+
+fn fail(sandbox: &Sandbox, id: &str, message: String) {
+    if let Some(server) = sandbox.cloud().server(id) {
+        let task = server.row.task_state.filter(|task| *task == "deleting");
+        server.enter(Status::Error, task);
+        server.row.fault = Some((Utc::now(), message));
+    }
+}
+
+async fn prepare(sandbox: &Sandbox, id: &str, machine: &Machine) -> std::io::Result<PrivateKey> {
+    let host_key = random::host_key().map_err(std::io::Error::other)?;
+    let (image, key) = {
+        let mut cloud = sandbox.cloud();
+        let row = cloud.server(id).map(|server| server.row.clone());
+        let row = row.ok_or(std::io::ErrorKind::NotFound)?;
+        let image = cloud.images.get(&row.image_id).map(|image| image.folder.join("tree"));
+        let image = image.ok_or_else(|| std::io::Error::other("its image was deleted"))?;
+        let key = row.key_name.and_then(|name| cloud.keypairs.get(&name).map(|pair| pair.public_key.clone()));
+        (image, key)
+    };
+    machine.prepare(&image, host_key.public_key(), key.as_deref()).await?;
+    Ok(host_key)
+}
+
+fn active(sandbox: &Sandbox, id: &str, machine: &Machine, host_key: &PrivateKey) {
+    let public = host_key.public_key();
+    let mut cloud = sandbox.cloud();
+    let Some(server) = cloud.server(id) else { return };
+    let task = server.row.task_state.filter(|task| *task == "deleting");
+    server.enter(Status::Active, task);
+    server.row.launched = Some(server.row.updated);
+    let name = machine.host_name();
+    server.console = [
+        format!("[    0.000000] nodepool-sandbox server {id}"),
+        format!("{name} systemd[1]: Started ssh.service - OpenBSD Secure Shell server."),
+        "-----BEGIN SSH HOST KEY FINGERPRINTS-----".into(),
+        format!("256 {} root@{name} (ED25519)", public.fingerprint(HashAlg::Sha256)),
+        "-----END SSH HOST KEY FINGERPRINTS-----".into(),
+        "-----BEGIN SSH HOST KEY KEYS-----".into(),
+        format!("{} root@{name}", public.to_openssh().unwrap_or_default()),
+        "-----END SSH HOST KEY KEYS-----".into(),
+        format!("{name} login: "),
+    ]
+    .into();
+}
+
+/// Takes a server away after the delete time.
+pub(crate) fn delete(sandbox: &Arc<Sandbox>, id: &str) {
+    let (inside, id) = (Arc::clone(sandbox), id.to_string());
+    sandbox.tasks.spawn(async move {
+        let time = inside.dice().duration(|faults| faults.delete_seconds);
+        pause(&inside, time).await;
+        if let Some(machine) = inside.machine(&id) {
+            machine.destroy().await;
+        }
+        if let Some(server) = inside.cloud().server(&id) {
+            server.enter(Status::Deleted, None);
+            server.row.terminated = Some(server.row.updated);
+        }
+    });
+}
+
+/// Fills a queued image from a server's tree.
+pub(crate) fn snapshot(sandbox: &Arc<Sandbox>, server: &str, image: &str) {
+    let (inside, server, image) = (Arc::clone(sandbox), server.to_string(), image.to_string());
+    sandbox.tasks.spawn(async move {
+        let (time, fails) = {
+            let mut dice = inside.dice();
+            (dice.duration(|faults| faults.snapshot_seconds), dice.snapshot_error())
+        };
+        let Some(machine) = inside.machine(&server) else { return };
+        // The disk is copied as it is now; what takes the time in a real cloud is to upload it.
+        let folder = inside.place.image_folder(&image);
+        let copied = machine.snapshot(&folder).await;
+        image_status(&inside, &image, ImageStatus::Saving);
+        let whole = machine.gone.run_until_cancelled(pause(&inside, time)).await.is_some();
+        if let Err(error) = &copied {
+            tracing::warn!(%error, image, "the snapshot failed");
+        }
+        let kept = whole && !fails && copied.is_ok() && image_status(&inside, &image, ImageStatus::Active);
+        if !kept {
+            // As Nova does when an upload fails, or the server goes before its end.
+            inside.cloud().images.remove(&image);
+            discard(&inside, folder);
+        }
+        if let Some(server) = inside.cloud().server(&server)
+            && server.row.task_state == Some("image_snapshot")
+        {
+            server.enter(Status::Active, None);
+        }
+    });
+}
+
+fn image_status(sandbox: &Sandbox, id: &str, status: ImageStatus) -> bool {
+    let mut cloud = sandbox.cloud();
+    let Some(image) = cloud.images.get_mut(id) else { return false };
+    image.status = status;
+    image.updated = Utc::now();
+    if status == ImageStatus::Active {
+        image.size = Some(u64::try_from(image.min_disk_gb).unwrap_or(0) << 30);
+    }
+    true
+}
+
+/// Ends all processes of a server; it answers again at once.
+pub(crate) fn reboot(sandbox: &Arc<Sandbox>, id: &str) {
+    let (inside, id) = (Arc::clone(sandbox), id.to_string());
+    sandbox.tasks.spawn(async move {
+        if let Some(machine) = inside.machine(&id) {
+            machine.stop().await;
+        }
+        if let Some(server) = inside.cloud().server(&id)
+            && server.row.task_state == Some("rebooting")
+        {
+            server.enter(Status::Active, None);
+        }
+    });
+}
+
+/// Removes a folder that nothing refers to any more.
+pub(crate) fn discard(sandbox: &Arc<Sandbox>, folder: PathBuf) {
+    let place = Arc::clone(&sandbox.place);
+    sandbox.tasks.spawn_blocking(move || {
+        if let Err(error) = place.remove_tree(&folder) {
+            tracing::warn!(%error, "an image's files could not be removed");
+        }
+    });
+}
+
+/// Sleeps, at most until the sandbox stops.
+async fn pause(sandbox: &Sandbox, time: Duration) {
+    let _ = sandbox.stop.run_until_cancelled(tokio::time::sleep(time)).await;
+}

@@ -1,0 +1,111 @@
+//! From files to drivers: what both programs do before their own work begins.
+//!
+//! Only `bin/` uses this room. It is the one place where concrete drivers are chosen.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cloud::metered::{Meter, Metered};
+use crate::cloud::openstack::{self, OpenStack};
+use crate::cloud::{Cloud, CloudError};
+use crate::config::{self, CloudCredentials, Config, Provider, SecureConf, Sources};
+use crate::engine::Drivers;
+use crate::remote::SshRemote;
+
+/// Where the configuration is read from, as this process was started.
+///
+/// # Errors
+/// When the working folder is gone.
+pub fn sources(nodepool_yaml: PathBuf, secure_conf: Option<PathBuf>) -> io::Result<Sources> {
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(Sources {
+        nodepool_yaml,
+        secure_conf: secure_conf.map_or_else(SecureConf::default, SecureConf::Named),
+        home: environment.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
+        environment,
+        is_root: std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0),
+        working_dir: std::env::current_dir()?,
+    })
+}
+
+/// The cloud of a provider. It is not called yet.
+///
+/// # Errors
+/// When its URL or its file of certificates cannot be used.
+pub async fn cloud(provider: &Provider) -> Result<OpenStack, CloudError> {
+    OpenStack::new(settings(&provider.credentials, provider)).await
+}
+
+/// The drivers that belong to a configuration. Each call to a cloud is told to the meter that `meter` makes for it.
+///
+/// # Errors
+/// The provider and why its cloud cannot be used.
+pub async fn drivers<M: Meter + 'static>(
+    config: &Config,
+    sources: &Sources,
+    meter: impl Fn(&str) -> M,
+) -> Result<Drivers, (String, CloudError)> {
+    let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
+    for provider in &config.providers {
+        let cloud = cloud(provider).await.map_err(|error| (provider.name.clone(), error))?;
+        clouds.insert(provider.name.clone(), Arc::new(Metered::new(cloud, meter(&provider.name))));
+    }
+    let for_scripts = sources.environment.iter().filter(|(name, _)| name.starts_with("NODEPOOL_"));
+    Ok(Drivers {
+        clouds,
+        remote: Arc::new(SshRemote::new()),
+        script_environment: for_scripts.map(|(name, value)| (name.clone(), value.clone())).collect(),
+    })
+}
+
+fn settings(credentials: &CloudCredentials, provider: &Provider) -> openstack::Settings {
+    openstack::Settings {
+        auth_url: credentials.auth_url.clone(),
+        identity: identity(&credentials.identity),
+        region: credentials.region.clone(),
+        interface: credentials.interface.clone(),
+        ca_file: credentials.ca_file.clone(),
+        verify: credentials.verify,
+        api_timeout: provider.api_timeout,
+    }
+}
+
+fn identity(identity: &config::Identity) -> openstack::Identity {
+    match identity {
+        config::Identity::Password { user, password, project } => openstack::Identity::Password {
+            user: named(user),
+            password: password.clone(),
+            project: named(project),
+        },
+        config::Identity::ApplicationCredential { id, name, user, secret } => {
+            let credential = match (id, user) {
+                (None, Some(user)) => openstack::Credential::Name {
+                    name: name.clone().unwrap_or_default(),
+                    user: named(user),
+                },
+                (id, _) => openstack::Credential::Id(id.clone().unwrap_or_default()),
+            };
+            openstack::Identity::ApplicationCredential { credential, secret: secret.clone() }
+        }
+    }
+}
+
+/// Keystone's own default domain is meant where none is named.
+fn named(named: &config::Named) -> openstack::Named {
+    match &named.id {
+        Some(id) => openstack::Named::Id(id.clone()),
+        None => openstack::Named::Name {
+            name: named.name.clone().unwrap_or_default(),
+            domain: match &named.domain {
+                Some(config::Domain::Id(id)) => openstack::Domain::Id(id.clone()),
+                Some(config::Domain::Name(name)) => openstack::Domain::Name(name.clone()),
+                None => openstack::Domain::Name("Default".to_owned()),
+            },
+        },
+    }
+}

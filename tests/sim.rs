@@ -1,0 +1,581 @@
+//! The whole engine in a simulated world: real engine, real plan, real store; clouds and machines that fail; a daemon
+//! that is killed between any two of its steps.
+//!
+//! Each seed is one history of the world and can be had again: `NODEPOOL_SIM_SEED=17 cargo test --test sim`. The
+//! promises of ARCHITECTURE.md are asserted after every tick. Then the faults stop, and the pool has to reach its
+//! watermarks and a plan that does nothing but look.
+//!
+//! Time is virtual: whatever waits says until when, and the simulation jumps there. Nothing in here sleeps.
+
+mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use nodepool::config::{
+    CloudCredentials, Config, DatabaseUrl, Identity, ImageSource, Label, Named, Provider, ProviderImage, Target,
+};
+use nodepool::engine::{Drivers, Engine, News, Outcome, Work};
+use nodepool::model::{
+    ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind,
+};
+use nodepool::plan::{Action, Plan};
+use nodepool::store::{Store, StoreError};
+use sqlx::Connection as _;
+use tokio::sync::mpsc;
+
+use world::World;
+use world::cloud::SimulatedCloud;
+use world::remote::SimulatedRemote;
+use world::rules::Rules;
+
+/// How long everything goes wrong.
+const TROUBLED: Duration = Duration::from_secs(20 * 60);
+/// How long the pool may take afterwards. The longest pause after failed builds is an hour.
+const RECOVERY: Duration = Duration::from_secs(3 * 3600);
+/// No history takes more steps than this.
+const MOST_STEPS: u32 = 60_000;
+
+#[test]
+fn the_promises_hold_for_every_seed() {
+    let (first, count) = match std::env::var("NODEPOOL_SIM_SEED") {
+        Ok(seed) => (seed.parse().expect("NODEPOOL_SIM_SEED is a number"), 1),
+        Err(_) => (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(300, |count| count.parse().expect("a number"))),
+    };
+    let seeds = Arc::new(std::sync::Mutex::new(first..first + count));
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let seeds = Arc::clone(&seeds);
+            std::thread::spawn(move || {
+                let mut failed = Vec::new();
+                loop {
+                    let Some(seed) = seeds.lock().unwrap().next() else { return failed };
+                    if let Err(broken) = run(seed) {
+                        failed.push(format!("seed {seed}: {broken}"));
+                    }
+                }
+            })
+        })
+        .collect();
+    let failed: Vec<String> = workers.into_iter().flat_map(|worker| worker.join().expect("a seed panicked")).collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {count} seeds failed; see one again with tools/test sim SEED\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+fn run(seed: u64) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    runtime.block_on(async {
+        let mut simulation = Simulation::new(seed, folder.path()).await;
+        simulation.live_through().await.map_err(|broken| format!("{broken}\n{}", simulation.situation()))
+    })
+}
+
+/// One history of the world.
+struct Simulation {
+    world: World,
+    config: Arc<Config>,
+    url: String,
+    plug: sqlx::SqliteConnection,
+    daemon: Option<Daemon>,
+    rules: Rules,
+    nodes: Vec<Node>,
+    images: Vec<nodepool::model::Image>,
+    plan: Plan,
+    next_prank: Timestamp,
+    journal: Vec<String>,
+}
+
+/// A daemon that runs.
+struct Daemon {
+    engine: Engine,
+    store: Store,
+    news: mpsc::UnboundedReceiver<News>,
+    work: Vec<(Work, Timestamp)>,
+    wake: Option<Timestamp>,
+}
+
+impl Simulation {
+    async fn new(seed: u64, folder: &std::path::Path) -> Self {
+        let start = Timestamp::from_seconds(1_700_000_000);
+        let world = World::new(seed, start, &[("alpha", 6), ("beta", 2)]);
+        let file = folder.join("nodepool.db");
+        let url = format!("sqlite://{}", file.display());
+        Store::open(&url).await.expect("a store").close().await;
+        let plug = sqlx::SqliteConnection::connect(&url).await.expect("a plug to pull");
+        let mut simulation = Self {
+            world,
+            config: Arc::new(config()),
+            url,
+            plug,
+            daemon: None,
+            rules: Rules::default(),
+            nodes: Vec::new(),
+            images: Vec::new(),
+            plan: Plan::default(),
+            next_prank: start,
+            journal: Vec::new(),
+        };
+        simulation.install_plug().await;
+        simulation
+    }
+
+    /// A trigger that refuses every write once the fuse has burnt down: the end of the daemon between two writes.
+    async fn install_plug(&mut self) {
+        for statement in [
+            "CREATE TABLE fuse (writes INTEGER NOT NULL)",
+            "INSERT INTO fuse VALUES (1000000000)",
+            "CREATE TRIGGER fuse_blown BEFORE INSERT ON history WHEN (SELECT writes FROM fuse) <= 0 \
+             BEGIN SELECT RAISE(ABORT, 'the plug was pulled'); END",
+            "CREATE TRIGGER fuse_burns AFTER INSERT ON history BEGIN UPDATE fuse SET writes = writes - 1; END",
+        ] {
+            sqlx::query(statement).execute(&mut self.plug).await.expect(statement);
+        }
+    }
+
+    async fn set_fuse(&mut self, writes: i64) {
+        let set = sqlx::query("UPDATE fuse SET writes = $1").bind(writes);
+        set.execute(&mut self.plug).await.expect("the fuse can be set");
+    }
+
+    async fn live_through(&mut self) -> Result<(), String> {
+        let end_of_troubles = self.now().plus(TROUBLED);
+        let mut steps = 0;
+        while self.now() < end_of_troubles {
+            self.step(true).await?;
+            steps += 1;
+            if steps > MOST_STEPS {
+                return Err("too many steps: something ticks without end".to_owned());
+            }
+        }
+        self.make_peace().await;
+        let bound = self.now().plus(RECOVERY);
+        while !self.is_settled() {
+            if self.now() > bound {
+                return Err(format!("not settled within {} s after the faults stopped", RECOVERY.as_secs()));
+            }
+            self.step(false).await?;
+            steps += 1;
+            if steps > MOST_STEPS {
+                return Err("too many steps after the faults stopped".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.lock().now
+    }
+
+    /// One step of the world: time moves to the next moment that matters, and everybody acts.
+    async fn step(&mut self, troubled: bool) -> Result<(), String> {
+        if self.daemon.is_none() {
+            self.start().await;
+        }
+        self.move_time(troubled);
+        if troubled {
+            self.prank().await;
+        }
+        let ticked = match self.daemon.as_mut() {
+            Some(daemon) => daemon.act(&self.world).await,
+            None => return Ok(()),
+        };
+        match ticked {
+            Ok(plan) => self.plan = plan,
+            Err(error) if troubled && error.to_string().contains("the plug was pulled") => {
+                self.journal("the daemon died between two writes");
+                self.crash().await;
+            }
+            Err(error) => return Err(format!("the store failed: {error}")),
+        }
+        self.look().await?;
+        if troubled && self.chance(4) {
+            let kind = self.world.lock().dice.between(0, 2);
+            if kind == 0 {
+                let writes = self.world.lock().dice.between(0, 6);
+                self.set_fuse(i64::try_from(writes).expect("small")).await;
+            } else {
+                self.journal("the daemon was killed");
+                self.crash().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn move_time(&mut self, troubled: bool) {
+        let daemon = self.daemon.as_ref();
+        let deadlines = daemon.iter().flat_map(|daemon| daemon.work.iter());
+        let deadline = deadlines.map(|(work, began)| began.plus(work.deadline)).min();
+        let wake = daemon.and_then(|daemon| daemon.wake);
+        let prank = troubled.then_some(self.next_prank);
+        let mut state = self.world.lock();
+        let alarm = state.next_alarm();
+        let soonest = [deadline, wake, prank, alarm].into_iter().flatten().min();
+        let least = state.now.plus(Duration::from_millis(1));
+        let most = state.now.plus(Duration::from_secs(5));
+        state.now = soonest.unwrap_or(most).clamp(least, most);
+    }
+
+    async fn look(&mut self) -> Result<(), String> {
+        let store = match &self.daemon {
+            Some(daemon) => daemon.store.clone(),
+            None => Store::open(&self.url).await.map_err(|error| error.to_string())?,
+        };
+        self.nodes = store.nodes().await.map_err(|error| error.to_string())?;
+        self.images = store.images().await.map_err(|error| error.to_string())?;
+        if self.daemon.is_none() {
+            store.close().await;
+        }
+        self.rules.check(&self.world, &self.config, &self.nodes, &self.images)
+    }
+
+    async fn start(&mut self) {
+        self.set_fuse(1_000_000_000).await;
+        let store = Store::open(&self.url).await.expect("the store opens again");
+        let clouds = self.config.providers.iter().map(|provider| {
+            let cloud = SimulatedCloud { world: self.world.clone(), provider: provider.name.clone() };
+            (provider.name.clone(), Arc::new(cloud) as Arc<dyn nodepool::cloud::Cloud>)
+        });
+        let drivers = Drivers {
+            clouds: clouds.collect::<BTreeMap<_, _>>(),
+            remote: Arc::new(SimulatedRemote { world: self.world.clone() }),
+            script_environment: Vec::new(),
+        };
+        let (engine, news) =
+            Engine::new(store.clone(), Arc::clone(&self.config), drivers).await.expect("the engine starts");
+        self.daemon = Some(Daemon { engine, store, news, work: Vec::new(), wake: None });
+    }
+
+    async fn crash(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.store.close().await;
+        }
+        self.world.lock().alarms.clear();
+    }
+
+    fn chance(&self, per_thousand: u64) -> bool {
+        self.world.lock().dice.between(1, 1000) <= per_thousand
+    }
+
+    fn journal(&mut self, what: &str) {
+        let line = format!("{} {what}", self.now().since(Timestamp::from_seconds(1_700_000_000)).as_secs_f64());
+        self.journal.push(line);
+    }
+
+    /// Operators, jobs and bad luck.
+    async fn prank(&mut self) {
+        if self.now() < self.next_prank {
+            return;
+        }
+        let (kind, pause) = {
+            let mut state = self.world.lock();
+            (state.dice.between(0, 9), state.dice.millis(1_000, 40_000))
+        };
+        self.next_prank = self.now().plus(pause);
+        let in_state = |state: NodeState| -> Vec<NodeId> {
+            self.nodes.iter().filter(|node| node.state == state).map(|node| node.id).collect()
+        };
+        let (ready, used, held) = (in_state(NodeState::Ready), in_state(NodeState::Used), in_state(NodeState::Hold));
+        let pick = |of: &[NodeId]| self.world.lock().dice.pick(of).copied();
+        match kind {
+            0..=2 => {
+                if let Some(id) = pick(&ready) {
+                    self.job(id, JobEventKind::Started).await;
+                }
+            }
+            3..=4 => {
+                if let Some(id) = pick(&used) {
+                    self.rules.excused.insert(id);
+                    self.job(id, JobEventKind::Finished).await;
+                }
+            }
+            5 => {
+                let either: Vec<_> = ready.iter().chain(&used).copied().collect();
+                if let Some(node) = pick(&either) {
+                    let until = self.chance(500).then(|| self.now().plus(Duration::from_secs(120)));
+                    self.rules.released.remove(&node);
+                    self.wish(WishKind::Hold { node, comment: Some("mine".to_owned()), until }).await;
+                }
+            }
+            6 => {
+                if let Some(id) = pick(&held) {
+                    self.release(id);
+                    self.wish(WishKind::Unhold(id)).await;
+                }
+            }
+            7 => {
+                let either: Vec<_> = ready.iter().chain(&held).copied().collect();
+                if let Some(node) = pick(&either) {
+                    self.rules.excused.insert(node);
+                    self.release(node);
+                    self.wish(WishKind::Delete { node, now: false }).await;
+                }
+            }
+            8 => {
+                let (provider, image) = ("alpha".to_owned(), "trusty".to_owned());
+                self.wish(WishKind::ImageUpdate { provider, image }).await;
+            }
+            _ => self.bad_luck(),
+        }
+    }
+
+    /// From now on the hold of this node may end.
+    fn release(&mut self, id: NodeId) {
+        self.rules.released.insert(id);
+        let server = self.nodes.iter().find(|node| node.id == id).and_then(|node| node.server_id.clone());
+        if let Some(server) = server {
+            self.world.lock().held.remove(&server);
+        }
+    }
+
+    /// A server breaks or vanishes.
+    fn bad_luck(&mut self) {
+        let mut state = self.world.lock();
+        let (now, vanishes) = (state.now, state.dice.happens(50));
+        let candidates: Vec<(String, String)> = state
+            .servers
+            .iter()
+            .flat_map(|(provider, servers)| {
+                let ours = servers.iter().filter(|(_, server)| {
+                    server.exists(now) && server.tag.as_ref().is_some_and(|tag| tag.installation != "another")
+                });
+                ours.map(|(id, _)| (provider.clone(), id.clone()))
+            })
+            .collect();
+        let Some((provider, id)) = state.dice.pick(&candidates).cloned() else { return };
+        let server = state.servers.get_mut(&provider).expect("known").get_mut(&id).expect("known");
+        if vanishes {
+            server.gone = Some(now);
+        } else {
+            server.broken = Some(now);
+        }
+    }
+
+    async fn job(&mut self, id: NodeId, kind: JobEventKind) {
+        let (now, Some(daemon)) = (self.now(), self.daemon.as_ref()) else { return };
+        let Some(node) = self.nodes.iter().find(|node| node.id == id) else { return };
+        daemon.store.add_event(&node.nodename, kind, "build", now).await.expect("an event is written");
+    }
+
+    async fn wish(&mut self, wish: WishKind) {
+        let (now, Some(daemon)) = (self.now(), self.daemon.as_ref()) else { return };
+        daemon.store.add_wish(&wish, now).await.expect("a wish is written");
+    }
+
+    /// The faults stop, the jobs end, the holds end.
+    async fn make_peace(&mut self) {
+        self.journal("peace");
+        self.set_fuse(1_000_000_000).await;
+        self.world.lock().faulty = false;
+        let store = Store::open(&self.url).await.expect("the store opens");
+        let now = self.now();
+        for node in store.nodes().await.expect("nodes") {
+            match node.state {
+                NodeState::Used => {
+                    self.rules.excused.insert(node.id);
+                    let end = JobEventKind::Finished;
+                    store.add_event(&node.nodename, end, "build", now).await.expect("an event");
+                }
+                NodeState::Hold => {
+                    self.release(node.id);
+                    store.add_wish(&WishKind::Unhold(node.id), now).await.expect("a wish");
+                }
+                _ => {}
+            }
+        }
+        store.close().await;
+    }
+
+    /// Promise 7: the watermarks are reached, the plan does nothing but look, and nothing is left over.
+    fn is_settled(&self) -> bool {
+        let Some(daemon) = &self.daemon else { return false };
+        let idle = daemon.work.iter().all(|(work, _)| work.errand.is_listing());
+        let only_looks = self.plan.actions.iter().all(|planned| match &planned.action {
+            Action::Send(errand) => errand.is_listing(),
+            _ => false,
+        });
+        let full = self.config.labels.iter().all(|label| {
+            let ready = self.nodes.iter().filter(|node| node.label == label.name && node.state == NodeState::Ready);
+            u32::try_from(ready.count()).ok() == label.min_ready
+        });
+        let quiet = self.nodes.iter().all(|node| node.state == NodeState::Ready)
+            && self.images.iter().all(|image| image.state == ImageState::Ready);
+        idle && only_looks && full && quiet && self.nothing_left_over()
+    }
+
+    fn nothing_left_over(&self) -> bool {
+        let state = self.world.lock();
+        let ours = state.servers.values().flat_map(BTreeMap::values).filter(|server| {
+            server.exists(state.now) && server.tag.as_ref().is_some_and(|tag| tag.installation != "another")
+        });
+        let snapshots = state.images.values().flat_map(BTreeMap::values).filter(|image| {
+            image.gone.is_none_or(|gone| gone > state.now)
+                && image.tag.as_ref().is_some_and(|tag| tag.installation != "another")
+        });
+        let keypairs = state.keypairs.values().flatten().filter(|name| *name != "operator");
+        ours.count() == self.nodes.len() && snapshots.count() == self.images.len() && keypairs.count() == 0
+    }
+
+    /// What a person needs to understand a failure.
+    fn situation(&self) -> String {
+        let mut text = format!("at {} s\n", self.now().since(Timestamp::from_seconds(1_700_000_000)).as_secs_f64());
+        for node in &self.nodes {
+            text.push_str(&format!(
+                "  node {} {} {} {} server {:?}: {}\n",
+                node.id, node.provider, node.label, node.state, node.server_id, node.reason
+            ));
+        }
+        for image in &self.images {
+            text.push_str(&format!(
+                "  image {} {} {} builder {:?} verifier {:?} keypair {:?} snapshot {:?}: {}\n",
+                image.id,
+                image.provider,
+                image.state,
+                image.server_id,
+                image.verify_server_id,
+                image.keypair,
+                image.external_id,
+                image.reason
+            ));
+        }
+        for planned in &self.plan.actions {
+            text.push_str(&format!("  plan: {:?}: {}\n", planned.action, planned.reason));
+        }
+        for refusal in &self.plan.refusals {
+            text.push_str(&format!("  refused: {:?}: {}\n", refusal.subject, refusal.reason));
+        }
+        if let Some(daemon) = &self.daemon {
+            for (work, began) in &daemon.work {
+                text.push_str(&format!("  under way: {:?} since {began}\n", work.errand));
+            }
+        }
+        for line in self.journal.iter().rev().take(12).rev() {
+            text.push_str(&format!("  {line}\n"));
+        }
+        text
+    }
+}
+
+impl Daemon {
+    /// What a daemon does at one moment: take in what came, then look and decide until nothing changes any more.
+    async fn act(&mut self, world: &World) -> Result<Plan, StoreError> {
+        let now = world.lock().now;
+        self.poll(now).await?;
+        loop {
+            let mut started = Vec::new();
+            let ticked = self.engine.tick(now, &mut started).await;
+            self.work.extend(started.into_iter().map(|work| (work, now)));
+            let tick = ticked?;
+            self.work.retain(|(work, _)| !tick.recalled.contains(&work.errand));
+            self.wake = tick.wake;
+            if !tick.changed {
+                // What was started now takes its first steps now.
+                self.poll(now).await?;
+                return Ok(tick.plan);
+            }
+        }
+    }
+
+    async fn poll(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let mut ended = Vec::new();
+        let mut waiting = Vec::new();
+        for (mut work, began) in std::mem::take(&mut self.work) {
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            match work.future.as_mut().poll(&mut context) {
+                Poll::Ready(outcome) => ended.push((work.errand, outcome)),
+                Poll::Pending if now >= began.plus(work.deadline) => ended.push((work.errand, Outcome::TimedOut)),
+                Poll::Pending => waiting.push((work, began)),
+            }
+        }
+        self.work = waiting;
+        while let Ok(news) = self.news.try_recv() {
+            self.engine.news(now, news).await?;
+        }
+        for (errand, outcome) in ended {
+            self.engine.finish(now, &errand, outcome).await?;
+        }
+        Ok(())
+    }
+}
+
+fn config() -> Config {
+    Config {
+        script_dir: None,
+        database: DatabaseUrl("sqlite::memory:".to_owned().into()),
+        gearman_servers: Vec::new(),
+        labels: vec![label("small", 2, &["alpha"]), label("large", 1, &["alpha", "beta"])],
+        providers: vec![provider("alpha", 5), provider("beta", 2)],
+        targets: vec![Target {
+            name: "jenkins".to_owned(),
+            hostname: "{label.name}-{provider.name}-{node_id}".to_owned(),
+        }],
+    }
+}
+
+fn label(name: &str, min_ready: u32, providers: &[&str]) -> Label {
+    Label {
+        name: name.to_owned(),
+        image: "trusty".to_owned(),
+        min_ready: Some(min_ready),
+        subnodes: 0,
+        ready_script: Some("ready.sh".to_owned()),
+        ready_script_timeout: Duration::from_secs(60),
+        providers: providers.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+fn provider(name: &str, max_servers: u32) -> Provider {
+    Provider {
+        name: name.to_owned(),
+        cloud: None,
+        credentials: CloudCredentials {
+            auth_url: "http://simulated".to_owned(),
+            identity: Identity::Password {
+                user: named("nodepool"),
+                password: "secret".to_owned().into(),
+                project: named("ci"),
+            },
+            region: None,
+            interface: "public".to_owned(),
+            ca_file: None,
+            verify: true,
+        },
+        api_timeout: Duration::from_secs(10),
+        boot_timeout: Duration::from_secs(30),
+        launch_timeout: Duration::from_secs(120),
+        max_servers: Some(max_servers),
+        keypair: None,
+        rate: Duration::from_millis(200),
+        availability_zones: Vec::new(),
+        networks: Vec::new(),
+        ipv6_preferred: false,
+        template_hostname: "template-{image.name}-{timestamp}".to_owned(),
+        images: vec![ProviderImage {
+            name: "trusty".to_owned(),
+            source: ImageSource::Snapshot {
+                base_image: "ubuntu".to_owned(),
+                setup: "setup.sh".to_owned(),
+                setup_timeout: Duration::from_secs(120),
+            },
+            min_ram: 1024,
+            name_filter: None,
+            username: "jenkins".to_owned(),
+            user_home: "/home/jenkins".to_owned(),
+            private_key: "/dev/null".into(),
+            bootstrap_users: vec!["root".to_owned()],
+            config_drive: None,
+            meta: BTreeMap::new(),
+            ssh_port: 22,
+        }],
+    }
+}
+
+fn named(name: &str) -> Named {
+    Named { id: None, name: Some(name.to_owned()), domain: None }
+}

@@ -1,0 +1,721 @@
+//! The store against real SQLite files: every query, what survives a crash, and what happens when others write too.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nodepool::model::{
+    HostKey, Image, ImageId, ImageState, ImageStep, JobEventKind, Node, NodeId, NodeState, NodeStep,
+    SetbackKind, Timestamp, WishId, WishKind,
+};
+use nodepool::store::{NewImage, NewNode, Note, Store, StoreError, Subject};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
+use tempfile::TempDir;
+
+/// Where a test's database is; gone with this value.
+struct Place {
+    _folder: TempDir,
+    file: PathBuf,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("made/by/the/store/nodepool.db");
+        Self { _folder: folder, file }
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite://{}", self.file.display())
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&self.url()).await.unwrap()
+    }
+
+    /// A connection that the store knows nothing of.
+    async fn stranger(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(&self.file)
+            .busy_timeout(Duration::from_secs(10))
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    async fn execute(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut self.stranger().await).await.unwrap();
+    }
+
+    async fn number(&self, sql: &str) -> i64 {
+        let mut stranger = self.stranger().await;
+        sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut stranger).await.unwrap().get(0)
+    }
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(seconds)
+}
+
+fn new_node(attempt: &str) -> NewNode {
+    NewNode {
+        provider: "cloud-a".to_owned(),
+        label: "debian".to_owned(),
+        target: "jenkins".to_owned(),
+        image: "debian-12".to_owned(),
+        image_id: Some(ImageId(7)),
+        az: Some("nova".to_owned()),
+        attempt: attempt.to_owned(),
+        created: at(100),
+        reason: "min-ready is 1".to_owned(),
+    }
+}
+
+fn new_image(attempt: &str) -> NewImage {
+    NewImage {
+        provider: "cloud-a".to_owned(),
+        image: "debian-12".to_owned(),
+        hostname: "debian-12-1700000000.template.example.org".to_owned(),
+        version: 1_700_000_000,
+        attempt: attempt.to_owned(),
+        created: at(100),
+        reason: "there is none".to_owned(),
+    }
+}
+
+fn name(id: NodeId) -> String {
+    format!("ci-debian-{id}.example.org")
+}
+
+fn note(event: &str, at: Timestamp) -> Note {
+    Note {
+        at,
+        event: event.to_owned(),
+        from: "building".to_owned(),
+        to: "ready".to_owned(),
+        reason: "it was time".to_owned(),
+    }
+}
+
+async fn add_node(store: &Store, attempt: &str) -> Node {
+    store.insert_node(&new_node(attempt), &name).await.unwrap()
+}
+
+/// A node of which everything that may change has changed.
+fn changed(node: &Node) -> Node {
+    Node {
+        az: Some("other-zone".to_owned()),
+        server_id: Some("4f1c".to_owned()),
+        ip: Some("192.0.2.7".to_owned()),
+        ip_private: Some("10.0.0.7".to_owned()),
+        host_key: Some(HostKey("ssh-ed25519 AAAA".to_owned())),
+        state: NodeState::Hold,
+        state_time: at(200),
+        attempted: Some(at(101)),
+        delete_called: Some(at(202)),
+        held_until: Some(at(300)),
+        comment: Some("mine; it's \"special\"".to_owned()),
+        reason: "an operator holds it".to_owned(),
+        ..node.clone()
+    }
+}
+
+fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Conflict { .. }))
+}
+
+#[tokio::test]
+async fn a_node_from_its_first_line_to_its_last() {
+    let place = Place::new();
+    let store = place.open().await;
+    let node = add_node(&store, "a1").await;
+    let expected = Node {
+        id: NodeId(1),
+        provider: "cloud-a".to_owned(),
+        label: "debian".to_owned(),
+        target: "jenkins".to_owned(),
+        hostname: "ci-debian-1.example.org".to_owned(),
+        nodename: "ci-debian-1".to_owned(),
+        image: "debian-12".to_owned(),
+        image_id: Some(ImageId(7)),
+        az: Some("nova".to_owned()),
+        server_id: None,
+        ip: None,
+        ip_private: None,
+        host_key: None,
+        state: NodeState::Building(NodeStep::Create),
+        state_time: at(100),
+        created: at(100),
+        attempt: "a1".to_owned(),
+        attempted: None,
+        delete_called: None,
+        held_until: None,
+        comment: None,
+        reason: "min-ready is 1".to_owned(),
+        revision: 1,
+    };
+    assert_eq!(node, expected);
+    assert_eq!(store.node(node.id).await.unwrap(), Some(node.clone()));
+
+    let written = store.update_node(&changed(&node), &note("held", at(200))).await.unwrap();
+    assert_eq!(written, Node { revision: 2, ..changed(&node) });
+    assert_eq!(store.node(node.id).await.unwrap(), Some(written.clone()));
+    let second = add_node(&store, "a2").await;
+    assert_eq!(store.nodes().await.unwrap(), [written.clone(), second]);
+
+    store.remove_node(&written, &note("gone", at(300))).await.unwrap();
+    assert_eq!(store.node(node.id).await.unwrap(), None);
+
+    let lines = store.history(Subject::Node(node.id), 10).await.unwrap();
+    let events: Vec<_> = lines.iter().map(|line| line.note.event.as_str()).collect();
+    assert_eq!(events, ["created", "held", "gone"]);
+    assert_eq!(lines[0].note.to, "building (create)");
+    assert_eq!(lines[0].note.reason, "min-ready is 1");
+    assert_eq!(lines[1].note, note("held", at(200)));
+    assert_eq!(
+        (lines[2].provider.as_str(), lines[2].hostname.as_str()),
+        ("cloud-a", "ci-debian-1.example.org")
+    );
+}
+
+#[tokio::test]
+async fn every_state_of_a_node_is_stored_and_read() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut node = add_node(&store, "a1").await;
+    for state in NodeState::STORED {
+        node.state = state;
+        node = store.update_node(&node, &note("moved", at(200))).await.unwrap();
+        assert_eq!(node.state, state);
+    }
+    node.state = NodeState::Gone;
+    let refused = store.update_node(&node, &note("moved", at(200))).await;
+    assert!(matches!(refused, Err(StoreError::Rejected(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_image_from_its_first_line_to_its_last() {
+    let place = Place::new();
+    let store = place.open().await;
+    let image = store.insert_image(&new_image("b1")).await.unwrap();
+    assert_eq!(image.state, ImageState::Building(ImageStep::Create));
+    assert_eq!((image.id, image.version, image.revision), (ImageId(1), 1_700_000_000, 1));
+    assert_eq!(store.images().await.unwrap(), std::slice::from_ref(&image));
+    let mut image = Image {
+        keypair: Some("nodepool-abc-image-1".to_owned()),
+        server_id: Some("s1".to_owned()),
+        host_key: Some(HostKey("ssh-ed25519 AAAA".to_owned())),
+        external_id: Some("i1".to_owned()),
+        verify_server_id: Some("s2".to_owned()),
+        state_time: at(200),
+        attempted: Some(at(101)),
+        snapshot_attempted: Some(at(102)),
+        verify_attempted: Some(at(103)),
+        reason: "next".to_owned(),
+        ..image
+    };
+    for state in ImageState::STORED {
+        image.state = state;
+        let written = store.update_image(&image, &note("moved", at(200))).await.unwrap();
+        assert_eq!(written, Image { revision: image.revision + 1, ..image.clone() });
+        assert_eq!(store.image(image.id).await.unwrap(), Some(written.clone()));
+        assert!(is_conflict(&store.update_image(&image, &note("late", at(201))).await));
+        assert!(is_conflict(&store.remove_image(&image, &note("late", at(201))).await));
+        image = written;
+    }
+    store.remove_image(&image, &note("gone", at(300))).await.unwrap();
+    assert_eq!(store.image(image.id).await.unwrap(), None);
+    let lines = store.history(Subject::Image(image.id), 100).await.unwrap();
+    assert_eq!(lines.len(), ImageState::STORED.len() + 2);
+    assert!(lines.iter().all(|line| line.note.event != "late"));
+    assert_eq!(store.insert_image(&new_image("b2")).await.unwrap().id, ImageId(2));
+}
+
+#[tokio::test]
+async fn a_write_of_an_old_revision_changes_nothing() {
+    let place = Place::new();
+    let store = place.open().await;
+    let old = add_node(&store, "a1").await;
+    let new = store.update_node(&changed(&old), &note("held", at(200))).await.unwrap();
+    let error = store.update_node(&old, &note("late", at(201))).await.unwrap_err();
+    assert_eq!(error, StoreError::Conflict { table: "node", id: 1, revision: 1 });
+    assert!(is_conflict(&store.remove_node(&old, &note("late", at(201))).await));
+    assert_eq!(store.nodes().await.unwrap(), std::slice::from_ref(&new));
+    store.remove_node(&new, &note("gone", at(202))).await.unwrap();
+    assert!(is_conflict(&store.update_node(&new, &note("late", at(203))).await));
+    assert_eq!(store.recent_history(10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn of_many_writers_of_one_revision_one_wins() {
+    let place = Place::new();
+    let (daemon, cli) = (place.open().await, place.open().await);
+    let node = add_node(&daemon, "a1").await;
+    let tries = (0..20).map(|n| {
+        let (store, node) = (if n % 2 == 0 { &daemon } else { &cli }.clone(), node.clone());
+        tokio::spawn(async move { store.update_node(&node, &note("raced", at(200))).await })
+    });
+    let results: Vec<_> = futures::future::join_all(tries).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert!(results.iter().all(|result| result.is_ok() || is_conflict(result)), "{results:?}");
+}
+
+#[tokio::test]
+async fn numbers_are_not_used_again_even_after_the_last_row_is_gone() {
+    let place = Place::new();
+    let store = place.open().await;
+    let node = add_node(&store, "a1").await;
+    store.remove_node(&node, &note("gone", at(200))).await.unwrap();
+    store.close().await;
+    let store = place.open().await;
+    assert_eq!(add_node(&store, "a2").await.id, NodeId(2));
+}
+
+#[tokio::test]
+async fn an_attempt_is_used_once() {
+    let place = Place::new();
+    let store = place.open().await;
+    add_node(&store, "a1").await;
+    let again = store.insert_node(&new_node("a1"), &name).await;
+    assert!(matches!(again, Err(StoreError::Rejected(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_write_whose_history_fails_fails_whole() {
+    let place = Place::new();
+    let store = place.open().await;
+    let node = add_node(&store, "a1").await;
+    let image = store.insert_image(&new_image("b1")).await.unwrap();
+    place
+        .execute("CREATE TRIGGER broken BEFORE INSERT ON history BEGIN SELECT RAISE(ABORT, 'provoked'); END")
+        .await;
+
+    let why = note("held", at(200));
+    let errors = [
+        store.insert_node(&new_node("a2"), &name).await.unwrap_err(),
+        store.update_node(&changed(&node), &why).await.unwrap_err(),
+        store.remove_node(&node, &why).await.unwrap_err(),
+        store.insert_image(&new_image("b2")).await.unwrap_err(),
+        store.update_image(&Image { state: ImageState::Ready, ..image.clone() }, &why).await.unwrap_err(),
+        store.remove_image(&image, &why).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error, StoreError::Rejected("provoked".to_owned()));
+    }
+    assert_eq!(store.nodes().await.unwrap(), std::slice::from_ref(&node));
+    assert_eq!(store.images().await.unwrap(), [image]);
+
+    place.execute("DROP TRIGGER broken").await;
+    store.update_node(&changed(&node), &why).await.unwrap();
+    assert_eq!(store.recent_history(10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_midway_leaves_no_lock_and_no_half_row() {
+    let place = Place::new();
+    let (store, other) = (place.open().await, place.open().await);
+    let mut finished = 0;
+    for round in 0..100_u64 {
+        let new = new_node(&format!("a{round}"));
+        let mut call = Box::pin(store.insert_node(&new, &name));
+        // Each round lets the call come a little further before it is dropped. tokio's timers are too coarse for this.
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_micros(20 * round) {
+            if futures::poll!(call.as_mut()).is_ready() {
+                finished += 1;
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        store.add_wish(&WishKind::Unhold(NodeId(1)), at(1)).await.unwrap();
+        other.add_wish(&WishKind::Unhold(NodeId(1)), at(1)).await.unwrap();
+    }
+    assert!(finished < 100, "no call was dropped");
+    let (nodes, lines) = (store.nodes().await.unwrap(), store.recent_history(1000).await.unwrap());
+    assert_eq!(nodes.len(), lines.len());
+    assert!(nodes.iter().all(|node| node.hostname == name(node.id)));
+}
+
+#[tokio::test]
+async fn wishes_are_read_in_order_and_settled_once() {
+    let place = Place::new();
+    let (daemon, cli) = (place.open().await, place.open().await);
+    let kinds = [
+        WishKind::Hold { node: NodeId(3), comment: Some("look".to_owned()), until: Some(at(900)) },
+        WishKind::Hold { node: NodeId(3), comment: None, until: None },
+        WishKind::Unhold(NodeId(4)),
+        WishKind::Delete { node: NodeId(5), now: false },
+        WishKind::Delete { node: NodeId(5), now: true },
+        WishKind::ImageUpdate { provider: "cloud-a".to_owned(), image: "debian-12".to_owned() },
+        WishKind::ImageDelete(ImageId(6)),
+    ];
+    let mut ids = Vec::new();
+    for kind in &kinds {
+        ids.push(cli.add_wish(kind, at(100)).await.unwrap());
+    }
+    let open = daemon.open_wishes().await.unwrap();
+    assert_eq!(open.iter().map(|wish| wish.kind.clone()).collect::<Vec<_>>(), kinds);
+    assert_eq!(open.iter().map(|wish| wish.id).collect::<Vec<_>>(), ids);
+    assert!(open.iter().all(|wish| wish.created == at(100)));
+
+    assert_eq!(cli.wish_outcome(ids[0]).await.unwrap(), None);
+    assert!(daemon.settle_wish(ids[0], at(101), true, "held").await.unwrap());
+    assert!(!daemon.settle_wish(ids[0], at(102), false, "again").await.unwrap());
+    assert!(!daemon.settle_wish(WishId(999), at(102), false, "unknown").await.unwrap());
+    let settled = cli.wish_outcome(ids[0]).await.unwrap().unwrap();
+    assert_eq!((settled.granted, settled.outcome.as_str(), settled.at), (true, "held", at(101)));
+    assert!(daemon.settle_wish(ids[1], at(103), false, "no such node").await.unwrap());
+    assert!(!cli.wish_outcome(ids[1]).await.unwrap().unwrap().granted);
+    assert_eq!(daemon.open_wishes().await.unwrap().len(), kinds.len() - 2);
+}
+
+#[tokio::test]
+async fn events_are_read_in_order_and_bounded() {
+    let place = Place::new();
+    let store = place.open().await;
+    let first = store.add_event("ci-1", JobEventKind::Started, "unit", at(5)).await.unwrap();
+    let second = store.add_event("ci-1", JobEventKind::Finished, "unit", at(4)).await.unwrap();
+    let open = store.open_events().await.unwrap();
+    assert_eq!(open.iter().map(|event| event.id).collect::<Vec<_>>(), [first, second]);
+    assert_eq!((open[0].kind, open[1].kind), (JobEventKind::Started, JobEventKind::Finished));
+    assert_eq!((open[0].nodename.as_str(), open[0].job.as_str(), open[0].at), ("ci-1", "unit", at(5)));
+    store.settle_event(first, at(6)).await.unwrap();
+    store.settle_event(first, at(7)).await.unwrap();
+    assert_eq!(place.number("SELECT settled FROM job_event WHERE id = 1").await, at(6).millis());
+    assert_eq!(store.open_events().await.unwrap().len(), 1);
+
+    place
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) \
+             INSERT INTO job_event (nodename, kind, job, created) SELECT 'ci-' || i, 'started', '', i FROM n",
+        )
+        .await;
+    let open = store.open_events().await.unwrap();
+    assert_eq!((open.len(), open[0].id), (1000, second));
+}
+
+#[tokio::test]
+async fn a_lease_is_held_by_one_until_it_ends() {
+    let place = Place::new();
+    let (one, two) = (place.open().await, place.open().await);
+    let minute = Duration::from_mins(1);
+    assert_eq!(one.lease("cloud-a").await.unwrap(), None);
+    assert!(one.take_lease("cloud-a", "one", at(0), minute).await.unwrap());
+    assert!(!two.take_lease("cloud-a", "two", at(59), minute).await.unwrap());
+    assert!(two.take_lease("cloud-b", "two", at(59), minute).await.unwrap());
+    assert!(one.take_lease("cloud-a", "one", at(59), minute).await.unwrap(), "renewed");
+    assert!(!two.take_lease("cloud-a", "two", at(118), minute).await.unwrap());
+    assert!(two.take_lease("cloud-a", "two", at(119), minute).await.unwrap(), "expired");
+    assert!(!one.take_lease("cloud-a", "one", at(120), minute).await.unwrap());
+    one.release_lease("cloud-a", "one").await.unwrap();
+    let lease = one.lease("cloud-a").await.unwrap().unwrap();
+    assert_eq!((lease.holder.as_str(), lease.expires), ("two", at(179)));
+    two.release_lease("cloud-a", "two").await.unwrap();
+    assert!(one.take_lease("cloud-a", "one", at(120), minute).await.unwrap(), "released");
+
+    let tries = (0..10).map(|n| {
+        let store = if n % 2 == 0 { &one } else { &two }.clone();
+        tokio::spawn(async move { store.take_lease("cloud-c", &n.to_string(), at(0), minute).await.unwrap() })
+    });
+    let taken: Vec<_> = futures::future::join_all(tries).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(taken.iter().filter(|taken| **taken).count(), 1);
+}
+
+#[tokio::test]
+async fn setbacks_count_up_and_are_cleared() {
+    let place = Place::new();
+    let store = place.open().await;
+    store.record_setback(SetbackKind::Launch, "cloud-a", "debian", at(1), "no ssh").await.unwrap();
+    store.record_setback(SetbackKind::Launch, "cloud-a", "debian", at(2), "no address").await.unwrap();
+    store.record_setback(SetbackKind::Image, "cloud-a", "debian", at(3), "setup failed").await.unwrap();
+    store.record_setback(SetbackKind::Capacity, "cloud-a", "", at(4), "quota").await.unwrap();
+    let setbacks = store.setbacks().await.unwrap();
+    let kinds: Vec<_> = setbacks.iter().map(|setback| (setback.kind, setback.failures)).collect();
+    assert_eq!(kinds, [(SetbackKind::Capacity, 1), (SetbackKind::Image, 1), (SetbackKind::Launch, 2)]);
+    assert_eq!((setbacks[2].last, setbacks[2].reason.as_str()), (at(2), "no address"));
+    assert_eq!((setbacks[2].provider.as_str(), setbacks[2].name.as_str()), ("cloud-a", "debian"));
+
+    store.clear_setback(SetbackKind::Launch, "cloud-a", "debian").await.unwrap();
+    assert_eq!(store.setbacks().await.unwrap().len(), 2);
+    let mut stranger = place.stranger().await;
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut stranger).await.unwrap();
+    store.clear_setback(SetbackKind::Launch, "cloud-a", "debian").await.expect("nothing to write");
+    sqlx::raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
+}
+
+#[tokio::test]
+async fn history_is_limited_and_pruned_in_bounded_steps() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut node = add_node(&store, "a1").await;
+    for second in 101..111 {
+        node = store.update_node(&node, &note(&second.to_string(), at(second))).await.unwrap();
+    }
+    let last = store.history(Subject::Node(node.id), 2).await.unwrap();
+    assert_eq!(last.iter().map(|line| line.note.event.as_str()).collect::<Vec<_>>(), ["109", "110"]);
+    assert_eq!(store.recent_history(3).await.unwrap().len(), 3);
+    assert_eq!(store.history(Subject::Image(ImageId(1)), 10).await.unwrap(), []);
+
+    let old_wish = store.add_wish(&WishKind::Unhold(NodeId(1)), at(1)).await.unwrap();
+    let open_wish = store.add_wish(&WishKind::Unhold(NodeId(1)), at(1)).await.unwrap();
+    store.settle_wish(old_wish, at(2), true, "done").await.unwrap();
+    let event = store.add_event("ci-1", JobEventKind::Started, "unit", at(1)).await.unwrap();
+    store.add_event("ci-1", JobEventKind::Finished, "unit", at(1)).await.unwrap();
+    store.settle_event(event, at(2)).await.unwrap();
+
+    assert_eq!(store.prune(at(2), 100).await.unwrap(), 0);
+    // Older than 105: one wish, one event, and the lines of 100 to 104.
+    assert_eq!(store.prune(at(105), 4).await.unwrap(), 4);
+    assert_eq!(store.wish_outcome(old_wish).await.unwrap(), None);
+    assert_eq!(store.prune(at(105), 4).await.unwrap(), 3);
+    assert_eq!(store.prune(at(105), 4).await.unwrap(), 0);
+    let left = store.recent_history(100).await.unwrap();
+    assert_eq!((left.len(), left[0].note.event.as_str()), (6, "105"));
+    assert_eq!(store.open_wishes().await.unwrap()[0].id, open_wish);
+    assert_eq!(store.open_events().await.unwrap().len(), 1);
+    assert_eq!(store.node(node.id).await.unwrap(), Some(node));
+}
+
+#[tokio::test]
+async fn what_is_read_at_every_tick_does_not_grow_with_the_past() {
+    let place = Place::new();
+    place.open().await;
+    let mut stranger = place.stranger().await;
+    for (table, index) in [("wish", "wish_open"), ("job_event", "job_event_open")] {
+        let sql =
+            format!("EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE settled IS NULL ORDER BY id LIMIT 1000");
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut stranger).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert_eq!(plan, [format!("SCAN {table} USING INDEX {index}")]);
+    }
+}
+
+#[tokio::test]
+async fn texts_from_outside_are_cut() {
+    let place = Place::new();
+    let store = place.open().await;
+    let long = "ü".repeat(5000);
+    let cut = "ü".repeat(4096);
+    let node = store.insert_node(&NewNode { reason: long.clone(), ..new_node("a1") }, &name).await.unwrap();
+    assert_eq!(node.reason, cut);
+    let edited = Node { reason: long.clone(), comment: Some(long.clone()), ..node };
+    let node = store.update_node(&edited, &Note { reason: long.clone(), ..note("x", at(1)) }).await.unwrap();
+    assert_eq!((node.reason.as_str(), node.comment.as_deref()), (cut.as_str(), Some(cut.as_str())));
+    let image = store.insert_image(&NewImage { reason: long.clone(), ..new_image("b1") }).await.unwrap();
+    assert_eq!(image.reason, cut);
+    let edited = Image { reason: long.clone(), ..image };
+    assert_eq!(store.update_image(&edited, &note("x", at(1))).await.unwrap().reason, cut);
+    assert!(store.recent_history(10).await.unwrap().iter().all(|line| line.note.reason.len() <= cut.len()));
+
+    let hold = WishKind::Hold { node: node.id, comment: Some(long.clone()), until: None };
+    let wish = store.add_wish(&hold, at(1)).await.unwrap();
+    let expected = WishKind::Hold { node: node.id, comment: Some(cut.clone()), until: None };
+    assert_eq!(store.open_wishes().await.unwrap()[0].kind, expected);
+    store.settle_wish(wish, at(2), false, &long).await.unwrap();
+    assert_eq!(store.wish_outcome(wish).await.unwrap().unwrap().outcome, cut);
+    store.add_event("ci-1", JobEventKind::Started, &long, at(1)).await.unwrap();
+    assert_eq!(store.open_events().await.unwrap()[0].job, cut);
+    store.record_setback(SetbackKind::Image, "cloud-a", "debian", at(1), &long).await.unwrap();
+    assert_eq!(store.setbacks().await.unwrap()[0].reason, cut);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn daemon_and_cli_write_at_the_same_time() {
+    let place = Place::new();
+    let (daemon, cli) = (place.open().await, place.open().await);
+    let writers = (0..8).map(|writer| {
+        let store = if writer % 2 == 0 { &daemon } else { &cli }.clone();
+        tokio::spawn(async move {
+            for round in 0..25 {
+                let node = add_node(&store, &format!("{writer}-{round}")).await;
+                let node = store.update_node(&changed(&node), &note("held", at(1))).await.unwrap();
+                store.add_wish(&WishKind::Unhold(node.id), at(1)).await.unwrap();
+                store.nodes().await.unwrap();
+            }
+        })
+    });
+    for writer in futures::future::join_all(writers).await {
+        writer.unwrap();
+    }
+    assert_eq!(cli.nodes().await.unwrap().len(), 200);
+    assert_eq!(daemon.recent_history(1000).await.unwrap().len(), 400);
+    assert_eq!(daemon.open_wishes().await.unwrap().len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_may_open_a_new_database_at_once() {
+    for _ in 0..5 {
+        let place = Place::new();
+        let opening = (0..8).map(|_| {
+            let url = place.url();
+            tokio::spawn(async move { Store::open(&url).await?.installation().await })
+        });
+        let ids: Vec<_> =
+            futures::future::join_all(opening).await.into_iter().map(|id| id.unwrap().unwrap()).collect();
+        assert!(ids.iter().all(|id| id == &ids[0]), "{ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing_that_was_written() {
+    let place = Place::new();
+    let store = place.open().await;
+    let node = add_node(&store, "a1").await;
+    let node = store.update_node(&changed(&node), &note("held", at(200))).await.unwrap();
+    let id = store.installation().await.unwrap();
+    // What a killed process leaves: the file and its log as they are, with nobody connected.
+    let copy = Place::new();
+    std::fs::create_dir_all(copy.file.parent().unwrap()).unwrap();
+    for suffix in ["", "-wal"] {
+        let of = |file: &Path| PathBuf::from(format!("{}{suffix}", file.display()));
+        std::fs::copy(of(&place.file), of(&copy.file)).unwrap();
+    }
+    drop(store);
+    for place in [place, copy] {
+        let store = place.open().await;
+        assert_eq!(store.installation().await.unwrap(), id);
+        assert_eq!(store.nodes().await.unwrap(), std::slice::from_ref(&node));
+        assert_eq!(store.recent_history(10).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_installation_has_one_id_and_another_has_another() {
+    let (place, other) = (Place::new(), Place::new());
+    let id = place.open().await.installation().await.unwrap();
+    assert!(id.len() >= 12 && id.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')), "{id}");
+    assert_eq!(place.open().await.installation().await.unwrap(), id);
+    assert_ne!(other.open().await.installation().await.unwrap(), id);
+}
+
+#[tokio::test]
+async fn migrations_run_once() {
+    let place = Place::new();
+    place.open().await.close().await;
+    let applied = "SELECT COUNT(*) FROM _sqlx_migrations";
+    let schema = "PRAGMA schema_version";
+    let before = (place.number(applied).await, place.number(schema).await);
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite")).unwrap().count();
+    assert_eq!(before.0, i64::try_from(files).unwrap());
+    place.open().await.close().await;
+    assert_eq!((place.number(applied).await, place.number(schema).await), before);
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_program_is_refused() {
+    let place = Place::new();
+    place.open().await.close().await;
+    place
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES (9999, 'from the future', TRUE, x'00', 0)",
+        )
+        .await;
+    let error = Store::open(&place.url()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Schema(text) if text.contains("9999")), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named() {
+    let place = Place::new();
+    let store = place.open().await;
+    let node = add_node(&store, "a1").await;
+    store.add_wish(&WishKind::Unhold(NodeId(1)), at(1)).await.unwrap();
+    let damage = |sql: &str| format!("PRAGMA ignore_check_constraints = ON; {sql}");
+    let text = |error| match error {
+        StoreError::Corrupt(text) => text,
+        other => panic!("{other:?}"),
+    };
+
+    place.execute(&damage("UPDATE node SET state = 'dreaming', step = NULL")).await;
+    let expected = "table node, row 1: unknown state \"dreaming\" with step None";
+    assert_eq!(text(store.nodes().await.unwrap_err()), expected);
+    assert_eq!(text(store.node(node.id).await.unwrap_err()), expected);
+
+    place.execute(&damage("UPDATE wish SET kind = 'sing'")).await;
+    assert_eq!(text(store.open_wishes().await.unwrap_err()), "table wish, row 1: unknown kind \"sing\"");
+    place.execute("UPDATE wish SET kind = 'unhold', node_id = NULL").await;
+    assert_eq!(text(store.open_wishes().await.unwrap_err()), "table wish, row 1: column node_id: is null");
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused_and_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    let notes = "these are my notes ".repeat(100);
+    std::fs::write(&file, &notes).unwrap();
+    let error = Store::open(&format!("sqlite://{}", file.display())).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), notes);
+    let error = Store::open(&format!("sqlite://{}", folder.path().display())).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    let error = Store::open("mysql+pymysql://nodepool:hunter2@db/nodepool").await.unwrap_err();
+    assert_eq!(error.to_string(), "databases of the kind `mysql+pymysql` are not supported, only `sqlite`");
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_the_files() {
+    let place = Place::new();
+    let store = place.open().await;
+    add_node(&store, "a1").await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for suffix in ["", "-wal", "-shm"] {
+        assert_eq!(mode(Path::new(&format!("{}{suffix}", place.file.display()))), 0o600, "{suffix}");
+    }
+    assert_eq!(mode(place.file.parent().unwrap()), 0o700);
+}
+
+#[tokio::test]
+async fn a_locked_database_is_busy_and_then_works_again() {
+    let place = Place::new();
+    let store = place.open().await;
+    let mut stranger = place.stranger().await;
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut stranger).await.unwrap();
+    let refused = store.insert_node(&new_node("a1"), &name).await;
+    assert!(matches!(refused, Err(StoreError::Busy(_))), "{refused:?}");
+    assert_eq!(store.nodes().await.unwrap(), [], "reading goes on");
+    sqlx::raw_sql("ROLLBACK").execute(&mut stranger).await.unwrap();
+    add_node(&store, "a1").await;
+}
+
+#[tokio::test]
+async fn a_database_in_memory_is_one_for_its_clones_and_its_own_for_each_open() {
+    let store = Store::open("sqlite::memory:").await.unwrap();
+    let clone = store.clone();
+    let writers = (0..10).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move { add_node(&store, &format!("a{n}")).await })
+    });
+    futures::future::join_all(writers).await;
+    assert_eq!(clone.nodes().await.unwrap().len(), 10);
+    assert_eq!(Store::open("sqlite::memory:").await.unwrap().nodes().await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn virtual_time_stands_still_while_the_database_works() {
+    let place = Place::new();
+    let begin = tokio::time::Instant::now();
+    for round in 0..20 {
+        let store = Store::open_in_virtual_time(&place.url()).await.unwrap();
+        // Without care, an idle runtime would jump to this timer while SQLite works.
+        let alarm = tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
+        let node = add_node(&store, &format!("a{round}")).await;
+        let writes = (0..4).map(|_| async { store.add_wish(&WishKind::Unhold(node.id), at(1)).await });
+        futures::future::try_join_all(writes).await.unwrap();
+        store.update_node(&changed(&node), &note("held", at(1))).await.unwrap();
+        assert!(is_conflict(&store.remove_node(&node, &note("late", at(1))).await));
+        assert_eq!(store.nodes().await.unwrap().len(), round + 1);
+        alarm.abort();
+    }
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let place = Place::new();
+    let store = place.open().await;
+    store.close().await;
+    assert!(matches!(store.nodes().await, Err(StoreError::Unavailable(_))));
+}

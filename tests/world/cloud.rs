@@ -1,0 +1,305 @@
+//! A cloud of the world: it loses answers, answers late, lists the past, runs out of quota, deletes slowly, and breaks
+//! servers.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nodepool::cloud::{BootImage, Cloud, CloudError, ServerRequest, SnapshotRequest};
+use nodepool::model::{
+    Address, CloudImage, CloudImageStatus, HostKey, Keypair, Server as Listed, ServerStatus, Timestamp,
+};
+
+use super::{Image, Server, State, World};
+
+/// One project on one cloud of the world.
+pub struct SimulatedCloud {
+    pub world: World,
+    pub provider: String,
+}
+
+/// What becomes of a call.
+enum Fate {
+    /// It is done and answered.
+    Answered,
+    /// It never reached the cloud; the caller hears of it, or waits in vain.
+    NeverArrived { heard: bool },
+    /// It is done, perhaps later than it seems; the answer is lost, or the caller waits in vain.
+    AnswerLost { heard: bool, late: Duration },
+    /// The cloud asks to slow down.
+    Throttled,
+}
+
+impl SimulatedCloud {
+    /// Lets a call happen, with an effect that takes place `late` if chance wants it so.
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        effect: impl FnOnce(&mut State, Duration) -> Result<T, CloudError> + Send,
+    ) -> Result<T, CloudError>
+    where
+        T: Send,
+    {
+        let (fate, latency) = {
+            let mut state = self.world.lock();
+            *state.calls.entry(operation).or_default() += 1;
+            let fate = draw(&mut state);
+            (fate, state.dice.millis(5, 400))
+        };
+        match fate {
+            Fate::Answered => {
+                let answer = effect(&mut self.world.lock(), Duration::ZERO);
+                self.world.pass(latency).await;
+                answer
+            }
+            Fate::Throttled => {
+                self.world.pass(latency).await;
+                Err(CloudError::Throttled { text: "429".to_owned(), retry_after: Some(Duration::from_secs(3)) })
+            }
+            Fate::NeverArrived { heard } => self.lose(heard, latency).await,
+            Fate::AnswerLost { heard, late } => {
+                // The answer is lost, so nobody will know whether this was accepted.
+                let _ = effect(&mut self.world.lock(), late);
+                self.lose(heard, latency).await
+            }
+        }
+    }
+
+    async fn lose<T>(&self, heard: bool, latency: Duration) -> Result<T, CloudError> {
+        if !heard {
+            self.world.never().await;
+        }
+        self.world.pass(latency).await;
+        Err(CloudError::Transient("connection cut".to_owned()))
+    }
+}
+
+fn draw(state: &mut State) -> Fate {
+    if !state.faulty {
+        return Fate::Answered;
+    }
+    match state.dice.between(1, 100) {
+        1..=3 => Fate::NeverArrived { heard: true },
+        4 => Fate::NeverArrived { heard: false },
+        5..=8 => Fate::AnswerLost { heard: true, late: state.dice.millis(0, 20_000) },
+        9..=10 => Fate::AnswerLost { heard: false, late: state.dice.millis(0, 20_000) },
+        11..=12 => Fate::Throttled,
+        _ => Fate::Answered,
+    }
+}
+
+/// The moment that a listing shows: now, or a while ago.
+fn shown_moment(state: &mut State) -> Timestamp {
+    let lag = if state.faulty && state.dice.happens(30) { state.dice.millis(0, 20_000) } else { Duration::ZERO };
+    state.now.minus(lag)
+}
+
+#[async_trait]
+impl Cloud for SimulatedCloud {
+    async fn servers(&self, changed_since: Option<Timestamp>) -> Result<Vec<Listed>, CloudError> {
+        let operation = if changed_since.is_some() { "list-changes" } else { "list-servers" };
+        self.call(operation, |state, _| {
+            let at = shown_moment(state);
+            let servers = state.servers[&self.provider].iter().filter(|(_, server)| match changed_since {
+                None => server.exists(at),
+                Some(since) => server.appears <= at && server.changed(at).seconds() >= since.seconds(),
+            });
+            Ok(servers.map(|(id, server)| listed(id, server, at)).collect())
+        })
+        .await
+    }
+
+    async fn images(&self) -> Result<Vec<CloudImage>, CloudError> {
+        self.call("list-images", |state, _| {
+            let at = shown_moment(state);
+            let there = |image: &Image| image.appears <= at && image.gone.is_none_or(|gone| at < gone);
+            let images = state.images[&self.provider].iter().filter(|(_, image)| there(image));
+            Ok(images
+                .map(|(id, image)| CloudImage {
+                    id: id.clone(),
+                    name: Some(image.name.clone()),
+                    status: if image.active.is_some_and(|active| active <= at) {
+                        CloudImageStatus::Active
+                    } else {
+                        CloudImageStatus::Pending
+                    },
+                    created: Some(image.appears),
+                    tag: image.tag.clone(),
+                    snapshot: true,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    async fn keypairs(&self) -> Result<Vec<Keypair>, CloudError> {
+        self.call("list-keypairs", |state, _| {
+            Ok(state.keypairs[&self.provider].iter().map(|name| Keypair { name: name.clone() }).collect())
+        })
+        .await
+    }
+
+    async fn create_server(&self, request: &ServerRequest) -> Result<String, CloudError> {
+        self.call("create-server", |state, late| create(state, &self.provider, request, late)).await
+    }
+
+    async fn delete_server(&self, id: &str) -> Result<(), CloudError> {
+        self.call("delete-server", |state, late| delete(state, &self.provider, id, late)).await
+    }
+
+    async fn create_snapshot(&self, request: &SnapshotRequest) -> Result<String, CloudError> {
+        self.call("create-snapshot", |state, late| {
+            let now = state.now;
+            let server = state.servers[&self.provider].get(&request.server_id);
+            if !server.is_some_and(|server| server.exists(now) && !server.is_broken(now)) {
+                return Err(CloudError::NotFound("no such server".to_owned()));
+            }
+            let id = state.id("image");
+            let saved = state.dice.millis(500, 30_000);
+            let fails = state.faulty && state.dice.happens(10);
+            let appears = now.plus(late);
+            let image = Image {
+                name: request.name.clone(),
+                tag: Some(request.tag.clone()),
+                appears,
+                active: (!fails).then(|| appears.plus(saved)),
+                gone: fails.then(|| appears.plus(saved)),
+            };
+            state.images.get_mut(&self.provider).expect("known").insert(id.clone(), image);
+            Ok(id)
+        })
+        .await
+    }
+
+    async fn delete_image(&self, id: &str) -> Result<(), CloudError> {
+        self.call("delete-image", |state, late| {
+            let (now, mut crime) = (state.now, None);
+            let image = state.images.get_mut(&self.provider).expect("known").get_mut(id);
+            let Some(image) = image.filter(|image| image.gone.is_none_or(|gone| now < gone)) else {
+                return Err(CloudError::NotFound("no such image".to_owned()));
+            };
+            if image.tag.as_ref().is_none_or(|tag| tag.installation == "another") {
+                crime = Some(format!("image {id}, which is not ours, was deleted"));
+            }
+            image.gone = Some(now.plus(late));
+            state.crimes.extend(crime);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create_keypair(&self, name: &str, _public_key: &str) -> Result<(), CloudError> {
+        self.call("create-keypair", |state, _| {
+            state.keypairs.get_mut(&self.provider).expect("known").insert(name.to_owned());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_keypair(&self, name: &str) -> Result<(), CloudError> {
+        self.call("delete-keypair", |state, _| {
+            if name == "operator" {
+                state.crimes.push("the operator's keypair was deleted".to_owned());
+            }
+            if state.keypairs.get_mut(&self.provider).expect("known").remove(name) {
+                Ok(())
+            } else {
+                Err(CloudError::NotFound("no such keypair".to_owned()))
+            }
+        })
+        .await
+    }
+}
+
+fn listed(id: &str, server: &Server, at: Timestamp) -> Listed {
+    let reached = |moment: Option<Timestamp>| moment.is_some_and(|moment| moment <= at);
+    let status = if reached(server.gone) {
+        ServerStatus::Deleted
+    } else if reached(server.broken) {
+        ServerStatus::Error
+    } else if reached(server.active) {
+        ServerStatus::Active
+    } else {
+        ServerStatus::Build
+    };
+    let addresses = if reached(server.addressed) {
+        vec![Address { ip: server.address, network: "private".to_owned(), floating: false }]
+    } else {
+        Vec::new()
+    };
+    Listed {
+        id: id.to_owned(),
+        name: server.name.clone(),
+        fault: (status == ServerStatus::Error).then(|| "No valid host was found.".to_owned()),
+        status,
+        addresses,
+        created: Some(server.appears),
+        tag: server.tag.clone(),
+        az: None,
+    }
+}
+
+fn create(
+    state: &mut State,
+    provider: &str,
+    request: &ServerRequest,
+    late: Duration,
+) -> Result<String, CloudError> {
+    let now = state.now;
+    let there = state.servers[provider]
+        .values()
+        .filter(|server| server.gone.is_none_or(|gone| now < gone) && server.appears > Timestamp::default())
+        .count();
+    if there >= state.quotas[provider] {
+        return Err(CloudError::Quota("Quota exceeded for instances".to_owned()));
+    }
+    if let BootImage::Id(image) = &request.image {
+        let image = state.images[provider].get(image);
+        let usable = |image: &Image| {
+            image.active.is_some_and(|active| active <= now) && image.gone.is_none_or(|gone| now < gone)
+        };
+        if !image.is_some_and(usable) {
+            return Err(CloudError::Rejected("Can not find requested image".to_owned()));
+        }
+    }
+    let (id, address) = (state.id("server"), state.address(provider));
+    let appears = now.plus(late);
+    let active = appears.plus(state.dice.millis(1_000, 20_000));
+    let faulty = state.faulty;
+    let mut chance = |percent| faulty && state.dice.happens(percent);
+    let (error, stuck, mute, late_address) = (chance(5), chance(2), chance(5), chance(10));
+    let server = Server {
+        name: request.name.clone(),
+        tag: Some(request.tag.clone()),
+        address,
+        host_key: HostKey(format!("ssh-ed25519 {id}")),
+        appears,
+        active: (!error && !stuck).then_some(active),
+        addressed: Some(if late_address { active.plus(state.dice.millis(0, 10_000)) } else { active }),
+        answers: (!mute).then(|| active.plus(state.dice.millis(100, 10_000))),
+        broken: error.then_some(active),
+        gone: None,
+    };
+    state.servers.get_mut(provider).expect("known").insert(id.clone(), server);
+    Ok(id)
+}
+
+fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result<(), CloudError> {
+    let now = state.now;
+    let slow = state.faulty && state.dice.happens(5);
+    let takes = if slow { state.dice.millis(60_000, 300_000) } else { state.dice.millis(100, 8_000) };
+    let held = state.held.get(id).is_some_and(|until| until.is_none_or(|until| now < until));
+    let Some(server) = state.servers.get_mut(provider).expect("known").get_mut(id).filter(|server| server.exists(now))
+    else {
+        return Err(CloudError::NotFound("no such server".to_owned()));
+    };
+    let foreign = server.tag.as_ref().is_none_or(|tag| tag.installation == "another");
+    let gone = now.plus(late).plus(takes);
+    server.gone = Some(server.gone.map_or(gone, |earlier| earlier.min(gone)));
+    if foreign {
+        state.crimes.push(format!("server {id}, which is not ours, was deleted"));
+    }
+    if held {
+        state.crimes.push(format!("server {id} of a held node was deleted"));
+    }
+    Ok(())
+}

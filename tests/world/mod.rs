@@ -1,0 +1,213 @@
+//! A small world for the simulation: its clock, its dice, its clouds and its machines.
+//!
+//! Everything in it is virtual and follows from a seed. Time moves only when the simulation moves it; whatever waits in
+//! here says until when, so that the simulation can jump there.
+
+pub mod cloud;
+pub mod dice;
+pub mod remote;
+pub mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
+use std::time::Duration;
+
+use nodepool::model::{HostKey, Tag, Timestamp};
+
+use dice::Dice;
+
+/// The world, shared by everybody who lives in it.
+#[derive(Clone)]
+pub struct World(Arc<Mutex<State>>);
+
+/// What the world is like at this moment.
+pub struct State {
+    /// The virtual clock.
+    pub now: Timestamp,
+    /// Where chance comes from.
+    pub dice: Dice,
+    /// Whether things go wrong by themselves.
+    pub faulty: bool,
+    /// The moments that somebody waits for.
+    pub alarms: BTreeSet<Timestamp>,
+    /// All servers that ever were, by provider and then by id.
+    pub servers: BTreeMap<String, BTreeMap<String, Server>>,
+    /// All images that ever were.
+    pub images: BTreeMap<String, BTreeMap<String, Image>>,
+    /// The keypairs that are there.
+    pub keypairs: BTreeMap<String, BTreeSet<String>>,
+    /// How many servers each cloud allows.
+    pub quotas: BTreeMap<String, usize>,
+    /// Servers that must not be deleted now: those of held nodes, and until when they are held.
+    pub held: BTreeMap<String, Option<Timestamp>>,
+    /// What was done that must never be done.
+    pub crimes: Vec<String>,
+    /// How many calls were made, by operation.
+    pub calls: BTreeMap<&'static str, u64>,
+    next_id: u64,
+}
+
+/// A server, as moments in its life.
+#[derive(Clone, Debug)]
+pub struct Server {
+    pub name: String,
+    pub tag: Option<Tag>,
+    pub address: std::net::IpAddr,
+    pub host_key: HostKey,
+    pub appears: Timestamp,
+    pub active: Option<Timestamp>,
+    pub addressed: Option<Timestamp>,
+    pub answers: Option<Timestamp>,
+    pub broken: Option<Timestamp>,
+    pub gone: Option<Timestamp>,
+}
+
+/// An image, as moments in its life.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub name: String,
+    pub tag: Option<Tag>,
+    pub appears: Timestamp,
+    pub active: Option<Timestamp>,
+    pub gone: Option<Timestamp>,
+}
+
+impl Server {
+    pub fn exists(&self, at: Timestamp) -> bool {
+        self.appears <= at && self.gone.is_none_or(|gone| at < gone)
+    }
+
+    pub fn is_broken(&self, at: Timestamp) -> bool {
+        self.broken.is_some_and(|broken| broken <= at)
+    }
+
+    /// When it last changed in a way that the cloud counts as a change. A late address is not one.
+    pub fn changed(&self, at: Timestamp) -> Timestamp {
+        let moments = [Some(self.appears), self.active, self.broken, self.gone];
+        moments.into_iter().flatten().filter(|moment| *moment <= at).max().unwrap_or(self.appears)
+    }
+}
+
+impl World {
+    pub fn new(seed: u64, start: Timestamp, providers: &[(&str, usize)]) -> Self {
+        let mut state = State {
+            now: start,
+            dice: Dice::new(seed),
+            faulty: true,
+            alarms: BTreeSet::new(),
+            servers: BTreeMap::new(),
+            images: BTreeMap::new(),
+            keypairs: BTreeMap::new(),
+            quotas: BTreeMap::new(),
+            held: BTreeMap::new(),
+            crimes: Vec::new(),
+            calls: BTreeMap::new(),
+            next_id: 0,
+        };
+        for (provider, quota) in providers {
+            state.quotas.insert((*provider).to_owned(), *quota);
+            state.servers.insert((*provider).to_owned(), BTreeMap::new());
+            state.images.insert((*provider).to_owned(), BTreeMap::new());
+            state.keypairs.insert((*provider).to_owned(), BTreeSet::from(["operator".to_owned()]));
+            state.add_foreigners(provider);
+        }
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nobody panics while holding the world")
+    }
+
+    /// Waits until the virtual clock shows `moment`.
+    pub async fn until(&self, moment: Timestamp) {
+        poll_fn(|_| {
+            let mut state = self.lock();
+            if state.now >= moment {
+                Poll::Ready(())
+            } else {
+                state.alarms.insert(moment);
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Waits for a time.
+    pub async fn pass(&self, time: Duration) {
+        let moment = self.lock().now.plus(time);
+        self.until(moment).await;
+    }
+
+    /// Waits for ever.
+    pub async fn never(&self) {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl State {
+    pub fn id(&mut self, kind: &str) -> String {
+        self.next_id += 1;
+        format!("{kind}-{}", self.next_id)
+    }
+
+    /// An address. There are few, so that dead servers' addresses come back with other host keys.
+    pub fn address(&mut self, provider: &str) -> std::net::IpAddr {
+        let taken: BTreeSet<_> = self.servers[provider]
+            .values()
+            .filter(|server| server.gone.is_none_or(|gone| gone > self.now))
+            .map(|server| server.address)
+            .collect();
+        let net = if provider == "alpha" { 1 } else { 2 };
+        (2..=250_u8)
+            .map(|host| std::net::IpAddr::from([10, net, 0, host]))
+            .find(|address| !taken.contains(address))
+            .expect("the world has addresses enough")
+    }
+
+    /// Servers and images that are none of ours, some of them made by another installation.
+    fn add_foreigners(&mut self, provider: &str) {
+        let other = Tag {
+            installation: "another".to_owned(),
+            owner: nodepool::model::Owner::Node(nodepool::model::NodeId(1)),
+            attempt: "theirs".to_owned(),
+        };
+        for (name, tag) in [("database", None), ("their-node", Some(other.clone()))] {
+            let (id, address) = (self.id("foreign"), self.address(provider));
+            let server = Server {
+                name: name.to_owned(),
+                tag,
+                address,
+                host_key: HostKey(format!("ssh-ed25519 {id}")),
+                appears: Timestamp::default(),
+                active: Some(Timestamp::default()),
+                addressed: Some(Timestamp::default()),
+                answers: Some(Timestamp::default()),
+                broken: None,
+                gone: None,
+            };
+            self.servers.get_mut(provider).expect("known").insert(id, server);
+        }
+        let id = self.id("foreign");
+        let image = Image {
+            name: "backup".to_owned(),
+            tag: Some(Tag { owner: nodepool::model::Owner::Builder(nodepool::model::ImageId(1)), ..other }),
+            appears: Timestamp::default(),
+            active: Some(Timestamp::default()),
+            gone: None,
+        };
+        self.images.get_mut(provider).expect("known").insert(id, image);
+    }
+
+    /// The next moment that somebody waits for.
+    pub fn next_alarm(&mut self) -> Option<Timestamp> {
+        while let Some(first) = self.alarms.first().copied() {
+            if first > self.now {
+                return Some(first);
+            }
+            self.alarms.pop_first();
+        }
+        None
+    }
+}

@@ -1,0 +1,140 @@
+//! The promises, watched at every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use nodepool::config::Config;
+use nodepool::model::{Image, Node, NodeId, NodeState, Owner, Timestamp};
+
+use super::{State, World};
+
+/// How long something of ours may be without a row. Long enough for two complete listings while listings fail.
+const LEAK_DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+/// Watches the promises.
+#[derive(Default)]
+pub struct Rules {
+    before: BTreeMap<NodeId, Node>,
+    used: BTreeSet<NodeId>,
+    unclaimed: BTreeMap<String, Timestamp>,
+    /// Nodes that somebody asked to be deleted or whose job ended, so that they may leave `ready` or `used`.
+    pub excused: BTreeSet<NodeId>,
+    /// Nodes whose hold somebody ended.
+    pub released: BTreeSet<NodeId>,
+}
+
+impl Rules {
+    /// Looks at the rows and at the world, and says what promise is broken.
+    pub fn check(&mut self, world: &World, config: &Config, nodes: &[Node], images: &[Image]) -> Result<(), String> {
+        let mut state = world.lock();
+        if let Some(crime) = state.crimes.first() {
+            return Err(crime.clone());
+        }
+        self.check_lives(&state, nodes)?;
+        check_limits(&state, config)?;
+        check_twins(&state)?;
+        self.check_leaks(&state, nodes, images)?;
+        state.held = nodes
+            .iter()
+            .filter(|node| node.state == NodeState::Hold && !self.released.contains(&node.id))
+            .filter_map(|node| Some((node.server_id.clone()?, node.held_until)))
+            .collect();
+        Ok(())
+    }
+
+    /// Promises 1, 2 and 6: a node is used once; a hold ends only by its end; nothing ready, used or held is lost.
+    fn check_lives(&mut self, state: &State, nodes: &[Node]) -> Result<(), String> {
+        let now: BTreeMap<NodeId, Node> = nodes.iter().map(|node| (node.id, node.clone())).collect();
+        for (id, node) in &now {
+            if node.state == NodeState::Ready && self.used.contains(id) {
+                return Err(format!("node {id} was used and is ready again"));
+            }
+            if node.state == NodeState::Used {
+                self.used.insert(*id);
+            }
+        }
+        for (id, before) in &self.before {
+            let after = now.get(id);
+            let leaving = after.is_none_or(|node| node.state == NodeState::Delete);
+            match before.state {
+                NodeState::Ready | NodeState::Used if leaving => self.check_excuse(state, before, after)?,
+                NodeState::Hold if leaving => {
+                    let over = before.held_until.is_some_and(|until| until <= state.now);
+                    if !over && !self.released.contains(id) {
+                        return Err(format!("node {id} was held and is being deleted"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.before = now;
+        Ok(())
+    }
+
+    fn check_excuse(&self, state: &State, before: &Node, after: Option<&Node>) -> Result<(), String> {
+        let id = before.id;
+        let reason = after.map_or("its row is gone", |after| after.reason.as_str());
+        let made_room = reason.contains("makes room");
+        let server = before.server_id.as_ref().and_then(|server| state.servers[&before.provider].get(server));
+        let lost = server.is_none_or(|server| server.gone.is_some() || server.is_broken(state.now));
+        if self.excused.contains(&id) || made_room || lost {
+            return Ok(());
+        }
+        Err(format!("node {id} was {} and is being deleted: {reason}", before.state))
+    }
+
+    /// Promise 4, first half: what is ours has a row, or is gone soon.
+    fn check_leaks(&mut self, state: &State, nodes: &[Node], images: &[Image]) -> Result<(), String> {
+        let mut unclaimed = BTreeMap::new();
+        for (_, id, _) in ours(state).filter(|(_, _, owner)| !claims(*owner, nodes, images)) {
+            let since = self.unclaimed.get(id).copied().unwrap_or(state.now);
+            if state.now.since(since) > LEAK_DEADLINE {
+                return Err(format!("server {id} has no row for {} s", state.now.since(since).as_secs()));
+            }
+            unclaimed.insert(id.clone(), since);
+        }
+        self.unclaimed = unclaimed;
+        Ok(())
+    }
+}
+
+/// All servers of ours that exist.
+fn ours(state: &State) -> impl Iterator<Item = (&String, &String, Owner)> {
+    state.servers.iter().flat_map(|(provider, servers)| {
+        servers.iter().filter(|(_, server)| server.exists(state.now)).filter_map(move |(id, server)| {
+            let tag = server.tag.as_ref().filter(|tag| tag.installation != "another")?;
+            Some((provider, id, tag.owner))
+        })
+    })
+}
+
+fn claims(owner: Owner, nodes: &[Node], images: &[Image]) -> bool {
+    match owner {
+        Owner::Node(id) => nodes.iter().any(|node| node.id == id),
+        Owner::Builder(id) | Owner::Verifier(id) => images.iter().any(|image| image.id == id),
+    }
+}
+
+/// Promise 5: never more servers than `max-servers`.
+fn check_limits(state: &State, config: &Config) -> Result<(), String> {
+    for provider in &config.providers {
+        let limit = provider.max_servers.unwrap_or(0);
+        let there = ours(state).filter(|(name, _, _)| **name == provider.name).count();
+        if there > usize::try_from(limit).expect("small") {
+            let which: Vec<_> = ours(state).filter(|(name, _, _)| **name == provider.name).collect();
+            return Err(format!("{there} servers at {} where {limit} are allowed: {which:?}", provider.name));
+        }
+    }
+    Ok(())
+}
+
+/// Promise 4, second half: no row has two servers.
+fn check_twins(state: &State) -> Result<(), String> {
+    let mut owners = BTreeSet::new();
+    for (_, id, owner) in ours(state) {
+        if !owners.insert(owner) {
+            return Err(format!("{owner:?} has two servers, one of them {id}"));
+        }
+    }
+    Ok(())
+}
