@@ -23,4 +23,5 @@ pub mod remote;
 pub mod sandbox;
 pub mod store;
 pub mod telemetry;
+pub mod web;
 pub mod wiring;
