@@ -594,8 +594,9 @@ fn a_stop_leaves_no_process_no_file_and_no_listener() {
 fn a_second_sandbox_and_a_foreign_folder_are_refused() {
     let sandbox = Sandbox::start(&[]);
     let try_in = |folder: &Path| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nodepool-sandbox"));
-        command.args(["--port", "0", "--state-dir"]).arg(folder).output().unwrap()
+        let mut command = Command::new("timeout");
+        command.args(["20", env!("CARGO_BIN_EXE_nodepool-sandbox"), "--port", "0", "--state-dir"]);
+        command.arg(folder).output().unwrap()
     };
     let second = try_in(&sandbox.state());
     assert!(!second.status.success());
