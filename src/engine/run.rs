@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::model::Timestamp;
 use crate::plan::Errand;
 use crate::store::StoreError;
-use crate::telemetry::LastTick;
+use crate::telemetry::{LastTick, Metrics};
 
 /// Events that come within this time are looked at in one tick.
 const COALESCE: Duration = Duration::from_millis(20);
@@ -64,6 +64,8 @@ pub struct Driver {
     pub holder: String,
     /// Where each tick is published.
     pub published: watch::Sender<LastTick>,
+    /// Where ticks are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The work that is under way.
@@ -99,7 +101,9 @@ impl Driver {
     async fn tick(&mut self, under_way: &mut UnderWay) -> Duration {
         let at = now();
         let mut work = Vec::new();
+        let began = Instant::now();
         let ticked = self.engine.tick(at, &mut work).await;
+        self.metrics.tick(began.elapsed());
         for work in work {
             under_way.start(work);
         }
