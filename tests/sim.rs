@@ -118,13 +118,18 @@ impl Simulation {
     async fn new(seed: u64, folder: &std::path::Path) -> Self {
         let start = Timestamp::from_seconds(1_700_000_000);
         let world = World::new(seed, start, &[("alpha", 6), ("beta", 2)]);
+        let config = Arc::new(config());
+        for provider in &config.providers {
+            let limit = usize::try_from(provider.max_servers.unwrap_or(0)).expect("small");
+            world.lock().limits.insert(provider.name.clone(), limit);
+        }
         let file = folder.join("nodepool.db");
         let url = format!("sqlite://{}", file.display());
         Store::open(&url).await.expect("a store").close().await;
         let plug = sqlx::SqliteConnection::connect(&url).await.expect("a plug to pull");
         let mut simulation = Self {
             world,
-            config: Arc::new(config()),
+            config,
             url,
             plug,
             daemon: None,
@@ -353,6 +358,9 @@ impl Simulation {
     fn bad_luck(&mut self) {
         let mut state = self.world.lock();
         let (now, vanishes) = (state.now, state.dice.happens(50));
+        if state.dice.happens(25) {
+            return state.leak("alpha");
+        }
         if state.dice.happens(30) {
             let quota = state.dice.between(1, 7);
             state.quotas.insert("alpha".to_owned(), usize::try_from(quota).expect("small"));

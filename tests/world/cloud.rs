@@ -282,7 +282,12 @@ fn create(
         answers: (!mute).then(|| active.plus(state.dice.millis(100, 10_000))),
         broken: error.then_some(active),
         gone: None,
+        leaked: false,
     };
+    if state.known_to_us(provider) >= state.limits[provider] {
+        state.crimes.push(format!("server {id} was created although all places at {provider} are taken"));
+    }
+    state.installation = Some(request.tag.installation.clone());
     state.servers.get_mut(provider).expect("known").insert(id.clone(), server);
     Ok(id)
 }
