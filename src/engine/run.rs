@@ -80,18 +80,20 @@ impl Driver {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut under_way = UnderWay::default();
         let mut next_renewal = Timestamp::default();
+        let mut leads = false;
         let mut next_housekeeping = now().plus(HOUSEKEEPING);
         while !stop.is_cancelled() {
             let at = now();
             if at >= next_renewal {
                 next_renewal = at.plus(LEASE_RENEWAL);
-                self.renew_lease(at).await;
+                leads = self.renew_lease(at, leads).await;
             }
             if at >= next_housekeeping {
                 next_housekeeping = at.plus(HOUSEKEEPING);
                 self.keep_house(at).await;
             }
-            let pause = self.tick(&mut under_way).await.min(next_renewal.since(at)).min(LONGEST_PAUSE);
+            let pause = if leads { self.tick(&mut under_way).await } else { LONGEST_PAUSE };
+            let pause = pause.min(next_renewal.since(at)).min(LONGEST_PAUSE);
             self.wait(&mut under_way, pause, &stop).await;
         }
         self.stop(under_way).await;
@@ -181,13 +183,21 @@ impl Driver {
         }
     }
 
-    async fn renew_lease(&mut self, at: Timestamp) {
+    /// Takes or renews the lease, and says whether this daemon may act.
+    async fn renew_lease(&mut self, at: Timestamp, leads: bool) -> bool {
         match self.engine.store.take_lease(LEASE, &self.holder, at, LEASE_TIME).await {
-            Ok(true) => {}
+            Ok(true) => true,
             Ok(false) => {
-                tracing::warn!(target: "nodepool.engine", "another daemon holds the lease of this store");
+                let text = "another daemon holds the lease of this store; this one waits for it".to_owned();
+                tracing::warn!(target: "nodepool.engine", "{text}");
+                self.published.send_modify(|last| last.trouble = Some(text));
+                false
             }
-            Err(error) => self.report(&error),
+            Err(error) => {
+                self.report(&error);
+                // It is good for longer than the pause between two renewals, so one that fails does not end it.
+                leads
+            }
         }
     }
 

@@ -177,7 +177,7 @@ impl<'a> Draft<'a> {
             return false;
         }
         if let Some(tries) = self.seen.tries.get(errand) {
-            let next = tries.last.plus(limits::retry_pause(tries));
+            let next = tries.last.plus(limits::retry_pause(errand, tries));
             if self.seen.now < next {
                 self.wake_at(next);
                 return false;
