@@ -316,7 +316,8 @@ impl Simulation {
                 }
             }
             5 => {
-                let either: Vec<_> = ready.iter().chain(&used).copied().collect();
+                let going = in_state(NodeState::Delete);
+                let either: Vec<_> = ready.iter().chain(&used).chain(&going).copied().collect();
                 if let Some(node) = pick(&either) {
                     let until = self.chance(500).then(|| self.now().plus(Duration::from_secs(120)));
                     self.rules.released.remove(&node);

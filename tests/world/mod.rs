@@ -69,6 +69,8 @@ pub struct Server {
     pub answers: Option<Timestamp>,
     pub broken: Option<Timestamp>,
     pub gone: Option<Timestamp>,
+    /// Whether we asked the cloud to delete it.
+    pub deleted: bool,
     /// Whether it carries our tag although no row ever asked for it, as after the loss of a database.
     pub leaked: bool,
 }
@@ -197,6 +199,7 @@ impl State {
                 answers: Some(Timestamp::default()),
                 broken: None,
                 gone: None,
+                deleted: false,
                 leaked: false,
             };
             self.servers.get_mut(provider).expect("known").insert(id, server);
@@ -228,6 +231,7 @@ impl State {
             answers: Some(now),
             broken: None,
             gone: None,
+            deleted: false,
             leaked: true,
         };
         self.servers.get_mut(provider).expect("known").insert(id, server);

@@ -37,6 +37,7 @@ impl Rules {
             return Err(crime.clone());
         }
         self.check_lives(&state, nodes)?;
+        check_holds(&state, nodes)?;
         check_limits(&state, config)?;
         check_twins(&state)?;
         self.check_leaks(&state, nodes, images)?;
@@ -102,6 +103,17 @@ impl Rules {
         self.unclaimed = unclaimed;
         Ok(())
     }
+}
+
+/// Promise 2, second half: a hold is not granted on a machine that is being deleted.
+fn check_holds(state: &State, nodes: &[Node]) -> Result<(), String> {
+    for node in nodes.iter().filter(|node| node.state == NodeState::Hold) {
+        let server = node.server_id.as_ref().and_then(|server| state.servers[&node.provider].get(server));
+        if server.is_some_and(|server| server.deleted) {
+            return Err(format!("node {} is held, but its server was told to go", node.id));
+        }
+    }
+    Ok(())
 }
 
 /// All servers of ours that exist.
