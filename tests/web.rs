@@ -120,14 +120,14 @@ impl Served {
         let mut node = self.store.insert_node(&new, &|id| format!("ci-jessie-{id}")).await.unwrap();
         node.state = state;
         node.comment = comment.map(str::to_owned);
-        let note = Note {
+        let why = Note {
             at: now(),
             event: "e".to_owned(),
             from: "a".to_owned(),
             to: "b".to_owned(),
             reason: "r".to_owned(),
         };
-        self.store.update_node(&node, &note).await.unwrap();
+        self.store.update_node(&node, &why).await.unwrap();
     }
 }
 
@@ -205,7 +205,7 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
     assert_eq!(page.text.matches(escaped).count(), 3, "a comment, a reason and a subject: {}", page.text);
     assert!(page.text.contains(&format!("<td>provider cloud1</td><td class=\"wide\">{escaped}</td>")));
     let label = "<td>ci-jessie</td><td>jessie</td><td>3</td><td class=\"away\">0</td><td class=\"away\">0</td>\
-        <td>1 (short of 2)</td><td class=\"away\">0</td><td>1</td><td class=\"away\">0</td>";
+        <td class=\"bad\">1, 2 short</td><td class=\"away\">0</td><td>1</td><td class=\"away\">0</td>";
     assert!(page.text.contains(label), "{}", page.text);
     assert!(page.text.contains("<td>ci-off</td><td>jessie</td><td class=\"away\">off</td>"), "{}", page.text);
     assert!(

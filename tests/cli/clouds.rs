@@ -39,21 +39,32 @@ async fn cloud(servers: Value, images: Value) -> MockServer {
 
 /// A configuration with one label on providers at these Keystones; the last provider has one more image.
 async fn bench(auth_urls: &[String]) -> Bench {
-    let mut lines =
-        "script-dir: scripts\nlabels:\n  - name: ci-jessie\n    image: jessie\n    providers:\n".to_owned();
-    for number in 1..=auth_urls.len() {
-        lines += &format!("      - name: cloud{number}\n");
-    }
-    lines += "providers:\n";
-    for (number, url) in (1..).zip(auth_urls) {
-        lines += &format!(
+    let numbers = 1..=auth_urls.len();
+    let offers: Vec<String> =
+        numbers.clone().map(|number| format!("      - name: cloud{number}\n")).collect();
+    let image = |name: &str| {
+        format!(
+            "      - name: {name}\n        base-image: debian\n        min-ram: 1\n        setup: setup.sh\n        \
+             private-key: key\n"
+        )
+    };
+    let provider = |(number, url): (usize, &String)| {
+        let jessie = image("jessie");
+        format!(
             "  - name: cloud{number}\n    username: robot\n    password: open-sesame\n    project-name: ci\n    \
-             auth-url: {url}\n    max-servers: 5\n    images:\n      - name: jessie\n        base-image: debian\n        \
-             min-ram: 1\n        setup: setup.sh\n        private-key: key\n"
-        );
-    }
-    lines += "      - name: unused\n        base-image: debian\n        min-ram: 1\n        setup: setup.sh\n        \
-              private-key: key\ntargets:\n  - name: jenkins1\n";
+             auth-url: {url}\n    max-servers: 5\n    images:\n{jessie}"
+        )
+    };
+    let providers: Vec<String> = numbers.zip(auth_urls).map(provider).collect();
+    let lines = [
+        "script-dir: scripts\nlabels:\n  - name: ci-jessie\n    image: jessie\n    providers:\n",
+        &offers.concat(),
+        "providers:\n",
+        &providers.concat(),
+        &image("unused"),
+        "targets:\n  - name: jenkins1\n",
+    ]
+    .concat();
     let bench = Bench::configured(&lines).await;
     std::fs::create_dir(bench.folder.path().join("scripts")).unwrap();
     bench.script("scripts/setup.sh");
