@@ -1,5 +1,7 @@
 //! What the tests of the CLI stand on: a folder with a configuration and a store, rows in it, and a daemon that answers.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -102,6 +104,13 @@ impl Bench {
             out: String::new(),
             err: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// A file that can be run and that only its owner can read.
+    pub(crate) fn script(&self, name: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
     }
 
     /// A node that has been in `state` since `since`.
