@@ -34,6 +34,8 @@ use world::rules::Rules;
 const TROUBLED: Duration = Duration::from_secs(20 * 60);
 /// How long the pool may take afterwards. The longest pause after failed builds is an hour.
 const RECOVERY: Duration = Duration::from_secs(3 * 3600);
+/// When the world begins: some moment.
+const START: i64 = 1_700_000_000;
 /// No history takes more steps than this.
 const MOST_STEPS: u32 = 60_000;
 
@@ -99,7 +101,7 @@ struct Simulation {
     daemon: Option<Daemon>,
     rules: Rules,
     nodes: Vec<Node>,
-    images: Vec<nodepool::model::Image>,
+    images: Vec<Image>,
     plan: Plan,
     next_prank: Timestamp,
     journal: Vec<String>,
@@ -116,7 +118,7 @@ struct Daemon {
 
 impl Simulation {
     async fn new(seed: u64, folder: &std::path::Path) -> Self {
-        let start = Timestamp::from_seconds(1_700_000_000);
+        let start = Timestamp::from_seconds(START);
         let world = World::new(seed, start, &[("alpha", 6), ("beta", 2)]);
         let config = Arc::new(config());
         for provider in &config.providers {
@@ -185,6 +187,11 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+
+    /// Seconds since the world began.
+    fn elapsed(&self) -> f64 {
+        self.now().since(Timestamp::from_seconds(START)).as_secs_f64()
     }
 
     fn now(&self) -> Timestamp {
@@ -454,42 +461,28 @@ impl Simulation {
 
     /// What a person needs to understand a failure.
     fn situation(&self) -> String {
-        let mut text =
-            format!("at {} s\n", self.now().since(Timestamp::from_seconds(1_700_000_000)).as_secs_f64());
-        for node in &self.nodes {
-            text.push_str(&format!(
-                "  node {} {} {} {} server {:?}: {}\n",
-                node.id, node.provider, node.label, node.state, node.server_id, node.reason
-            ));
-        }
-        for image in &self.images {
-            text.push_str(&format!(
-                "  image {} {} {} builder {:?} verifier {:?} keypair {:?} snapshot {:?}: {}\n",
-                image.id,
-                image.provider,
-                image.state,
-                image.server_id,
-                image.verify_server_id,
-                image.keypair,
-                image.external_id,
-                image.reason
-            ));
-        }
-        for planned in &self.plan.actions {
-            text.push_str(&format!("  plan: {:?}: {}\n", planned.action, planned.reason));
-        }
-        for refusal in &self.plan.refusals {
-            text.push_str(&format!("  refused: {:?}: {}\n", refusal.subject, refusal.reason));
-        }
-        if let Some(daemon) = &self.daemon {
-            for (work, began) in &daemon.work {
-                text.push_str(&format!("  under way: {:?} since {began}\n", work.errand));
-            }
-        }
-        for line in self.journal.iter().rev().take(12).rev() {
-            text.push_str(&format!("  {line}\n"));
-        }
-        text
+        let mut lines = vec![format!("at {} s", self.elapsed())];
+        lines.extend(self.nodes.iter().map(|node| {
+            let Node { id, provider, label, state, server_id, reason, .. } = node;
+            format!("node {id} {provider} {label} {state} server {server_id:?}: {reason}")
+        }));
+        lines.extend(self.images.iter().map(|image| {
+            let Image {
+                id, provider, state, server_id, verify_server_id, keypair, external_id, reason, ..
+            } = image;
+            format!(
+                "image {id} {provider} {state} builder {server_id:?} verifier {verify_server_id:?} \
+                 keypair {keypair:?} snapshot {external_id:?}: {reason}"
+            )
+        }));
+        let planned = self.plan.actions.iter();
+        lines.extend(planned.map(|planned| format!("plan: {:?}: {}", planned.action, planned.reason)));
+        let refused = self.plan.refusals.iter();
+        lines.extend(refused.map(|refusal| format!("refused: {:?}: {}", refusal.subject, refusal.reason)));
+        let work = self.daemon.iter().flat_map(|daemon| &daemon.work);
+        lines.extend(work.map(|(work, began)| format!("under way: {:?} since {began}", work.errand)));
+        lines.extend(self.journal.iter().rev().take(12).rev().cloned());
+        lines.join("\n  ")
     }
 }
 

@@ -16,7 +16,7 @@ use crate::bell::Bell;
 use crate::config::Config;
 use crate::model::Timestamp;
 use crate::plan::Errand;
-use crate::store::StoreError;
+use crate::store::{ENGINE_LEASE, StoreError};
 use crate::telemetry::{LastTick, Metrics};
 
 /// Events that come within this time are looked at in one tick.
@@ -30,9 +30,6 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a graceful stop waits for calls to clouds that are on their way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The name of the lease that a daemon holds while it acts.
-pub const LEASE: &str = "engine";
 
 /// How long the lease is good for without being renewed.
 const LEASE_TIME: Duration = Duration::from_secs(30);
@@ -178,14 +175,14 @@ impl Driver {
                 () = &mut patience => break,
             }
         }
-        if let Err(error) = self.engine.store.release_lease(LEASE, &self.holder).await {
+        if let Err(error) = self.engine.store.release_lease(ENGINE_LEASE, &self.holder).await {
             self.report(&error);
         }
     }
 
     /// Takes or renews the lease, and says whether this daemon may act.
     async fn renew_lease(&mut self, at: Timestamp, leads: bool) -> bool {
-        match self.engine.store.take_lease(LEASE, &self.holder, at, LEASE_TIME).await {
+        match self.engine.store.take_lease(ENGINE_LEASE, &self.holder, at, LEASE_TIME).await {
             Ok(true) => true,
             Ok(false) => {
                 let text = "another daemon holds the lease of this store; this one waits for it".to_owned();

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use nodepool::bell::{self, Bell};
-use nodepool::cli::DAEMON_LEASE;
 use nodepool::model::{Image, ImageState, Node, NodeId, NodeState, NodeStep, Timestamp, WishKind};
-use nodepool::store::{NewImage, NewNode, Note, Store};
+use nodepool::store::{ENGINE_LEASE, NewImage, NewNode, Note, Store};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
@@ -171,7 +170,7 @@ impl Bench {
         let path = bell::beside(&self.folder.path().join("nodepool.db"));
         let bell = Bell::listen(&path).unwrap();
         let lease = Duration::from_secs(300);
-        assert!(self.store.take_lease(DAEMON_LEASE, "test", now(), lease).await.unwrap());
+        assert!(self.store.take_lease(ENGINE_LEASE, "test", now(), lease).await.unwrap());
         let store = self.store.clone();
         Daemon(tokio::spawn(async move {
             loop {
