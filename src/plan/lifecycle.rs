@@ -166,7 +166,8 @@ impl Draft<'_> {
                 };
                 let provider = node.provider.clone();
                 self.node_event(node, NodeEvent::Gone, reason);
-                self.recover_capacity(provider);
+                let reason = "a server is gone, so there may be room again";
+                self.recover(SetbackKind::Capacity, &provider, "", reason);
             }
             Whereabouts::Found(server) => {
                 let row = Node { server_id: Some(server.id.clone()), ..node };
@@ -186,17 +187,6 @@ impl Draft<'_> {
                     doubt,
                 );
             }
-        }
-    }
-
-    /// A server went, so there may be room again at a cloud that had none.
-    fn recover_capacity(&mut self, provider: String) {
-        let (kind, name) = (SetbackKind::Capacity, String::new());
-        if self.seen.setback(kind, &provider, &name).is_some() {
-            self.act(
-                Action::Recover { kind, provider, name },
-                "a server is gone, so there may be room again",
-            );
         }
     }
 
