@@ -164,10 +164,11 @@ impl Draft<'_> {
                 } else {
                     "the cloud does not show its server any more"
                 };
-                let provider = node.provider.clone();
+                if node.server_id.is_some() {
+                    let reason = "a server is gone, so there may be room again";
+                    self.recover(SetbackKind::Capacity, &node.provider, "", reason);
+                }
                 self.node_event(node, NodeEvent::Gone, reason);
-                let reason = "a server is gone, so there may be room again";
-                self.recover(SetbackKind::Capacity, &provider, "", reason);
             }
             Whereabouts::Found(server) => {
                 let row = Node { server_id: Some(server.id.clone()), ..node };
