@@ -31,7 +31,7 @@ pub use age::Age;
 pub use alien::CloudReader;
 pub use console::{Console, Format};
 pub use failure::{Failure, Status};
-pub use session::{DAEMON_LEASE, Session};
+pub use session::Session;
 pub use table::Table;
 pub use view::{ImageView, NodeView, rfc3339};
 pub use wish::Answer;

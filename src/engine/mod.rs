@@ -27,6 +27,7 @@ use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
 use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan};
 use crate::remote::Remote;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Metrics;
 use memory::Memory;
 pub use work::{News, Outcome, Work};
 
@@ -49,6 +50,7 @@ pub struct Engine {
     drivers: Drivers,
     memory: Memory,
     news: mpsc::UnboundedSender<News>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// What a tick did.
@@ -76,7 +78,12 @@ impl Engine {
         let installation = store.installation().await?;
         let memory = Memory::new(&config);
         let (news, receiver) = mpsc::unbounded_channel();
-        Ok((Self { store, installation, config, drivers, memory, news }, receiver))
+        Ok((Self { store, installation, config, drivers, memory, news, metrics: None }, receiver))
+    }
+
+    /// Counts from now on how launches end.
+    pub fn report_to(&mut self, metrics: Arc<Metrics>) {
+        self.metrics = Some(metrics);
     }
 
     /// Puts another configuration in force, with the clouds that belong to it.

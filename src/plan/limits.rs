@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Tries;
+use super::{Errand, Tries};
 use crate::model::SetbackKind;
 
 /// How late a cloud's listing may be. Absence is believed only from listings that began this much after the call.
@@ -38,9 +38,16 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// The longest pause before a failed errand is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
+/// The longest pause before a failed listing is tried again: that is how we notice that a cloud is back.
+const LONGEST_BLINDNESS: Duration = Duration::from_secs(15);
+
 /// How long an errand waits before its next try.
-pub(super) fn retry_pause(tries: &Tries) -> Duration {
-    if tries.accepted { ASK_AGAIN } else { doubled(Duration::from_secs(1), tries.count).min(LONGEST_RETRY) }
+pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
+    if tries.accepted {
+        return ASK_AGAIN;
+    }
+    let longest = if errand.is_listing() { LONGEST_BLINDNESS } else { LONGEST_RETRY };
+    doubled(Duration::from_secs(1), tries.count).min(longest)
 }
 
 /// How long to leave something alone after `failures` failures in a row.

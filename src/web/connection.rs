@@ -101,3 +101,44 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    async fn bounded() -> (Bounded, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (Bounded::new(listener), address)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_left_after_a_while() {
+        let (mut bounded, address) = bounded().await;
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (mut connection, _peer) = bounded.accept().await;
+        let start = tokio::time::Instant::now();
+        let error = connection.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() >= LIFE && start.elapsed() < LIFE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_client_waits_until_one_leaves() {
+        let (mut bounded, address) = bounded().await;
+        let mut clients = Vec::new();
+        let mut connections = Vec::new();
+        for _ in 0..MOST {
+            clients.push(TcpStream::connect(address).await.unwrap());
+            connections.push(bounded.accept().await);
+        }
+        clients.push(TcpStream::connect(address).await.unwrap());
+        let an_hour = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(an_hour, bounded.accept()).await.is_err());
+        connections.pop();
+        let (_connection, peer) = bounded.accept().await;
+        assert_eq!(peer, clients[MOST].local_addr().unwrap());
+    }
+}

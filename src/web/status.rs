@@ -1,5 +1,6 @@
 //! The status page: what there is, what should be, and why something is not done.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -38,7 +39,7 @@ enum Cell<'a> {
     Owned(String),
     Number(usize),
     /// A word in a colour.
-    Marked(&'a str, &'static str),
+    Marked(Cow<'a, str>, &'static str),
     /// Text that may be long.
     Wide(&'a str),
 }
@@ -105,8 +106,8 @@ impl Shown<'_> {
         }
         let label = self.config.label(name);
         let wanted = match label.map(|label| label.min_ready) {
-            None => Cell::Marked("not configured", "away"),
-            Some(None) => Cell::Marked("off", "away"),
+            None => Cell::Marked("not configured".into(), "away"),
+            Some(None) => Cell::Marked("off".into(), "away"),
             Some(Some(wanted)) => Cell::Owned(wanted.to_string()),
         };
         let wanted_ready = label.and_then(|label| label.min_ready).map_or(0, |wanted| wanted as usize);
@@ -114,7 +115,7 @@ impl Shown<'_> {
         for (word, _colour) in STATES {
             let count = counts.get(word).copied().unwrap_or_default();
             row.push(if word == "ready" && count < wanted_ready {
-                Cell::Owned(format!("{count} (short of {})", wanted_ready.saturating_sub(count)))
+                Cell::Marked(format!("{count}, {} short", wanted_ready.saturating_sub(count)).into(), "bad")
             } else {
                 Cell::Number(count)
             });
@@ -147,7 +148,7 @@ impl Shown<'_> {
                 .fold(0, usize::saturating_add);
             let most = match provider.max_servers {
                 Some(most) => Cell::Owned(most.to_string()),
-                None => Cell::Marked("drained", "away"),
+                None => Cell::Marked("drained".into(), "away"),
             };
             vec![Cell::Text(&provider.name), Cell::Number(nodes), Cell::Number(builders), most]
         });
@@ -181,7 +182,7 @@ impl Shown<'_> {
                 Cell::Text(&node.hostname),
                 Cell::Text(node.server_id.as_deref().unwrap_or_default()),
                 Cell::Text(node.ip.as_deref().unwrap_or_default()),
-                Cell::Marked(word, colour),
+                Cell::Marked(word.into(), colour),
                 Cell::Text(node.state.step().map_or("", NodeStep::word)),
                 Cell::Owned(Age::Clock.text(self.now.since(node.state_time))),
                 Cell::Wide(node.comment.as_deref().unwrap_or_default()),
@@ -204,7 +205,7 @@ impl Shown<'_> {
                 Cell::Text(&image.image),
                 Cell::Text(&image.hostname),
                 Cell::Text(image.external_id.as_deref().unwrap_or_default()),
-                Cell::Marked(word, colour),
+                Cell::Marked(word.into(), colour),
                 Cell::Text(image.state.step().map_or("", ImageStep::word)),
                 Cell::Owned(Age::Clock.text(self.now.since(image.state_time))),
                 Cell::Wide(&image.reason),
@@ -271,6 +272,7 @@ impl Cell<'_> {
             Self::Marked(word, colour) => {
                 html.markup("<td class=\"").markup(colour).markup("\">").text(word).markup("</td>")
             }
+            Self::Wide("") => html.markup("<td></td>"),
             Self::Wide(text) => html.markup("<td class=\"wide\">").text(text).markup("</td>"),
         };
     }
