@@ -91,6 +91,31 @@ impl Memory {
         }
     }
 
+    /// Takes a snapshot or a keypair that the cloud deleted, or did not know, out of the last listing. Otherwise it would
+    /// look leaked, and be deleted over and over, until the next listing minutes later.
+    pub(super) fn note_deletion(&mut self, errand: &Errand, answer: &Answer) {
+        let went_away = match answer {
+            Answer::Done | Answer::Failed(Failure { fault: Fault::NotFound, .. }) => true,
+            Answer::Id(_) | Answer::Failed(_) => false,
+        };
+        if !went_away {
+            return;
+        }
+        match errand {
+            Errand::DeleteSnapshot { provider, id } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.images.items.remove(id);
+                }
+            }
+            Errand::DeleteKeypair { provider, name } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.keypairs.items.remove(name);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Counts what was tried in vain, so that it is tried again later and later.
     pub(super) fn note_try(&mut self, errand: &Errand, answer: &Answer, now: Timestamp) {
         let accepted = match answer {

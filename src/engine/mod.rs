@@ -212,6 +212,7 @@ impl Engine {
             Outcome::TimedOut => Answer::Failed(timed_out(errand)),
         };
         self.memory.note_try(errand, &answer, now);
+        self.memory.note_deletion(errand, &answer);
         let node = match errand.node() {
             Some(id) => self.store.node(id).await?,
             None => None,

@@ -179,7 +179,7 @@ impl Cloud for SimulatedCloud {
             let (now, mut crime) = (state.now, None);
             let image = state.images.get_mut(&self.provider).expect("known").get_mut(id);
             let Some(image) = image.filter(|image| image.gone.is_none_or(|gone| now < gone)) else {
-                return Err(CloudError::NotFound("no such image".to_owned()));
+                return Err(state.unknown(id));
             };
             if image.tag.as_ref().is_none_or(|tag| tag.installation == "another") {
                 crime = Some(format!("image {id}, which is not ours, was deleted"));
@@ -207,7 +207,7 @@ impl Cloud for SimulatedCloud {
             if state.keypairs.get_mut(&self.provider).expect("known").remove(name) {
                 Ok(())
             } else {
-                Err(CloudError::NotFound("no such keypair".to_owned()))
+                Err(state.unknown(name))
             }
         })
         .await
@@ -301,7 +301,7 @@ fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result
     let Some(server) =
         state.servers.get_mut(provider).expect("known").get_mut(id).filter(|server| server.exists(now))
     else {
-        return Err(CloudError::NotFound("no such server".to_owned()));
+        return Err(state.unknown(id));
     };
     let foreign = server.tag.as_ref().is_none_or(|tag| tag.installation == "another");
     let gone = now.plus(late).plus(takes);

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
+use nodepool::cloud::CloudError;
 use nodepool::model::{HostKey, Tag, Timestamp};
 
 use dice::Dice;
@@ -53,8 +54,13 @@ pub struct State {
     pub crimes: Vec<String>,
     /// How many calls were made, by operation.
     pub calls: BTreeMap<&'static str, u64>,
+    /// How often somebody asked to delete what is not there, by what that is.
+    in_vain: BTreeMap<String, u32>,
     next_id: u64,
 }
+
+/// How often it may be asked to delete a thing that the cloud calls unknown: after restarts, and where listings are late.
+const MOST_IN_VAIN: u32 = 20;
 
 /// A server, as moments in its life.
 #[derive(Clone, Debug)]
@@ -117,6 +123,7 @@ impl World {
             held: BTreeMap::new(),
             crimes: Vec::new(),
             calls: BTreeMap::new(),
+            in_vain: BTreeMap::new(),
             next_id: 0,
         };
         for (provider, quota) in providers {
@@ -160,6 +167,16 @@ impl World {
 }
 
 impl State {
+    /// The answer about a thing that is not there. Who does not believe it goes on asking for ever.
+    pub fn unknown(&mut self, thing: &str) -> CloudError {
+        let count = self.in_vain.entry(thing.to_owned()).or_default();
+        *count += 1;
+        if *count == MOST_IN_VAIN {
+            self.crimes.push(format!("{MOST_IN_VAIN} calls were made to delete {thing}, which is not there"));
+        }
+        CloudError::NotFound(format!("no such thing: {thing}"))
+    }
+
     pub fn id(&mut self, kind: &str) -> String {
         self.next_id += 1;
         format!("{kind}-{}", self.next_id)
