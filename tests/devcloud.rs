@@ -62,7 +62,7 @@ fn a_pool_lives_on_a_real_openstack() {
     cloud.openstack(&["server", "delete", "--wait", &foreign]);
     pool.signal("TERM");
     assert!(pool.ended().success());
-    check_log(&pool.log());
+    check_log(&pool::log());
 }
 
 /// A server of somebody else in the same project. Returns its id.
@@ -129,7 +129,7 @@ fn check_servers(cloud: &Cloud, nodes: &[Node], snapshot: &str) {
         let launched =
             NaiveDateTime::parse_from_str(text(&server, "OS-SRV-USG:launched_at"), "%FT%T%.f").unwrap();
         let moment = |text: &str| text.parse::<DateTime<Utc>>().unwrap().naive_utc();
-        let seconds = |span: chrono::TimeDelta| span.num_milliseconds() as f64 / 1000.0;
+        let seconds = |span: chrono::TimeDelta| span.as_seconds_f64();
         let (added, ready) = (moment(&node.created), moment(&node.state_time));
         let (boot, rest) = (seconds(launched - added), seconds(ready - launched));
         // The cloud tells whole seconds.
@@ -218,7 +218,7 @@ fn empty(pool: &mut Pool, ours: &str) {
     pool.configure(-1);
     pool.signal("HUP");
     until("the configuration was read again", || {
-        let read = pool.log().contains("min-ready 6 -> -1");
+        let read = pool::log().contains("min-ready 6 -> -1");
         if read { Ok(()) } else { Err("the log does not say so".to_owned()) }
     });
     for node in pool.nodes() {

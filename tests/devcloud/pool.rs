@@ -238,10 +238,6 @@ impl<'c> Pool<'c> {
         assert!(output.status.success(), "node {}: {command}\n{out}\n{err}", node.id);
         out.into_owned()
     }
-
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(log_file()).unwrap()
-    }
 }
 
 impl Drop for Pool<'_> {
@@ -253,7 +249,7 @@ impl Drop for Pool<'_> {
         if std::thread::panicking()
             && let Some(folder) = self.folder.take()
         {
-            let log = std::fs::read_to_string(log_file()).unwrap_or_default();
+            let log = log();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default();
             say(&format!("failed; the last lines of {}:\n{}", log_file().display(), last.join("\n")));
@@ -266,6 +262,11 @@ impl Drop for Pool<'_> {
 /// The log of the daemons of this run. It outlives the test, also when that went well.
 fn log_file() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("devcloud-nodepoold.log")
+}
+
+/// What the daemons of this run have logged.
+pub(crate) fn log() -> String {
+    std::fs::read_to_string(log_file()).unwrap()
 }
 
 /// Waits for the end of another run, takes away what an earlier one left, and writes down what ours may leave. Keypairs
