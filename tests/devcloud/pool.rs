@@ -140,11 +140,13 @@ impl<'c> Pool<'c> {
     pub(crate) fn start(&mut self) {
         assert!(self.daemon.is_none());
         let log = File::options().append(true).open(log_file()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nodepoold"));
-        let command = self.cloud.point(&mut command).env("RUST_LOG", "info,nodepool=debug").arg("-d");
-        let daemon =
-            command.arg("-c").arg(self.path.join("nodepool.yaml")).stdin(Stdio::null()).stderr(log).spawn();
-        self.daemon = Some(daemon.unwrap());
+        // It must not outlive a test that is killed: it would go on filling the pool.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_nodepoold"), "-d", "-c"]);
+        let command = self.cloud.point(&mut command).env("RUST_LOG", "info,nodepool=debug");
+        let command = command.arg(self.path.join("nodepool.yaml")).stdin(Stdio::null()).stderr(log);
+        let daemon = command.spawn().expect("setpriv is missing: apt-get install util-linux");
+        self.daemon = Some(daemon);
     }
 
     /// `kill -9`.
