@@ -179,12 +179,13 @@ async fn main() -> Result<()> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sandbox, listener) = Sandbox::start(arguments.settings()?, faults).await?;
     let clouds_yaml = sandbox.clouds_yaml();
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "nodepool-sandbox is ready on {}", sandbox.base_url())?;
-    writeln!(output, "  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=sandbox", clouds_yaml.display())?;
-    writeln!(output, "  openstack image list")?;
-    writeln!(output, "  curl {}/sandbox/faults", sandbox.base_url())?;
-    drop(output);
+    let (url, clouds_yaml) = (sandbox.base_url(), clouds_yaml.display());
+    let greeting = format!(
+        "nodepool-sandbox is ready on {url}\n  export OS_CLIENT_CONFIG_FILE={clouds_yaml} OS_CLOUD=sandbox\n  \
+         openstack image list\n  curl {url}/sandbox/faults\n"
+    );
+    // In one piece: whoever started it may close the pipe once the first line has come.
+    std::io::stdout().write_all(greeting.as_bytes())?;
     let until = async move {
         tokio::select! {
             _ = terminated.recv() => {}
