@@ -6,7 +6,7 @@ use super::setup::{DEADLINE, LONG, Pool, Settings};
 
 #[tokio::test]
 async fn answers_that_are_lost_late_or_wrong_delay_the_pool_and_leave_nothing() {
-    let mut pool = Pool::new(&Settings { min_ready: 3, ..Settings::default() }, &[]).await;
+    let mut pool = Pool::new(&Settings { min_ready: 0, ..Settings::default() }, &[]).await;
     // Each strikes the next calls of its kind; those for the builder, too.
     let answers = json!([
         {"operation": "server-create", "answer": "lost", "count": 1},
@@ -34,7 +34,8 @@ async fn answers_that_are_lost_late_or_wrong_delay_the_pool_and_leave_nothing() 
         {"operation": "server-delete", "answer": {"status": {"code": 500}}, "rate": 0.5},
     ]);
     pool.cloud.faults(&json!({ "answers": answers })).await;
-    pool.rows(&["list"]).await;
+    pool.configure(&Settings { min_ready: 3, ..Settings::default() });
+    pool.signal("HUP").await;
     pool.until("servers were asked for again", LONG, async |pool| {
         (pool.cloud.requests("server-create").await >= creates + 3).then_some(())
     })
@@ -52,9 +53,9 @@ async fn servers_that_fail_or_never_answer_are_replaced_and_the_reason_is_told()
         pool.images().await.iter().any(|image| image["state"] == "ready").then_some(())
     })
     .await;
-    pool.cloud
-        .faults(&json!({"boot-error": {"count": 2}, "ssh-never": {"count": 1}, "ssh-mute": {"count": 1}}))
-        .await;
+    // The first two fail whatever their ssh would do; the third refuses, the fourth is mute.
+    let faults = json!({"boot-error": {"count": 2}, "ssh-never": {"count": 3}, "ssh-mute": {"count": 1}});
+    pool.cloud.faults(&faults).await;
     pool.configure(&Settings { min_ready: 3, ..Settings::default() });
     pool.signal("HUP").await;
     let nodes = pool.until_full(3, DEADLINE).await;

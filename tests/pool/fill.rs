@@ -42,10 +42,8 @@ async fn fills_from_nothing_and_replaces_what_is_deleted() {
     let refused = pool.nodepool(&["delete", &id(&nodes[0])]).await;
     assert!(!refused.success && refused.err.contains("not found"), "{refused:?}");
     let log = pool.daemon_log();
-    assert!(
-        !log.contains("ERROR") && !log.contains("WARN"),
-        "nothing went wrong, so nothing is said:\n{log}"
-    );
+    let complaint = log.lines().find(|line| line.contains("  WARN ") || line.contains(" ERROR "));
+    assert_eq!(complaint, None, "nothing went wrong");
     pool.end().await;
 }
 
@@ -70,7 +68,7 @@ async fn a_hold_lasts_over_restarts_until_it_is_ended() {
     pool.start();
     let listings = pool.cloud.requests("server-list").await;
     pool.until("the daemon has looked at the cloud again", DEADLINE, async |pool| {
-        (pool.cloud.requests("server-list").await > listings + 1).then_some(())
+        (pool.cloud.requests("server-list").await > listings).then_some(())
     })
     .await;
     assert_eq!(beside(&pool).await["id"], other["id"], "both stay over the restart");
