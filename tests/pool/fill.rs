@@ -14,6 +14,7 @@ async fn fills_from_nothing_and_replaces_what_is_deleted() {
     for server in pool.cloud.servers().await {
         assert!(server["key_name"].is_null(), "the snapshot lets us in, not a keypair: {server}");
     }
+    pool.believe_only_recorded_host_keys().await;
     for node in &nodes {
         let (ip, server) = (text(node, "ip"), text(node, "server_id"));
         let facts =

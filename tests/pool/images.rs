@@ -4,7 +4,6 @@ use std::path::Path;
 
 use nodepool::bell;
 use nodepool::model::WishKind;
-use nodepool::store::Store;
 
 use super::setup::{DEADLINE, Pool, Settings, id, scripts};
 
@@ -15,11 +14,9 @@ fn write_setup(folder: &Path, version: &str) -> std::path::PathBuf {
 }
 
 async fn update_image(pool: &Pool) {
-    let database = pool.folder.path().join("nodepool.db");
-    let store = Store::open(&format!("sqlite:///{}", database.display())).await.unwrap();
     let wish = WishKind::ImageUpdate { provider: "sandbox".to_owned(), image: "ci-debian".to_owned() };
-    store.add_wish(&wish, std::time::SystemTime::now().into()).await.unwrap();
-    assert!(bell::ring(&bell::beside(&database)), "the daemon listens");
+    pool.store().await.add_wish(&wish, std::time::SystemTime::now().into()).await.unwrap();
+    assert!(bell::ring(&bell::beside(&pool.database())), "the daemon listens");
 }
 
 /// The numbers of the images that are ready, if nothing else is there.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use nodepool::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -91,7 +92,7 @@ impl Pool {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
         let mut yaml = String::new();
         let scripts = settings.scripts.as_ref().unwrap_or(&ours).display();
-        let (database, key) = (self.path("nodepool.db"), self.path("key"));
+        let (database, key) = (self.database(), self.path("key"));
         write!(
             yaml,
             "script-dir: {scripts}\n\
@@ -292,10 +293,33 @@ impl Pool {
             && snapshots == self.images().await.len()
     }
 
+    /// Lets [`Pool::ssh`] believe the host keys on record, and none but those from now on.
+    pub(crate) async fn believe_only_recorded_host_keys(&self) {
+        let mut known = String::new();
+        for node in self.store().await.nodes().await.unwrap() {
+            let (ip, key) = (node.ip.unwrap(), node.host_key.expect("its host key is on record").0);
+            writeln!(known, "[{ip}]:{} {key}", self.cloud.ssh_port).unwrap();
+        }
+        std::fs::write(self.path("known_hosts"), known).unwrap();
+    }
+
+    /// The database, beside the daemon.
+    pub(crate) async fn store(&self) -> Store {
+        Store::open(&format!("sqlite:///{}", self.database().display())).await.unwrap()
+    }
+
+    /// The file of the database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path("nodepool.db")
+    }
+
     /// Runs a command on a node with the system's ssh and gives what it prints.
     pub(crate) async fn ssh(&self, node: &Value, command: &str) -> String {
+        let recorded = self.path("known_hosts");
+        let (strict, known) = if recorded.exists() { ("yes", recorded) } else { ("no", "/dev/null".into()) };
         let output = Command::new("ssh")
-            .args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["-F", "none", "-o", &format!("StrictHostKeyChecking={strict}")])
+            .args(["-o", &format!("UserKnownHostsFile={}", known.display())])
             .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "IdentitiesOnly=yes"])
             .args(["-o", "LogLevel=ERROR", "-p", &self.cloud.ssh_port.to_string(), "-i"])
             .arg(self.path("key"))
