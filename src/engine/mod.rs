@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
-use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan};
+use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan, Reason};
 use crate::remote::Remote;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Metrics;
@@ -141,7 +141,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let reason = &planned.reason;
         match &planned.action {
-            Action::Send(errand) => return self.send(now, errand, rows, work).await,
+            Action::Send(errand) => return self.send(now, errand, reason, rows, work).await,
             Action::Recall(errand) => {
                 self.memory.in_flight.remove(errand);
                 tick.recalled.push(errand.clone());
@@ -172,6 +172,7 @@ impl Engine {
         &mut self,
         now: Timestamp,
         errand: &Errand,
+        reason: &Reason,
         rows: &mut Rows,
         work: &mut Vec<Work>,
     ) -> Result<(), StoreError> {
@@ -180,6 +181,13 @@ impl Engine {
         }
         if !self.mark_intent(now, errand, rows).await? {
             return Ok(());
+        }
+        match errand {
+            // No row has it, so no history will tell.
+            Errand::DeleteServer { provider, id, owner: None } => {
+                tracing::info!(target: "nodepool.engine", provider, server = id, "deletes a server: {reason}");
+            }
+            errand => tracing::debug!(target: "nodepool.engine", ?errand, "sent: {reason}"),
         }
         self.memory.in_flight.insert(errand.clone(), now);
         work.push(self.work(errand, rows));
