@@ -52,7 +52,7 @@ make_state() {
         printf '%s\n' "$text" | sed '1,/^$/d' >"$STATE/nodepool.yaml"
     fi
     # Not secure.conf of /etc/nodepool: that belongs to another nodepool.
-    : >"$STATE/secure.conf"
+    (umask 077 && : >"$STATE/secure.conf")
     {
         echo '# For a shell: . this file, and then: nodepool list'
         printf 'export PATH=%q:$PATH\n' "$STATE/bin"
