@@ -22,5 +22,6 @@ pub mod plan;
 pub mod remote;
 pub mod sandbox;
 pub mod store;
+pub mod target;
 pub mod telemetry;
 pub mod wiring;

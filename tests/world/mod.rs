@@ -4,6 +4,7 @@
 //! here says until when, so that the simulation can jump there.
 
 pub mod cloud;
+pub mod demand;
 pub mod dice;
 pub mod remote;
 pub mod rules;
@@ -42,6 +43,8 @@ pub struct State {
     pub quotas: BTreeMap<String, usize>,
     /// Servers that must not be deleted now: those of held nodes, and until when they are held.
     pub held: BTreeMap<String, Option<Timestamp>>,
+    /// How many jobs ask for each label.
+    pub demand: BTreeMap<String, u32>,
     /// What was done that must never be done.
     pub crimes: Vec<String>,
     /// How many calls were made, by operation.
@@ -102,6 +105,7 @@ impl World {
             keypairs: BTreeMap::new(),
             quotas: BTreeMap::new(),
             held: BTreeMap::new(),
+            demand: BTreeMap::new(),
             crimes: Vec::new(),
             calls: BTreeMap::new(),
             next_id: 0,
