@@ -104,10 +104,10 @@ pub(crate) fn free_port() -> u16 {
 
 const CAN_DO: u32 = 1;
 const JOB_CREATED: u32 = 8;
-const GRAB_JOB: u32 = 9;
-const JOB_ASSIGN: u32 = 11;
 const WORK_COMPLETE: u32 = 13;
 const SUBMIT_JOB_BG: u32 = 18;
+const GRAB_JOB_UNIQ: u32 = 30;
+const JOB_ASSIGN_UNIQ: u32 = 31;
 
 /// A client or a worker, as far as the tests need one. Gearman's binary protocol: a magic, a type, a length, data.
 pub(crate) struct Peer {
@@ -139,11 +139,11 @@ impl Peer {
         self.send(CAN_DO, function.as_bytes()).await;
     }
 
-    /// Takes a job that waits, and gives its handle.
+    /// Takes a job that waits, and gives its handle. Geard knows no other way to take one.
     pub(crate) async fn grab(&mut self) -> Vec<u8> {
-        self.send(GRAB_JOB, b"").await;
+        self.send(GRAB_JOB_UNIQ, b"").await;
         let (kind, data) = self.receive().await;
-        assert_eq!(kind, JOB_ASSIGN, "a job was queued for this worker");
+        assert_eq!(kind, JOB_ASSIGN_UNIQ, "a job was queued for this worker");
         data.split(|byte| *byte == 0).next().unwrap().to_vec()
     }
 

@@ -59,11 +59,12 @@ impl AdminConnection {
         loop {
             let start = answer.len();
             bounded.read_until(b'\n', &mut answer).await.map_err(Trouble::Broken)?;
-            if !answer.ends_with(b"\n") {
+            let line = answer.get(start..).unwrap_or_default();
+            if !line.ends_with(b"\n") {
                 let over = bounded.limit() == 0;
                 return Err(if over { Trouble::TooLong(most_bytes) } else { Trouble::Closed });
             }
-            if answer.get(start..).is_some_and(|line| line.trim_ascii_end() == b".") {
+            if line.trim_ascii_end() == b"." {
                 return Ok(answer);
             }
         }
