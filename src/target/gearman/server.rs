@@ -95,9 +95,9 @@ impl Server {
         if self.told.as_ref().is_some_and(|told| told.asked.elapsed() > self.limits.kept) {
             self.told = None;
         }
-        if self.told.is_none() && self.trouble.is_some() && !self.forgotten {
+        if let (None, Some(trouble), false) = (&self.told, &self.trouble, self.forgotten) {
+            tracing::warn!(target: "nodepool.target", server = %self, "the jobs of a Gearman server are not known, none are counted: {trouble}");
             self.forgotten = true;
-            tracing::warn!(target: "nodepool.target", server = %self, "the jobs of this Gearman server are not known, none are counted");
         }
     }
 
@@ -112,7 +112,7 @@ impl Server {
 
     fn succeeded(&mut self, asked: Instant, status: Status) {
         if self.trouble.take().is_some() {
-            tracing::info!(target: "nodepool.target", server = %self, "the Gearman server tells its jobs again");
+            tracing::info!(target: "nodepool.target", server = %self, "a Gearman server answers again");
         }
         let unreadable = status.unreadable();
         if unreadable > 0 && !self.garbled {
@@ -125,9 +125,9 @@ impl Server {
 
     fn failed(&mut self, trouble: &Trouble) {
         let text = trouble.to_string();
-        if self.trouble.is_none() {
+        if self.trouble.is_none() && self.told.is_some() {
             let kept = self.limits.kept.as_secs();
-            tracing::warn!(target: "nodepool.target", server = %self, "the Gearman server does not tell its jobs, what it told last counts for {kept} s: {text}");
+            tracing::warn!(target: "nodepool.target", server = %self, "a Gearman server does not answer, what it told last counts for {kept} s: {text}");
         }
         self.trouble = Some(text);
     }
