@@ -72,14 +72,14 @@ struct Arguments {
     /// Seconds until a snapshot is active
     #[arg(long, value_name = "SECONDS")]
     snapshot_time: Option<String>,
-    /// Quota of servers
-    #[arg(long, value_name = "COUNT")]
+    /// Quota of servers; -1 is no limit
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     quota_instances: Option<i64>,
-    /// Quota of virtual processors
-    #[arg(long, value_name = "COUNT")]
+    /// Quota of virtual processors; -1 is no limit
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     quota_cores: Option<i64>,
-    /// Quota of memory
-    #[arg(long, value_name = "MIB")]
+    /// Quota of memory; -1 is no limit
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     quota_ram: Option<i64>,
     /// Start of the random numbers
     #[arg(long, value_name = "NUMBER")]

@@ -217,6 +217,7 @@ impl Engine {
             | Errand::ListServers { .. }
             | Errand::ListImages { .. }
             | Errand::ListKeypairs { .. }
+            | Errand::AskDemand
             | Errand::PrepareNode(_)
             | Errand::SetUpBuilder(_)
             | Errand::VerifySnapshot(_) => Ok(true),

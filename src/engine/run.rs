@@ -131,11 +131,7 @@ impl Driver {
             let until = deadline.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
                 Some(ended) = under_way.next() => self.take_in(ended).await,
-                Some(news) = self.news.recv() => {
-                    if let Err(error) = self.engine.news(now(), news).await {
-                        self.report(&error);
-                    }
-                }
+                Some(news) = self.news.recv() => self.hear(news).await,
                 rung = rung(self.bell.as_ref()) => if let Err(error) = rung {
                     tracing::warn!(target: "nodepool.engine", "the bell is broken, wishes wait a few seconds: {error}");
                     self.bell = None;
@@ -154,7 +150,17 @@ impl Driver {
         }
     }
 
+    async fn hear(&mut self, news: News) {
+        if let Err(error) = self.engine.news(now(), news).await {
+            self.report(&error);
+        }
+    }
+
     async fn take_in(&mut self, (errand, outcome): (Errand, Outcome)) {
+        // What a visit learned came before its end, and nobody listens to a visit that has ended.
+        while let Ok(news) = self.news.try_recv() {
+            self.hear(news).await;
+        }
         if let Err(error) = self.engine.finish(now(), &errand, outcome).await {
             self.report(&error);
         }

@@ -26,6 +26,14 @@ pub(super) const LIST_IMAGES_WHILE_WAITING: Duration = Duration::from_secs(2);
 /// The pause between two listings of images or keypairs when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 
+/// The pause between two questions for the demand. A job is to lead to a call for a server within one second, and the
+/// answer, two ticks and their coalescing take part of it; over a connection that is kept the question costs little.
+pub(super) const ASK_DEMAND: Duration = Duration::from_millis(750);
+
+/// How long the last demand counts when nobody can be asked any more. A source that answers says by itself how long
+/// what it was told counts.
+pub const DEMAND_KEPT: Duration = Duration::from_secs(60);
+
 /// A listing that is this late goes before creations, so that a full queue cannot blind us.
 pub(super) const LISTING_OVERDUE: Duration = Duration::from_secs(5);
 

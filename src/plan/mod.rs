@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
 pub use address::{Reach, reach};
-pub use limits::{LISTING_OVERLAP, backoff};
+pub use limits::{DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
 pub use view::{CloudView, Listing};

@@ -22,6 +22,7 @@ pub fn written(errand: &Errand) -> String {
         Errand::ListServers { provider, complete: false } => format!("list-servers {provider} changes"),
         Errand::ListImages { provider } => format!("list-images {provider}"),
         Errand::ListKeypairs { provider } => format!("list-keypairs {provider}"),
+        Errand::AskDemand => "ask-demand".to_owned(),
         Errand::PrepareNode(id) => format!("prepare-node {id}"),
         Errand::SetUpBuilder(id) => format!("set-up-builder {id}"),
         Errand::VerifySnapshot(id) => format!("verify-snapshot {id}"),
@@ -46,6 +47,7 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["take-snapshot", _, "for", "image", number] => {
             number.parse().ok().map(|number| Errand::TakeSnapshot { provider, image: ImageId(number) })
         }
+        ["ask-demand"] => Some(Errand::AskDemand),
         ["list-servers", _, "all"] => Some(Errand::ListServers { provider, complete: true }),
         ["list-servers", _, "changes"] => Some(Errand::ListServers { provider, complete: false }),
         ["list-images", _] => Some(Errand::ListImages { provider }),

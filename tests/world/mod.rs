@@ -4,6 +4,7 @@
 //! here says until when, so that the simulation can jump there.
 
 pub mod cloud;
+pub mod demand;
 pub mod dice;
 pub mod remote;
 pub mod rules;
@@ -50,6 +51,8 @@ pub struct State {
     pub installation: Option<String>,
     /// Servers that must not be deleted now: those of held nodes, and until when they are held.
     pub held: BTreeMap<String, Option<Timestamp>>,
+    /// How many jobs ask for each label.
+    pub demand: BTreeMap<String, u32>,
     /// What was done that must never be done.
     pub crimes: Vec<String>,
     /// How many calls were made, by operation.
@@ -121,6 +124,7 @@ impl World {
             limits: BTreeMap::new(),
             installation: None,
             held: BTreeMap::new(),
+            demand: BTreeMap::new(),
             crimes: Vec::new(),
             calls: BTreeMap::new(),
             in_vain: BTreeMap::new(),
@@ -261,9 +265,10 @@ impl State {
         self.servers[provider].values().filter(|one| one.exists(self.now) && ours(one) && !fresh(one)).count()
     }
 
-    /// From now on nothing goes wrong by itself, and the clouds have room.
+    /// From now on nothing goes wrong by itself, the clouds have room, and nobody asks for nodes.
     pub fn end_troubles(&mut self) {
         self.faulty = false;
+        self.demand.clear();
         for quota in self.quotas.values_mut() {
             *quota = 100;
         }
