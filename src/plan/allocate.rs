@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::Draft;
 use super::action::{Action, Errand, NewNode, Subject};
 use crate::config::Label;
-use crate::model::{ImageId, ImageState, ImageStep, NodeState, Owner, SetbackKind};
+use crate::fsm::node::NodeEvent;
+use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, SetbackKind};
 
 /// What a label lacks, and who can serve it.
 struct Deficit<'a> {
@@ -112,7 +113,7 @@ impl<'a> Draft<'a> {
             target: target.clone(),
             image: label.image.clone(),
             image_id: Some(image_id),
-            az: self.least_used_zone(provider),
+            az: self.next_zone(provider, label),
         };
         self.note_granted(&node);
         self.act(Action::AddNode(node), format!("label {} lacks ready nodes", label.name));
@@ -139,7 +140,9 @@ impl<'a> Draft<'a> {
         self.config.targets.iter().min_by_key(|target| count(&target.name)).map(|target| target.name.clone())
     }
 
-    fn least_used_zone(&self, provider: &str) -> Option<String> {
+    /// The zone with fewest nodes. After failed launches the others get their turn, or a zone that is out of order
+    /// would stay the one with fewest nodes for ever.
+    fn next_zone(&self, provider: &str, label: &Label) -> Option<String> {
         let count = |zone: &str| {
             let there = self.nodes.values().map(|drafted| &drafted.row);
             let there =
@@ -148,8 +151,12 @@ impl<'a> Draft<'a> {
                 self.granted.zones.get(&(provider.to_owned(), zone.to_owned())).copied().unwrap_or(0);
             there.saturating_add(coming)
         };
-        let zones = &self.config.provider(provider)?.availability_zones;
-        zones.iter().min_by_key(|zone| count(zone)).cloned()
+        let mut zones: Vec<&String> = self.config.provider(provider)?.availability_zones.iter().collect();
+        zones.sort_by_cached_key(|zone| count(zone));
+        let failures = self.seen.setback(SetbackKind::Launch, provider, &label.name);
+        let failures = failures.map_or(0, |setback| usize::try_from(setback.failures).unwrap_or(0));
+        let turn = failures.checked_rem(zones.len())?;
+        zones.get(turn).map(|zone| (*zone).clone())
     }
 
     /// Creates the servers that rows wait for, as far as there is room: those that finish a build, then those that
@@ -170,7 +177,8 @@ impl<'a> Draft<'a> {
             wanted.push((order, owner, image.provider, Subject::Image(image.id)));
         }
         for node in self.untouched_nodes() {
-            if matches!(node.state, NodeState::Building(_)) && node.attempted.is_none() {
+            let waits = matches!(node.state, NodeState::Building(_)) && node.attempted.is_none();
+            if waits && self.is_bootable(&node) {
                 wanted.push((2, Owner::Node(node.id), node.provider, Subject::Node(node.id)));
             }
         }
@@ -187,21 +195,50 @@ impl<'a> Draft<'a> {
             None => self.check_setback(SetbackKind::Capacity, provider, ""),
         };
         if let Err(reason) = checked {
-            return self.refuse(subject, format!("no server is created: {reason}"));
+            return self.put_off(owner, provider, subject, &reason);
         }
         if !self.may_send(&errand) {
             return;
         }
         if self.rooms.occupy(provider) {
             let (kind, number) = owner.words();
-            self.act(Action::Send(errand), format!("{kind} {number} needs its server"));
-        } else {
-            let limit = self.rooms.limit(provider);
-            self.refuse(
-                subject,
-                format!("no server is created: all {limit} servers of {provider} are taken"),
-            );
+            return self.act(Action::Send(errand), format!("{kind} {number} needs its server"));
         }
+        let reason = match self.rooms.limit(provider) {
+            0 => format!("max-servers of {provider} is 0"),
+            limit => format!("all {limit} servers of {provider} are taken"),
+        };
+        self.put_off(owner, provider, subject, &reason);
+    }
+
+    /// A server cannot be created now. Its row waits, unless it is a node's that would wait in vain: it counts for its
+    /// label, and would keep another provider from serving in its place.
+    fn put_off(&mut self, owner: Owner, provider: &str, subject: Subject, reason: &str) {
+        let waiting = match owner {
+            Owner::Node(id) => self.nodes.get(&id).map(|drafted| drafted.row.clone()),
+            Owner::Builder(_) | Owner::Verifier(_) => None,
+        };
+        if let Some(node) = waiting {
+            if let Some(other) = self.take_place_elsewhere(&node) {
+                let reason = format!("{reason}, but {other} can serve in its place");
+                return self.node_event(node, NodeEvent::Doomed, reason);
+            }
+            if self.rooms.limit(provider) == 0 {
+                return self.node_event(node, NodeEvent::Doomed, reason);
+            }
+        }
+        self.refuse(subject, format!("no server is created: {reason}"));
+    }
+
+    /// Another provider that could boot this node now; its place is taken, so that no other node counts on it.
+    fn take_place_elsewhere(&mut self, node: &Node) -> Option<&'a str> {
+        let label = self.config.label(&node.label)?;
+        for other in label.providers.iter().filter(|other| **other != node.provider) {
+            if self.ability(label, other).is_ok() && self.rooms.reserve(other) {
+                return Some(other);
+            }
+        }
+        None
     }
 }
 

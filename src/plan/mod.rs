@@ -216,10 +216,24 @@ impl<'a> Draft<'a> {
             let next = tries.last.plus(limits::retry_pause(tries));
             if self.seen.now < next {
                 self.wake_at(next);
+                self.explain_pause(errand, *tries, next);
                 return false;
             }
         }
         true
+    }
+
+    /// Says why an errand waits for its next try. Of listings the trouble itself is told.
+    fn explain_pause(&mut self, errand: &Errand, tries: Tries, next: Timestamp) {
+        let Some(subject) = errand.subject().filter(|_| !errand.is_listing()) else { return };
+        let (purpose, count) = (errand.purpose(), tries.count);
+        let wait = next.since(self.now()).as_secs();
+        let reason = if tries.accepted {
+            format!("{purpose} was accepted by the cloud, which takes its time; asked again in {wait} s")
+        } else {
+            format!("{purpose} failed, {count} in a row, tried again in {wait} s")
+        };
+        self.refuse(subject, reason);
     }
 
     fn act(&mut self, action: Action, reason: impl Into<Reason>) {
