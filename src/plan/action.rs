@@ -249,14 +249,6 @@ impl Errand {
         }
     }
 
-    /// Whom it concerns: the row that it is about, or else the provider.
-    pub fn subject(&self) -> Option<Subject> {
-        self.node()
-            .map(Subject::Node)
-            .or_else(|| self.image().map(Subject::Image))
-            .or_else(|| self.paced_by().map(|provider| Subject::Provider(provider.to_owned())))
-    }
-
     /// What it is for, in words for a person.
     pub fn purpose(&self) -> String {
         match self {

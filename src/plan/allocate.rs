@@ -12,6 +12,7 @@ use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, Setba
 struct Deficit<'a> {
     label: &'a Label,
     missing: u32,
+    reason: String,
     providers: Vec<(&'a str, ImageId)>,
 }
 
@@ -20,17 +21,16 @@ impl<'a> Draft<'a> {
     pub(super) fn allocate(&mut self) {
         let mut deficits: Vec<Deficit<'a>> = Vec::new();
         for label in &self.config.labels {
-            let missing = self.missing(label);
-            if missing > 0 {
+            if let Some((missing, reason)) = self.missing(label) {
                 let providers = self.able_providers(label);
-                deficits.push(Deficit { label, missing, providers });
+                deficits.push(Deficit { label, missing, reason, providers });
             }
         }
         let mut granted = true;
         while granted {
             granted = false;
             for deficit in deficits.iter_mut().filter(|deficit| deficit.missing > 0) {
-                if self.grant_one(deficit.label, &deficit.providers) {
+                if self.grant_one(deficit) {
                     deficit.missing = deficit.missing.saturating_sub(1);
                     granted = true;
                 }
@@ -43,9 +43,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// How many more nodes a label wants: enough for its jobs, and its spare ones.
-    fn missing(&self, label: &Label) -> u32 {
-        let Some(spare) = label.min_ready else { return 0 };
+    /// How many more nodes a label wants, and why: enough for its jobs, and its spare ones.
+    fn missing(&self, label: &Label) -> Option<(u32, String)> {
+        let spare = label.min_ready?;
         let (mut coming, mut busy) = (0_u32, 0_u32);
         for node in self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.label == label.name) {
             match node.state {
@@ -56,8 +56,13 @@ impl<'a> Draft<'a> {
         }
         let demand = self.seen.demand.and_then(|demand| demand.get(&label.name)).copied().unwrap_or(0);
         // Jobs that run are part of the demand; where nothing tells the demand, the busy nodes do.
-        let wanted = demand.max(busy).saturating_add(spare);
-        wanted.saturating_sub(coming).saturating_sub(busy)
+        let (jobs, there) = (demand.max(busy), coming.saturating_add(busy));
+        let missing = jobs.saturating_add(spare).saturating_sub(there);
+        let reason = format!(
+            "label {} wants nodes for {jobs} jobs and {spare} spare ones, and has {there}",
+            label.name
+        );
+        (missing > 0).then_some((missing, reason))
     }
 
     /// The providers that can boot a node of this label now, each with its current image.
@@ -93,8 +98,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds one node where there is most room; of equal providers, at the first one in the configuration.
-    fn grant_one(&mut self, label: &Label, providers: &[(&str, ImageId)]) -> bool {
-        let roomiest = providers
+    fn grant_one(&mut self, deficit: &Deficit<'_>) -> bool {
+        let label = deficit.label;
+        let roomiest = deficit
+            .providers
             .iter()
             .rev()
             .filter(|(provider, _)| self.rooms.unreserved(provider) > 0)
@@ -116,7 +123,7 @@ impl<'a> Draft<'a> {
             az: self.next_zone(provider, label),
         };
         self.note_granted(&node);
-        self.act(Action::AddNode(node), format!("label {} lacks ready nodes", label.name));
+        self.act(Action::AddNode(node), deficit.reason.clone());
         true
     }
 
@@ -177,9 +184,14 @@ impl<'a> Draft<'a> {
             wanted.push((order, owner, image.provider, Subject::Image(image.id)));
         }
         for node in self.untouched_nodes() {
-            let waits = matches!(node.state, NodeState::Building(_)) && node.attempted.is_none();
-            if waits && self.is_bootable(&node) {
+            if !matches!(node.state, NodeState::Building(_)) || node.attempted.is_some() {
+                continue;
+            }
+            if self.is_bootable(&node) {
                 wanted.push((2, Owner::Node(node.id), node.provider, Subject::Node(node.id)));
+            } else {
+                // Its image was doomed a moment ago, by this very plan.
+                self.check_image(node);
             }
         }
         wanted.sort();

@@ -182,7 +182,12 @@ impl Draft<'_> {
             let hours = limits::SAVE_TIMEOUT.as_secs().div_euclid(3600);
             self.fail_image(image, format!("the cloud did not save its snapshot within {hours} hours"));
         } else {
-            self.refuse(Subject::Image(image.id), "waits: the cloud saves its snapshot");
+            let reason = if shown.is_some() {
+                "waits: the cloud saves its snapshot"
+            } else {
+                "waits: the cloud does not show its snapshot"
+            };
+            self.refuse(Subject::Image(image.id), reason);
         }
     }
 

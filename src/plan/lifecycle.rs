@@ -58,7 +58,7 @@ impl Draft<'_> {
     }
 
     /// A node that no call was made for yet must still have an image to boot.
-    fn check_image(&mut self, node: Node) {
+    pub(super) fn check_image(&mut self, node: Node) {
         if !self.is_bootable(&node) {
             self.node_event(node, NodeEvent::Doomed, "its image is not there any more");
         }
@@ -162,8 +162,12 @@ impl Draft<'_> {
                 if let Unsure::ListingsFrom(moment) = doubt {
                     self.has_come(moment);
                 }
-                let reason =
+                let shown =
                     "the cloud does not show its server; complete listings will tell whether it is gone";
+                let reason = self.obstacle(&node.provider).map_or_else(
+                    || shown.to_owned(),
+                    |obstacle| format!("nothing is known of its server: {obstacle}"),
+                );
                 self.refuse(Subject::Node(node.id), reason);
             }
             Whereabouts::Shown(_) | Whereabouts::Found(_) => {}

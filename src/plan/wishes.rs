@@ -101,7 +101,7 @@ impl Draft<'_> {
                 Verdict::Granted(format!("the hold of node {id} has ended; it will be deleted"))
             }
             NodeState::Delete => {
-                Verdict::Granted(format!("the hold of node {id} has ended; it will be deleted"))
+                Verdict::Granted(format!("node {id} is not held any more; it will be deleted"))
             }
             NodeState::Building(_)
             | NodeState::Test
