@@ -4,6 +4,8 @@
 //! moment of the plan. The second is the plan as text: what is done, what is not done and why, and when to look again.
 //! `UPDATE_GOLDEN=1 cargo test --test plan` writes the second document; whoever does that reads the difference.
 
+#[path = "plan/answers.rs"]
+mod answers;
 #[path = "plan/errands.rs"]
 mod errands;
 #[path = "plan/laws.rs"]
@@ -46,6 +48,23 @@ fn every_situation_gives_its_plan() {
         failures.len(),
         files.len(),
         failures.join("\n\n")
+    );
+}
+
+#[test]
+fn every_answer_has_its_consequences() {
+    let file = folder().join("answers.txt");
+    let found = answers::table();
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    if expected == found {
+        return;
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        return fs::write(&file, found).unwrap();
+    }
+    panic!(
+        "what follows from answers is not as expected. If it is right: UPDATE_GOLDEN=1 cargo test --test plan\n{}",
+        difference(&expected, &found)
     );
 }
 

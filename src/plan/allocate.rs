@@ -245,12 +245,9 @@ impl<'a> Draft<'a> {
     /// Another provider that could boot this node now; its place is taken, so that no other node counts on it.
     fn take_place_elsewhere(&mut self, node: &Node) -> Option<&'a str> {
         let label = self.config.label(&node.label)?;
-        for other in label.providers.iter().filter(|other| **other != node.provider) {
-            if self.ability(label, other).is_ok() && self.rooms.reserve(other) {
-                return Some(other);
-            }
-        }
-        None
+        let mut others = label.providers.iter().filter(|other| **other != node.provider);
+        let able = others.find(|other| self.ability(label, other).is_ok() && self.rooms.reserve(other));
+        able.map(String::as_str)
     }
 }
 

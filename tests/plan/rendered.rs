@@ -63,7 +63,8 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
     }
 }
 
-fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
+/// What a setback is counted for, as text.
+pub fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
     let kind = match kind {
         SetbackKind::Image => "image",
         SetbackKind::Launch => "launch",
@@ -83,10 +84,11 @@ fn subject(subject: &Subject) -> String {
 }
 
 /// The facts of a row that the plan changes, as text.
-fn node_facts(before: &Node, after: &Node) -> String {
+pub fn node_facts(before: &Node, after: &Node) -> String {
     let facts = |node: &Node| {
         [
             ("server", node.server_id.clone()),
+            ("asked for", node.attempted.map(|at| at.to_string())),
             ("ip", node.ip.clone()),
             ("private ip", node.ip_private.clone()),
             ("zone", node.az.clone()),
@@ -98,18 +100,24 @@ fn node_facts(before: &Node, after: &Node) -> String {
 }
 
 fn image_facts(seen: &Observation<'_>, after: &Image) -> String {
+    let before = seen.images.iter().find(|known| known.id == after.id);
+    before.map(|before| facts_of_image(before, after)).unwrap_or_default()
+}
+
+/// The facts of an image that are other ones than before, as text.
+pub fn facts_of_image(before: &Image, after: &Image) -> String {
     let facts = |image: &Image| {
         [
             ("builder", image.server_id.clone()),
             ("builder asked for", image.attempted.map(|at| at.to_string())),
             ("snapshot", image.external_id.clone()),
+            ("snapshot asked for", image.snapshot_attempted.map(|at| at.to_string())),
             ("verifier", image.verify_server_id.clone()),
             ("verifier asked for", image.verify_attempted.map(|at| at.to_string())),
             ("keypair", image.keypair.clone()),
         ]
     };
-    let before = seen.images.iter().find(|known| known.id == after.id);
-    before.map(|before| changes(&facts(before), &facts(after))).unwrap_or_default()
+    changes(&facts(before), &facts(after))
 }
 
 fn changes(before: &[(&str, Option<String>)], after: &[(&str, Option<String>)]) -> String {

@@ -55,8 +55,8 @@ impl Situation {
             Ok((errands::read(&row.errand)?, tries))
         });
         Ok(Self {
-            nodes: scenario.nodes.iter().map(node).collect::<Result<_, String>>()?,
-            images: scenario.images.iter().map(image).collect::<Result<_, String>>()?,
+            nodes: scenario.nodes.iter().map(read_node).collect::<Result<_, String>>()?,
+            images: scenario.images.iter().map(read_image).collect::<Result<_, String>>()?,
             wishes: (1..).zip(&scenario.wishes).map(|(id, row)| wish(id, row)).collect::<Result<_, _>>()?,
             events: (1..).zip(&scenario.events).map(|(id, row)| event(id, row)).collect::<Result<_, _>>()?,
             setbacks: scenario.setbacks.iter().map(setback).collect::<Result<_, _>>()?,
@@ -116,7 +116,8 @@ fn ago(seconds: u64) -> Timestamp {
     NOW.minus(Duration::from_secs(seconds))
 }
 
-fn node(row: &NodeRow) -> Result<Node, String> {
+/// A row as described.
+pub fn read_node(row: &NodeRow) -> Result<Node, String> {
     let (word, step) = words(&row.state);
     Ok(Node {
         id: NodeId(row.id),
@@ -145,7 +146,8 @@ fn node(row: &NodeRow) -> Result<Node, String> {
     })
 }
 
-fn image(row: &ImageRow) -> Result<Image, String> {
+/// A row as described.
+pub fn read_image(row: &ImageRow) -> Result<Image, String> {
     let (word, step) = words(&row.state);
     let asked = |asked: Option<u64>, id: &Option<String>| asked.or(id.as_ref().map(|_| 300)).map(ago);
     Ok(Image {
