@@ -87,7 +87,7 @@ fn check(file: &Path) -> Result<(), String> {
         return Err(format!("{name} breaks the laws of every plan:\n{}", broken.join("\n")));
     }
     let expected: String =
-        expected.lines().map(|line| format!("{}\n", line.trim_start_matches("  "))).collect();
+        expected.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect();
     let found = rendered::plan(&seen, &made);
     if expected == found {
         return Ok(());

@@ -72,14 +72,14 @@ struct Arguments {
     /// Seconds until a snapshot is active
     #[arg(long, value_name = "SECONDS")]
     snapshot_time: Option<String>,
-    /// Quota of servers
-    #[arg(long, value_name = "COUNT")]
+    /// Quota of servers; -1 is no limit
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     quota_instances: Option<i64>,
-    /// Quota of virtual processors
-    #[arg(long, value_name = "COUNT")]
+    /// Quota of virtual processors; -1 is no limit
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     quota_cores: Option<i64>,
-    /// Quota of memory
-    #[arg(long, value_name = "MIB")]
+    /// Quota of memory; -1 is no limit
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     quota_ram: Option<i64>,
     /// Start of the random numbers
     #[arg(long, value_name = "NUMBER")]
@@ -179,12 +179,16 @@ async fn main() -> Result<()> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sandbox, listener) = Sandbox::start(arguments.settings()?, faults).await?;
     let clouds_yaml = sandbox.clouds_yaml();
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "nodepool-sandbox is ready on {}", sandbox.base_url())?;
-    writeln!(output, "  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=sandbox", clouds_yaml.display())?;
-    writeln!(output, "  openstack image list")?;
-    writeln!(output, "  curl {}/sandbox/faults", sandbox.base_url())?;
-    drop(output);
+    let ready = format!(
+        "nodepool-sandbox is ready on {url}\n  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=sandbox\n  \
+         openstack image list\n  curl {url}/sandbox/faults\n",
+        clouds_yaml.display(),
+        url = sandbox.base_url(),
+    );
+    // In one piece: whoever waits for the first line may not read on. It runs on also when nobody reads.
+    if let Err(error) = std::io::stdout().write_all(ready.as_bytes()) {
+        tracing::warn!(%error, "cannot write to the standard output");
+    }
     let until = async move {
         tokio::select! {
             _ = terminated.recv() => {}

@@ -24,9 +24,11 @@ use tokio::sync::mpsc;
 use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
-use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan};
+use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan, Reason};
 use crate::remote::Remote;
 use crate::store::{Store, StoreError};
+use crate::target::DemandSource;
+use crate::telemetry::Metrics;
 use memory::Memory;
 pub use work::{News, Outcome, Work};
 
@@ -35,6 +37,8 @@ pub use work::{News, Outcome, Work};
 pub struct Drivers {
     /// The cloud of each provider, by the provider's name.
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// What tells how many jobs wait; `None` where only watermarks count.
+    pub demand: Option<Arc<dyn DemandSource>>,
     /// How machines are reached.
     pub remote: Arc<dyn Remote>,
     /// What setup and ready scripts find in their environment: the daemon's own `NODEPOOL_` variables.
@@ -49,6 +53,7 @@ pub struct Engine {
     drivers: Drivers,
     memory: Memory,
     news: mpsc::UnboundedSender<News>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// What a tick did.
@@ -76,7 +81,12 @@ impl Engine {
         let installation = store.installation().await?;
         let memory = Memory::new(&config);
         let (news, receiver) = mpsc::unbounded_channel();
-        Ok((Self { store, installation, config, drivers, memory, news }, receiver))
+        Ok((Self { store, installation, config, drivers, memory, news, metrics: None }, receiver))
+    }
+
+    /// Counts from now on how launches end.
+    pub fn report_to(&mut self, metrics: Arc<Metrics>) {
+        self.metrics = Some(metrics);
     }
 
     /// Puts another configuration in force, with the clouds that belong to it.
@@ -118,7 +128,8 @@ impl Engine {
             events: self.store.open_events().await?,
             setbacks: self.store.setbacks().await?,
             clouds: &self.memory.clouds,
-            demand: self.memory.demand.as_ref(),
+            demand: self.memory.demand(now),
+            demand_asked: self.memory.demand_asked,
             in_flight: &self.memory.in_flight,
             tries: &self.memory.tries,
         })
@@ -134,7 +145,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let reason = &planned.reason;
         match &planned.action {
-            Action::Send(errand) => return self.send(now, errand, rows, work).await,
+            Action::Send(errand) => return self.send(now, errand, reason, rows, work).await,
             Action::Recall(errand) => {
                 self.memory.in_flight.remove(errand);
                 tick.recalled.push(errand.clone());
@@ -165,6 +176,7 @@ impl Engine {
         &mut self,
         now: Timestamp,
         errand: &Errand,
+        reason: &Reason,
         rows: &mut Rows,
         work: &mut Vec<Work>,
     ) -> Result<(), StoreError> {
@@ -173,6 +185,13 @@ impl Engine {
         }
         if !self.mark_intent(now, errand, rows).await? {
             return Ok(());
+        }
+        match errand {
+            // No row has it, so no history will tell.
+            Errand::DeleteServer { provider, id, owner: None } => {
+                tracing::info!(target: "nodepool.engine", provider, server = id, "deletes a server: {reason}");
+            }
+            errand => tracing::debug!(target: "nodepool.engine", ?errand, "sent: {reason}"),
         }
         self.memory.in_flight.insert(errand.clone(), now);
         work.push(self.work(errand, rows));
@@ -197,7 +216,15 @@ impl Engine {
                 self.memory.take_listing(began, now, errand, outcome);
                 return Ok(());
             }
+            Outcome::Demand(demand) => {
+                self.memory.take_demand(began, now, demand);
+                return Ok(());
+            }
             Outcome::Answer(answer) => answer,
+            Outcome::TimedOut if *errand == Errand::AskDemand => {
+                self.memory.demand_asked = Some(began);
+                return Ok(());
+            }
             Outcome::TimedOut if errand.is_listing() => {
                 self.memory.listing_failed(errand, now, "no answer within its deadline".to_owned());
                 return Ok(());

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
 pub use address::{Reach, reach};
-pub use limits::{LISTING_OVERLAP, backoff};
+pub use limits::{DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
 pub use view::{CloudView, Listing};
@@ -213,7 +213,7 @@ impl<'a> Draft<'a> {
             return false;
         }
         if let Some(tries) = self.seen.tries.get(errand) {
-            let next = tries.last.plus(limits::retry_pause(tries));
+            let next = tries.last.plus(limits::retry_pause(errand, tries));
             if self.seen.now < next {
                 self.wake_at(next);
                 self.explain_pause(errand, *tries, next);

@@ -22,6 +22,7 @@ pub fn written(errand: &Errand) -> String {
         Errand::ListServers { provider, complete: false } => format!("list-servers {provider} changes"),
         Errand::ListImages { provider } => format!("list-images {provider}"),
         Errand::ListKeypairs { provider } => format!("list-keypairs {provider}"),
+        Errand::AskDemand => "ask-demand".to_owned(),
         Errand::PrepareNode(id) => format!("prepare-node {id}"),
         Errand::SetUpBuilder(id) => format!("set-up-builder {id}"),
         Errand::VerifySnapshot(id) => format!("verify-snapshot {id}"),
@@ -50,6 +51,7 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["list-servers", _, "changes"] => Some(Errand::ListServers { provider, complete: false }),
         ["list-images", _] => Some(Errand::ListImages { provider }),
         ["list-keypairs", _] => Some(Errand::ListKeypairs { provider }),
+        ["ask-demand"] => Some(Errand::AskDemand),
         ["prepare-node", number] => number.parse().ok().map(|number| Errand::PrepareNode(NodeId(number))),
         ["set-up-builder", number] => number.parse().ok().map(|number| Errand::SetUpBuilder(ImageId(number))),
         ["verify-snapshot", number] => {

@@ -79,6 +79,7 @@ impl Situation {
             setbacks: self.setbacks.clone(),
             clouds: &self.clouds,
             demand: self.demand.as_ref(),
+            demand_asked: None,
             in_flight: &self.in_flight,
             tries: &self.tries,
         }

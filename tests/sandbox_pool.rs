@@ -1,0 +1,22 @@
+//! The whole program against nodepool-sandbox: the real binaries, real HTTP, real ssh, a database of its own each.
+//!
+//! Needs bubblewrap and openssh-client; a test that misses one fails and says how to get it.
+
+#[path = "pool/cloud.rs"]
+mod cloud;
+#[path = "pool/crash.rs"]
+mod crash;
+#[path = "pool/faults.rs"]
+mod faults;
+#[path = "pool/fill.rs"]
+mod fill;
+#[path = "pool/images.rs"]
+mod images;
+#[path = "pool/scripts.rs"]
+mod scripts;
+#[path = "pool/setup.rs"]
+mod setup;
+#[path = "pool/stop.rs"]
+mod stop;
+#[path = "pool/strangers.rs"]
+mod strangers;
