@@ -86,14 +86,14 @@ fn check(file: &Path) -> Result<(), String> {
     if !broken.is_empty() {
         return Err(format!("{name} breaks the laws of every plan:\n{}", broken.join("\n")));
     }
-    let expected: String =
-        expected.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect();
+    let expected: Vec<&str> = expected.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+    let expected = expected.iter().flat_map(|line| [line, "\n"]).collect::<String>();
     let found = rendered::plan(&seen, &made);
     if expected == found {
         return Ok(());
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let indented: String = found.lines().map(|line| format!("  {line}\n")).collect();
+        let indented = found.lines().flat_map(|line| ["  ", line, "\n"]).collect::<String>();
         return fs::write(file, format!("{described}{SEPARATOR}{indented}"))
             .map_err(|error| format!("{name}: {error}"));
     }

@@ -205,7 +205,9 @@ fn misnumbered(database: &str, files: &[String]) -> Vec<String> {
     files.sort();
     let numbered = files.iter().zip(1..);
     numbered
-        .filter(|(file, number)| !(file.starts_with(&format!("{number:04}_")) && file.ends_with(".sql")))
+        .filter(|(file, number)| {
+            !(file.starts_with(&format!("{number:04}_")) && file.split('.').next_back() == Some("sql"))
+        })
         .map(|(file, number)| format!("migrations/{database}/{file}: number {number:04} was expected"))
         .collect()
 }

@@ -21,7 +21,8 @@ pub fn plan(seen: &Observation<'_>, plan: &Plan) -> String {
         Some(wake) => format!("look again in {} s", wake.since(seen.now).as_secs_f64()),
         None => "look again when there is news".to_owned(),
     });
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn action(seen: &Observation<'_>, action: &Action) -> String {
@@ -122,5 +123,6 @@ pub fn facts_of_image(before: &Image, after: &Image) -> String {
 
 fn changes(before: &[(&str, Option<String>)], after: &[(&str, Option<String>)]) -> String {
     let changed = before.iter().zip(after).filter(|(before, after)| before != after);
-    changed.map(|(_, (name, value))| format!(", {name} {}", value.as_deref().unwrap_or("none"))).collect()
+    let texts = changed.map(|(_, (name, value))| format!(", {name} {}", value.as_deref().unwrap_or("none")));
+    texts.collect::<Vec<_>>().concat()
 }

@@ -249,11 +249,12 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
         let tag = stray.tag.as_deref().map(read_tag).transpose()?;
         servers.push((stray.once, server(&stray.id, "ACTIVE", None, tag)?));
     }
-    let keypairs = part.keypairs.iter().map(|stray| (stray.once, Keypair { name: stray.name.clone() }));
+    let keypairs: Vec<_> =
+        part.keypairs.iter().map(|stray| (stray.once, Keypair { name: stray.name.clone() })).collect();
     let mut view = CloudView {
-        servers: listing(&part.listed, servers, |server| server.id.clone()),
-        images: listing(&part.images_listed, snapshots(provider, part, scenario)?, |image| image.id.clone()),
-        keypairs: listing(&part.keypairs_listed, keypairs.collect(), |keypair| keypair.name.clone()),
+        servers: listing(&part.listed, &servers, |server| server.id.clone()),
+        images: listing(&part.images_listed, &snapshots(provider, part, scenario)?, |image| image.id.clone()),
+        keypairs: listing(&part.keypairs_listed, &keypairs, |keypair| keypair.name.clone()),
         gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
     };
     view.servers.trouble.clone_from(&part.trouble);
@@ -291,7 +292,7 @@ fn snapshots(
 }
 
 /// A listing that began at these moments. What is marked was not yet in the one before.
-fn listing<T: Clone>(began: &[u64], items: Vec<(bool, T)>, key: impl Fn(&T) -> String) -> Listing<T> {
+fn listing<T: Clone>(began: &[u64], items: &[(bool, T)], key: impl Fn(&T) -> String) -> Listing<T> {
     let mut listing = Listing::default();
     let before = items.iter().filter(|(once, _)| !once).map(|(_, item)| (key(item), item.clone())).collect();
     let now: BTreeMap<String, T> = items.iter().map(|(_, item)| (key(item), item.clone())).collect();
