@@ -19,7 +19,7 @@ use nodepool::config::{
     ProviderImage, Target,
 };
 use nodepool::engine::{Drivers, Engine, News, Outcome, Work};
-use nodepool::model::{ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind};
+use nodepool::model::{Image, ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind};
 use nodepool::plan::{Action, Plan};
 use nodepool::store::{Store, StoreError};
 use sqlx::Connection as _;
