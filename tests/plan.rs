@@ -4,6 +4,8 @@
 //! moment of the plan. The second is the plan as text: what is done, what is not done and why, and when to look again.
 //! `UPDATE_GOLDEN=1 cargo test --test plan` writes the second document; whoever does that reads the difference.
 
+#[path = "plan/answers.rs"]
+mod answers;
 #[path = "plan/errands.rs"]
 mod errands;
 #[path = "plan/laws.rs"]
@@ -49,6 +51,23 @@ fn every_situation_gives_its_plan() {
     );
 }
 
+#[test]
+fn every_answer_has_its_consequences() {
+    let file = folder().join("answers.txt");
+    let found = answers::table();
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    if expected == found {
+        return;
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        return fs::write(&file, found).unwrap();
+    }
+    panic!(
+        "what follows from answers is not as expected. If it is right: UPDATE_GOLDEN=1 cargo test --test plan\n{}",
+        difference(&expected, &found)
+    );
+}
+
 /// Makes the plan of one file, looks whether it keeps the laws of every plan, and compares it with what is expected.
 fn check(file: &Path) -> Result<(), String> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -67,14 +86,14 @@ fn check(file: &Path) -> Result<(), String> {
     if !broken.is_empty() {
         return Err(format!("{name} breaks the laws of every plan:\n{}", broken.join("\n")));
     }
-    let expected: String =
-        expected.lines().map(|line| format!("{}\n", line.trim_start_matches("  "))).collect();
+    let expected: Vec<&str> = expected.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+    let expected = expected.iter().flat_map(|line| [line, "\n"]).collect::<String>();
     let found = rendered::plan(&seen, &made);
     if expected == found {
         return Ok(());
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let indented: String = found.lines().map(|line| format!("  {line}\n")).collect();
+        let indented = found.lines().flat_map(|line| ["  ", line, "\n"]).collect::<String>();
         return fs::write(file, format!("{described}{SEPARATOR}{indented}"))
             .map_err(|error| format!("{name}: {error}"));
     }

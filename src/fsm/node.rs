@@ -72,8 +72,9 @@ pub const fn next(state: NodeState, event: NodeEvent) -> Result<NodeState, Illeg
         (S::Building(NodeStep::Boot), E::Active) => S::Building(NodeStep::Address),
         (S::Building(NodeStep::Boot | NodeStep::Address), E::Addressed) => S::Building(NodeStep::Ssh),
         (S::Building(NodeStep::Ssh), E::Prepared) => S::Ready,
-        (S::Ready | S::Used, E::JobStarted) => S::Used,
-        (S::Ready | S::Used, E::JobFinished) => S::Delete,
+        // A job on a node that is being prepared: it was handed out, so it must never be ready.
+        (S::Building(NodeStep::Ssh) | S::Ready | S::Used, E::JobStarted) => S::Used,
+        (S::Building(NodeStep::Ssh) | S::Ready | S::Used, E::JobFinished) => S::Delete,
         (S::Ready | S::Used | S::Hold | S::Delete, E::Held) => S::Hold,
         // A job on a held node changes nothing: the person who holds it decides.
         (S::Hold, E::JobStarted | E::JobFinished) => S::Hold,

@@ -251,6 +251,24 @@ impl Errand {
         }
     }
 
+    /// What it is for, in words for a person.
+    pub fn purpose(&self) -> String {
+        match self {
+            Self::DeleteServer { id, .. } => format!("the deletion of server {id}"),
+            Self::DeleteSnapshot { id, .. } => format!("the deletion of snapshot {id}"),
+            Self::DeleteKeypair { name, .. } => format!("the deletion of keypair {name}"),
+            Self::CreateServer { .. } => "the call for its server".to_owned(),
+            Self::TakeSnapshot { .. } => "the call for its snapshot".to_owned(),
+            Self::ListServers { .. } => "the listing of servers".to_owned(),
+            Self::ListImages { .. } => "the listing of images".to_owned(),
+            Self::ListKeypairs { .. } => "the listing of keypairs".to_owned(),
+            Self::AskDemand => "the question for the demand".to_owned(),
+            Self::PrepareNode(_) => "its preparation".to_owned(),
+            Self::SetUpBuilder(_) => "the setup of its builder".to_owned(),
+            Self::VerifySnapshot(_) => "the visit to the server booted from its snapshot".to_owned(),
+        }
+    }
+
     /// Whether it only looks: a listing, or the question for the demand.
     pub const fn is_listing(&self) -> bool {
         matches!(

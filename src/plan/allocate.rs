@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use super::Draft;
 use super::action::{Action, Errand, NewNode, Subject};
 use crate::config::Label;
-use crate::model::{ImageId, ImageState, ImageStep, NodeState, Owner, SetbackKind};
+use crate::fsm::node::NodeEvent;
+use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, SetbackKind};
 
 /// What a label lacks, and who can serve it.
 struct Deficit<'a> {
     label: &'a Label,
     missing: u32,
+    reason: String,
     providers: Vec<(&'a str, ImageId)>,
 }
 
@@ -19,17 +21,16 @@ impl<'a> Draft<'a> {
     pub(super) fn allocate(&mut self) {
         let mut deficits: Vec<Deficit<'a>> = Vec::new();
         for label in &self.config.labels {
-            let missing = self.missing(label);
-            if missing > 0 {
+            if let Some((missing, reason)) = self.missing(label) {
                 let providers = self.able_providers(label);
-                deficits.push(Deficit { label, missing, providers });
+                deficits.push(Deficit { label, missing, reason, providers });
             }
         }
         let mut granted = true;
         while granted {
             granted = false;
             for deficit in deficits.iter_mut().filter(|deficit| deficit.missing > 0) {
-                if self.grant_one(deficit.label, &deficit.providers) {
+                if self.grant_one(deficit) {
                     deficit.missing = deficit.missing.saturating_sub(1);
                     granted = true;
                 }
@@ -42,9 +43,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// How many more nodes a label wants: enough for its jobs, and its spare ones.
-    fn missing(&self, label: &Label) -> u32 {
-        let Some(spare) = label.min_ready else { return 0 };
+    /// How many more nodes a label wants, and why: enough for its jobs, and its spare ones.
+    fn missing(&self, label: &Label) -> Option<(u32, String)> {
+        let spare = label.min_ready?;
         let (mut coming, mut busy) = (0_u32, 0_u32);
         for node in self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.label == label.name) {
             match node.state {
@@ -55,8 +56,13 @@ impl<'a> Draft<'a> {
         }
         let demand = self.seen.demand.and_then(|demand| demand.get(&label.name)).copied().unwrap_or(0);
         // Jobs that run are part of the demand; where nothing tells the demand, the busy nodes do.
-        let wanted = demand.max(busy).saturating_add(spare);
-        wanted.saturating_sub(coming).saturating_sub(busy)
+        let (jobs, there) = (demand.max(busy), coming.saturating_add(busy));
+        let missing = jobs.saturating_add(spare).saturating_sub(there);
+        let reason = format!(
+            "label {} wants nodes for {jobs} jobs and {spare} spare ones, and has {there}",
+            label.name
+        );
+        (missing > 0).then_some((missing, reason))
     }
 
     /// The providers that can boot a node of this label now, each with its current image.
@@ -92,8 +98,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds one node where there is most room; of equal providers, at the first one in the configuration.
-    fn grant_one(&mut self, label: &Label, providers: &[(&str, ImageId)]) -> bool {
-        let roomiest = providers
+    fn grant_one(&mut self, deficit: &Deficit<'_>) -> bool {
+        let label = deficit.label;
+        let roomiest = deficit
+            .providers
             .iter()
             .rev()
             .filter(|(provider, _)| self.rooms.unreserved(provider) > 0)
@@ -112,10 +120,10 @@ impl<'a> Draft<'a> {
             target: target.clone(),
             image: label.image.clone(),
             image_id: Some(image_id),
-            az: self.least_used_zone(provider),
+            az: self.next_zone(provider, label),
         };
         self.note_granted(&node);
-        self.act(Action::AddNode(node), format!("label {} lacks ready nodes", label.name));
+        self.act(Action::AddNode(node), deficit.reason.clone());
         true
     }
 
@@ -139,7 +147,9 @@ impl<'a> Draft<'a> {
         self.config.targets.iter().min_by_key(|target| count(&target.name)).map(|target| target.name.clone())
     }
 
-    fn least_used_zone(&self, provider: &str) -> Option<String> {
+    /// The zone with fewest nodes. After failed launches the others get their turn, or a zone that is out of order
+    /// would stay the one with fewest nodes for ever.
+    fn next_zone(&self, provider: &str, label: &Label) -> Option<String> {
         let count = |zone: &str| {
             let there = self.nodes.values().map(|drafted| &drafted.row);
             let there =
@@ -148,8 +158,12 @@ impl<'a> Draft<'a> {
                 self.granted.zones.get(&(provider.to_owned(), zone.to_owned())).copied().unwrap_or(0);
             there.saturating_add(coming)
         };
-        let zones = &self.config.provider(provider)?.availability_zones;
-        zones.iter().min_by_key(|zone| count(zone)).cloned()
+        let mut zones: Vec<&String> = self.config.provider(provider)?.availability_zones.iter().collect();
+        zones.sort_by_cached_key(|zone| count(zone));
+        let failures = self.seen.setback(SetbackKind::Launch, provider, &label.name);
+        let failures = failures.map_or(0, |setback| usize::try_from(setback.failures).unwrap_or(0));
+        let turn = failures.checked_rem(zones.len())?;
+        zones.get(turn).map(|zone| (*zone).clone())
     }
 
     /// Creates the servers that rows wait for, as far as there is room: those that finish a build, then those that
@@ -170,8 +184,14 @@ impl<'a> Draft<'a> {
             wanted.push((order, owner, image.provider, Subject::Image(image.id)));
         }
         for node in self.untouched_nodes() {
-            if matches!(node.state, NodeState::Building(_)) && node.attempted.is_none() {
+            if !matches!(node.state, NodeState::Building(_)) || node.attempted.is_some() {
+                continue;
+            }
+            if self.is_bootable(&node) {
                 wanted.push((2, Owner::Node(node.id), node.provider, Subject::Node(node.id)));
+            } else {
+                // Its image was doomed a moment ago, by this very plan.
+                self.check_image(node);
             }
         }
         wanted.sort();
@@ -187,21 +207,47 @@ impl<'a> Draft<'a> {
             None => self.check_setback(SetbackKind::Capacity, provider, ""),
         };
         if let Err(reason) = checked {
-            return self.refuse(subject, format!("no server is created: {reason}"));
+            return self.put_off(owner, provider, subject, &reason);
         }
         if !self.may_send(&errand) {
             return;
         }
         if self.rooms.occupy(provider) {
             let (kind, number) = owner.words();
-            self.act(Action::Send(errand), format!("{kind} {number} needs its server"));
-        } else {
-            let limit = self.rooms.limit(provider);
-            self.refuse(
-                subject,
-                format!("no server is created: all {limit} servers of {provider} are taken"),
-            );
+            return self.act(Action::Send(errand), format!("{kind} {number} needs its server"));
         }
+        let reason = match self.rooms.limit(provider) {
+            0 => format!("max-servers of {provider} is 0"),
+            limit => format!("all {limit} servers of {provider} are taken"),
+        };
+        self.put_off(owner, provider, subject, &reason);
+    }
+
+    /// A server cannot be created now. Its row waits, unless it is a node's that would wait in vain: it counts for its
+    /// label, and would keep another provider from serving in its place.
+    fn put_off(&mut self, owner: Owner, provider: &str, subject: Subject, reason: &str) {
+        let waiting = match owner {
+            Owner::Node(id) => self.nodes.get(&id).map(|drafted| drafted.row.clone()),
+            Owner::Builder(_) | Owner::Verifier(_) => None,
+        };
+        if let Some(node) = waiting {
+            if let Some(other) = self.take_place_elsewhere(&node) {
+                let reason = format!("{reason}, but {other} can serve in its place");
+                return self.node_event(node, NodeEvent::Doomed, reason);
+            }
+            if self.rooms.limit(provider) == 0 {
+                return self.node_event(node, NodeEvent::Doomed, reason);
+            }
+        }
+        self.refuse(subject, format!("no server is created: {reason}"));
+    }
+
+    /// Another provider that could boot this node now; its place is taken, so that no other node counts on it.
+    fn take_place_elsewhere(&mut self, node: &Node) -> Option<&'a str> {
+        let label = self.config.label(&node.label)?;
+        let mut others = label.providers.iter().filter(|other| **other != node.provider);
+        let able = others.find(|other| self.ability(label, other).is_ok() && self.rooms.reserve(other));
+        able.map(String::as_str)
     }
 }
 

@@ -87,7 +87,7 @@ impl Draft<'_> {
                         );
                     }
                     (status, _) => {
-                        let found = format!("its builder is {}", word(status));
+                        let found = format!("its builder is {}", lacking(status));
                         self.check_build_timeout(&image, image.attempted, provider, &found);
                     }
                 }
@@ -103,6 +103,11 @@ impl Draft<'_> {
         found: &str,
     ) {
         let Some(since) = since else { return };
+        let visits = [Errand::SetUpBuilder(image.id), Errand::VerifySnapshot(image.id)];
+        if visits.iter().any(|visit| self.seen.in_flight.contains_key(visit)) {
+            // Somebody is on the machine, and will tell more about it than a listing.
+            return;
+        }
         if self.has_come(since.plus(provider.launch_timeout)) {
             let limit = provider.launch_timeout.as_secs();
             let reason =
@@ -118,6 +123,11 @@ impl Draft<'_> {
         let Some(attempted) = image.snapshot_attempted else {
             if let Some(obstacle) = self.obstacle(&image.provider) {
                 return self.refuse(Subject::Image(image.id), format!("no snapshot is taken: {obstacle}"));
+            }
+            if self.has_come(image.state_time.plus(limits::SAVE_TIMEOUT)) {
+                let hours = limits::SAVE_TIMEOUT.as_secs().div_euclid(3600);
+                let reason = format!("the cloud did not take a snapshot of its builder within {hours} hours");
+                return self.fail_image(image, reason);
             }
             return self.send(errand, "the setup script succeeded");
         };
@@ -172,7 +182,12 @@ impl Draft<'_> {
             let hours = limits::SAVE_TIMEOUT.as_secs().div_euclid(3600);
             self.fail_image(image, format!("the cloud did not save its snapshot within {hours} hours"));
         } else {
-            self.refuse(Subject::Image(image.id), "waits: the cloud saves its snapshot");
+            let reason = if shown.is_some() {
+                "waits: the cloud saves its snapshot"
+            } else {
+                "waits: the cloud does not show its snapshot"
+            };
+            self.refuse(Subject::Image(image.id), reason);
         }
     }
 
@@ -200,7 +215,7 @@ impl Draft<'_> {
                         self.send(Errand::VerifySnapshot(image.id), reason);
                     }
                     status => {
-                        let found = format!("the server booted from its snapshot is {}", word(status));
+                        let found = format!("the server booted from its snapshot is {}", lacking(status));
                         self.check_build_timeout(&image, image.verify_attempted, provider, &found);
                     }
                 }
@@ -264,6 +279,7 @@ impl Draft<'_> {
         let owner = Owner::Builder(image.id);
         let subject = Subject::Image(image.id);
         if self.seen.in_flight.contains_key(&create(image, owner)) {
+            self.refuse(subject, "waits: the create call for its builder is still on its way");
             return false;
         }
         match self.builder(image) {
@@ -295,6 +311,7 @@ impl Draft<'_> {
         let owner = Owner::Verifier(image.id);
         let subject = Subject::Image(image.id);
         if self.seen.in_flight.contains_key(&create(image, owner)) {
+            self.refuse(subject, "waits: the create call for its verifying server is still on its way");
             return false;
         }
         match self.verifier(image) {
@@ -327,7 +344,8 @@ impl Draft<'_> {
     fn delete_snapshot(&mut self, image: Image) {
         let taking = Errand::TakeSnapshot { provider: image.provider.clone(), image: image.id };
         if self.seen.in_flight.contains_key(&taking) {
-            return;
+            return self
+                .refuse(Subject::Image(image.id), "waits: the call for its snapshot is still on its way");
         }
         match (image.external_id.clone(), image.snapshot_attempted) {
             (Some(id), _) => {
@@ -493,6 +511,16 @@ impl Draft<'_> {
 
 fn create(image: &Image, owner: Owner) -> Errand {
     Errand::CreateServer { provider: image.provider.clone(), owner }
+}
+
+/// What a server is that should be ACTIVE with an address.
+fn lacking(status: &ServerStatus) -> String {
+    match status {
+        ServerStatus::Active => "ACTIVE, but shows no address".to_owned(),
+        ServerStatus::Build | ServerStatus::Error | ServerStatus::Deleted | ServerStatus::Other(_) => {
+            word(status).to_owned()
+        }
+    }
 }
 
 fn in_error(what: &str, server: &Server) -> String {

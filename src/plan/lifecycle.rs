@@ -58,13 +58,16 @@ impl Draft<'_> {
     }
 
     /// A node that no call was made for yet must still have an image to boot.
-    fn check_image(&mut self, node: Node) {
-        let bootable = node
-            .image_id
-            .is_some_and(|id| self.images.get(&id).is_some_and(|image| image.row.state == ImageState::Ready));
-        if !bootable {
+    pub(super) fn check_image(&mut self, node: Node) {
+        if !self.is_bootable(&node) {
             self.node_event(node, NodeEvent::Doomed, "its image is not there any more");
         }
+    }
+
+    /// Whether the image of a node is ready.
+    pub(super) fn is_bootable(&self, node: &Node) -> bool {
+        node.image_id
+            .is_some_and(|id| self.images.get(&id).is_some_and(|image| image.row.state == ImageState::Ready))
     }
 
     fn follow_server(&mut self, node: Node, step: NodeStep, provider: &Provider, server: &Server) {
@@ -92,7 +95,10 @@ impl Draft<'_> {
                     let reason = "its server is ACTIVE, but shows no address yet";
                     return self.node_event(node, NodeEvent::Active, reason);
                 }
-                None => {}
+                None => {
+                    let found = "its server is ACTIVE, but shows no address";
+                    return self.check_launch_timeout(node, provider, found);
+                }
             },
             ServerStatus::Build | ServerStatus::Deleted | ServerStatus::Other(_) => {}
         }
@@ -103,11 +109,20 @@ impl Draft<'_> {
         if let Unsure::ListingsFrom(moment) = doubt {
             self.has_come(moment);
         }
-        self.check_launch_timeout(node, provider, "the cloud does not show its server");
+        let found = if node.server_id.is_some() {
+            "the cloud does not show its server"
+        } else {
+            "the create call was not answered, and the cloud shows no server with its tag"
+        };
+        self.check_launch_timeout(node, provider, found);
     }
 
     fn check_launch_timeout(&mut self, node: Node, provider: &Provider, found: &str) {
         let Some(attempted) = node.attempted else { return };
+        if self.seen.in_flight.contains_key(&Errand::PrepareNode(node.id)) {
+            // Somebody is on the machine, and will tell more about it than a listing.
+            return;
+        }
         if self.has_come(attempted.plus(provider.launch_timeout)) {
             let limit = provider.launch_timeout.as_secs();
             let reason =
@@ -130,6 +145,10 @@ impl Draft<'_> {
             let reason = format!("label {} left the configuration", node.label);
             return self.node_event(node, NodeEvent::Doomed, reason);
         }
+        if self.config.provider(&node.provider).is_none() && node.state == NodeState::Ready {
+            let reason = format!("provider {} left the configuration", node.provider);
+            return self.node_event(node, NodeEvent::Doomed, reason);
+        }
         match self.node_server(&node) {
             Whereabouts::Nowhere => {
                 self.node_event(node, NodeEvent::Doomed, "its server vanished from the cloud");
@@ -139,7 +158,19 @@ impl Draft<'_> {
                 let reason = format!("its server fell into ERROR: {fault}");
                 self.node_event(node, NodeEvent::Doomed, reason);
             }
-            Whereabouts::Shown(_) | Whereabouts::Found(_) | Whereabouts::Unsure(_) => {}
+            Whereabouts::Unsure(doubt) => {
+                if let Unsure::ListingsFrom(moment) = doubt {
+                    self.has_come(moment);
+                }
+                let shown =
+                    "the cloud does not show its server; complete listings will tell whether it is gone";
+                let reason = self.obstacle(&node.provider).map_or_else(
+                    || shown.to_owned(),
+                    |obstacle| format!("nothing is known of its server: {obstacle}"),
+                );
+                self.refuse(Subject::Node(node.id), reason);
+            }
+            Whereabouts::Shown(_) | Whereabouts::Found(_) => {}
         }
     }
 
@@ -228,7 +259,13 @@ impl Draft<'_> {
             }
             (Unsure::ListingsFrom(moment), None) => {
                 self.has_come(moment);
-                self.refuse(subject, "waits: its create call was not answered, so a server may still appear");
+                let reason = self.obstacle(provider).map_or_else(
+                    || "waits: its create call was not answered, so a server may still appear".to_owned(),
+                    |obstacle| {
+                        format!("its create call was not answered, and nothing can be seen: {obstacle}")
+                    },
+                );
+                self.refuse(subject, reason);
             }
         }
     }
@@ -251,7 +288,7 @@ impl Draft<'_> {
     }
 
     /// Where the server of a node is.
-    fn node_server(&self, node: &Node) -> Whereabouts<'_> {
+    pub(super) fn node_server(&self, node: &Node) -> Whereabouts<'_> {
         let tag = self.tag(Owner::Node(node.id), &node.attempt);
         self.locate(&node.provider, &tag, node.server_id.as_deref(), node.attempted)
     }

@@ -1,7 +1,7 @@
 //! When to look at the clouds and at the demand: one listing serves everybody who waits.
 
 use super::Draft;
-use super::action::{Action, Errand, Planned};
+use super::action::{Action, Errand, Planned, Subject};
 use super::limits;
 use super::view::{CloudView, Listing};
 use super::whereabouts::{Unsure, Whereabouts};
@@ -22,6 +22,7 @@ impl Draft<'_> {
         let providers: Vec<String> = self.seen.clouds.keys().cloned().collect();
         for provider in &providers {
             let Some(cloud) = self.cloud(provider) else { continue };
+            self.tell_troubles(provider, cloud);
             self.list_servers(provider, cloud);
             self.list_images(provider, cloud);
             self.list_keypairs(provider, cloud);
@@ -29,6 +30,21 @@ impl Draft<'_> {
         self.ask_demand();
         let (now, clouds) = (self.seen.now, self.seen.clouds);
         self.plan.actions.sort_by_key(|planned| urgency(planned, now, clouds));
+    }
+
+    /// Says what of a cloud could not be read, whether or not somebody waits for it.
+    fn tell_troubles(&mut self, provider: &str, cloud: &CloudView) {
+        let troubles = [
+            ("servers", &cloud.servers.trouble),
+            ("images", &cloud.images.trouble),
+            ("keypairs", &cloud.keypairs.trouble),
+        ];
+        for (what, trouble) in troubles {
+            if let Some(trouble) = trouble {
+                let reason = format!("its {what} could not be listed: {trouble}");
+                self.refuse(Subject::Provider(provider.to_owned()), reason);
+            }
+        }
     }
 
     /// Asks at a steady pace, whether or not the last answer was one: it costs no cloud anything, and a queue that can

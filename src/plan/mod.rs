@@ -216,10 +216,42 @@ impl<'a> Draft<'a> {
             let next = tries.last.plus(limits::retry_pause(errand, tries));
             if self.seen.now < next {
                 self.wake_at(next);
+                self.explain_pause(errand, *tries, next);
                 return false;
             }
         }
         true
+    }
+
+    /// Says why an errand waits for its next try. Of listings the trouble itself is told.
+    fn explain_pause(&mut self, errand: &Errand, tries: Tries, next: Timestamp) {
+        let Some(subject) = self.subject(errand).filter(|_| !errand.is_listing()) else { return };
+        let (purpose, count) = (errand.purpose(), tries.count);
+        let wait = next.since(self.now()).as_secs();
+        let reason = if tries.accepted {
+            format!("{purpose} was accepted by the cloud, which takes its time; asked again in {wait} s")
+        } else {
+            format!("{purpose} failed, {count} in a row, tried again in {wait} s")
+        };
+        self.refuse(subject, reason);
+    }
+
+    /// Whom an errand concerns: the row that it is about, or else its provider.
+    fn subject(&self, errand: &Errand) -> Option<Subject> {
+        let owner = self.images.values().map(|drafted| &drafted.row).find(|image| match errand {
+            Errand::DeleteSnapshot { provider, id } => {
+                image.provider == *provider && image.external_id.as_ref() == Some(id)
+            }
+            Errand::DeleteKeypair { provider, name } => {
+                image.provider == *provider && image.keypair.as_ref() == Some(name)
+            }
+            _ => errand.image() == Some(image.id),
+        });
+        errand
+            .node()
+            .map(Subject::Node)
+            .or_else(|| owner.map(|image| Subject::Image(image.id)))
+            .or_else(|| errand.paced_by().map(|provider| Subject::Provider(provider.to_owned())))
     }
 
     fn act(&mut self, action: Action, reason: impl Into<Reason>) {

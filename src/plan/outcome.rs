@@ -252,6 +252,10 @@ fn snapshot_taken(image: Image, answer: &Answer) -> Vec<Consequence> {
     };
     let reason = Reason(format!("no snapshot was taken: {}", failure.text));
     let row = Image { snapshot_attempted: None, ..image };
+    if failure.fault == Fault::Quota {
+        // Room for images says nothing about room for servers: nodes go on, and the call is repeated later and later.
+        return vec![Consequence::ImageFacts { row: Box::new(row), reason }];
+    }
     not_made(row, failure.fault, reason)
 }
 

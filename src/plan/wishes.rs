@@ -5,6 +5,7 @@
 
 use super::Draft;
 use super::action::{Action, Subject};
+use super::whereabouts::Whereabouts;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{ImageId, ImageState, Node, NodeId, NodeState, Timestamp, Wish, WishKind};
@@ -54,9 +55,10 @@ impl Draft<'_> {
         self.with_node(id, |draft, mut row| {
             match row.state {
                 NodeState::Ready | NodeState::Used | NodeState::Hold => {}
-                NodeState::Delete if row.delete_called.is_none() && row.server_id.is_some() => {}
                 NodeState::Delete => {
-                    return Verdict::Refused(format!("node {id} is already being deleted in the cloud"));
+                    if let Some(nothing) = draft.nothing_to_hold(&row) {
+                        return Verdict::Refused(nothing);
+                    }
                 }
                 NodeState::Building(_) | NodeState::Test | NodeState::Gone => {
                     return Verdict::Refused(format!(
@@ -76,6 +78,20 @@ impl Draft<'_> {
         })
     }
 
+    /// Why a node that is to be deleted cannot be held any more, if so.
+    fn nothing_to_hold(&self, row: &Node) -> Option<String> {
+        let id = row.id;
+        if row.delete_called.is_some() {
+            Some(format!("node {id} is already being deleted in the cloud"))
+        } else if row.server_id.is_none() {
+            Some(format!("node {id} is being deleted and has no server that is known"))
+        } else if self.node_server(row) == Whereabouts::Nowhere {
+            Some(format!("node {id} is being deleted and its server is gone"))
+        } else {
+            None
+        }
+    }
+
     fn unhold(&mut self, mut row: Node) -> Verdict {
         let id = row.id;
         match row.state {
@@ -85,7 +101,7 @@ impl Draft<'_> {
                 Verdict::Granted(format!("the hold of node {id} has ended; it will be deleted"))
             }
             NodeState::Delete => {
-                Verdict::Granted(format!("the hold of node {id} has ended; it will be deleted"))
+                Verdict::Granted(format!("node {id} is not held any more; it will be deleted"))
             }
             NodeState::Building(_)
             | NodeState::Test

@@ -47,11 +47,11 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["take-snapshot", _, "for", "image", number] => {
             number.parse().ok().map(|number| Errand::TakeSnapshot { provider, image: ImageId(number) })
         }
-        ["ask-demand"] => Some(Errand::AskDemand),
         ["list-servers", _, "all"] => Some(Errand::ListServers { provider, complete: true }),
         ["list-servers", _, "changes"] => Some(Errand::ListServers { provider, complete: false }),
         ["list-images", _] => Some(Errand::ListImages { provider }),
         ["list-keypairs", _] => Some(Errand::ListKeypairs { provider }),
+        ["ask-demand"] => Some(Errand::AskDemand),
         ["prepare-node", number] => number.parse().ok().map(|number| Errand::PrepareNode(NodeId(number))),
         ["set-up-builder", number] => number.parse().ok().map(|number| Errand::SetUpBuilder(ImageId(number))),
         ["verify-snapshot", number] => {

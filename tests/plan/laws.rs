@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use nodepool::fsm;
 use nodepool::fsm::node::NodeEvent;
-use nodepool::model::{NodeState, Owner};
-use nodepool::plan::{Action, Errand, Observation, Plan};
+use nodepool::model::{ImageState, NodeState, Owner};
+use nodepool::plan::{Action, Errand, Observation, Plan, Subject};
 
 use super::errands;
 
@@ -60,7 +60,46 @@ pub fn broken(seen: &Observation<'_>, plan: &Plan) -> Vec<String> {
         broken.push("it asks to be woken in the past".to_owned());
     }
     broken.extend(waits_without_end(seen, plan));
+    broken.extend(silence(seen, plan));
     broken
+}
+
+/// Rows on their way that the plan neither helps nor explains, although nothing is under way for them.
+fn silence(seen: &Observation<'_>, plan: &Plan) -> Vec<String> {
+    let sent = plan.actions.iter().filter_map(|planned| match &planned.action {
+        Action::Send(errand) => Some(errand),
+        _ => None,
+    });
+    let errands: Vec<&Errand> = sent.chain(seen.in_flight.keys()).collect();
+    let told = |subject: &Subject| plan.refusals.iter().any(|refusal| refusal.subject == *subject);
+    let mut silent = Vec::new();
+    for node in &seen.nodes {
+        let moves = matches!(node.state, NodeState::Building(_) | NodeState::Delete);
+        let changes = plan.actions.iter().any(|planned| match &planned.action {
+            Action::Node { row, .. } => row.id == node.id,
+            _ => false,
+        });
+        let served = errands.iter().any(|errand| errand.node() == Some(node.id));
+        if moves && !changes && !served && !told(&Subject::Node(node.id)) {
+            silent.push(format!("nothing is said of node {}, which is {}", node.id, node.state));
+        }
+    }
+    for image in &seen.images {
+        let moves = matches!(image.state, ImageState::Building(_) | ImageState::Delete);
+        let changes = plan.actions.iter().any(|planned| match &planned.action {
+            Action::Image { row, .. } | Action::ImageFacts { row } => row.id == image.id,
+            _ => false,
+        });
+        let served = errands.iter().any(|errand| match errand {
+            Errand::DeleteSnapshot { id, .. } => image.external_id.as_ref() == Some(id),
+            Errand::DeleteKeypair { name, .. } => image.keypair.as_ref() == Some(name),
+            other => other.image() == Some(image.id),
+        });
+        if moves && !changes && !served && !told(&Subject::Image(image.id)) {
+            silent.push(format!("nothing is said of image {}, which is {}", image.id, image.state));
+        }
+    }
+    silent
 }
 
 fn wrong_errand(seen: &Observation<'_>, errand: &Errand) -> Option<String> {

@@ -21,7 +21,8 @@ pub fn plan(seen: &Observation<'_>, plan: &Plan) -> String {
         Some(wake) => format!("look again in {} s", wake.since(seen.now).as_secs_f64()),
         None => "look again when there is news".to_owned(),
     });
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn action(seen: &Observation<'_>, action: &Action) -> String {
@@ -63,7 +64,8 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
     }
 }
 
-fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
+/// What a setback is counted for, as text.
+pub fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
     let kind = match kind {
         SetbackKind::Image => "image",
         SetbackKind::Launch => "launch",
@@ -83,10 +85,11 @@ fn subject(subject: &Subject) -> String {
 }
 
 /// The facts of a row that the plan changes, as text.
-fn node_facts(before: &Node, after: &Node) -> String {
+pub fn node_facts(before: &Node, after: &Node) -> String {
     let facts = |node: &Node| {
         [
             ("server", node.server_id.clone()),
+            ("asked for", node.attempted.map(|at| at.to_string())),
             ("ip", node.ip.clone()),
             ("private ip", node.ip_private.clone()),
             ("zone", node.az.clone()),
@@ -98,21 +101,28 @@ fn node_facts(before: &Node, after: &Node) -> String {
 }
 
 fn image_facts(seen: &Observation<'_>, after: &Image) -> String {
+    let before = seen.images.iter().find(|known| known.id == after.id);
+    before.map(|before| facts_of_image(before, after)).unwrap_or_default()
+}
+
+/// The facts of an image that are other ones than before, as text.
+pub fn facts_of_image(before: &Image, after: &Image) -> String {
     let facts = |image: &Image| {
         [
             ("builder", image.server_id.clone()),
             ("builder asked for", image.attempted.map(|at| at.to_string())),
             ("snapshot", image.external_id.clone()),
+            ("snapshot asked for", image.snapshot_attempted.map(|at| at.to_string())),
             ("verifier", image.verify_server_id.clone()),
             ("verifier asked for", image.verify_attempted.map(|at| at.to_string())),
             ("keypair", image.keypair.clone()),
         ]
     };
-    let before = seen.images.iter().find(|known| known.id == after.id);
-    before.map(|before| changes(&facts(before), &facts(after))).unwrap_or_default()
+    changes(&facts(before), &facts(after))
 }
 
 fn changes(before: &[(&str, Option<String>)], after: &[(&str, Option<String>)]) -> String {
     let changed = before.iter().zip(after).filter(|(before, after)| before != after);
-    changed.map(|(_, (name, value))| format!(", {name} {}", value.as_deref().unwrap_or("none"))).collect()
+    let texts = changed.map(|(_, (name, value))| format!(", {name} {}", value.as_deref().unwrap_or("none")));
+    texts.collect::<Vec<_>>().concat()
 }

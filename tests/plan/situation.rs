@@ -55,8 +55,8 @@ impl Situation {
             Ok((errands::read(&row.errand)?, tries))
         });
         Ok(Self {
-            nodes: scenario.nodes.iter().map(node).collect::<Result<_, String>>()?,
-            images: scenario.images.iter().map(image).collect::<Result<_, String>>()?,
+            nodes: scenario.nodes.iter().map(read_node).collect::<Result<_, String>>()?,
+            images: scenario.images.iter().map(read_image).collect::<Result<_, String>>()?,
             wishes: (1..).zip(&scenario.wishes).map(|(id, row)| wish(id, row)).collect::<Result<_, _>>()?,
             events: (1..).zip(&scenario.events).map(|(id, row)| event(id, row)).collect::<Result<_, _>>()?,
             setbacks: scenario.setbacks.iter().map(setback).collect::<Result<_, _>>()?,
@@ -117,7 +117,8 @@ fn ago(seconds: u64) -> Timestamp {
     NOW.minus(Duration::from_secs(seconds))
 }
 
-fn node(row: &NodeRow) -> Result<Node, String> {
+/// A row as described.
+pub fn read_node(row: &NodeRow) -> Result<Node, String> {
     let (word, step) = words(&row.state);
     Ok(Node {
         id: NodeId(row.id),
@@ -146,7 +147,8 @@ fn node(row: &NodeRow) -> Result<Node, String> {
     })
 }
 
-fn image(row: &ImageRow) -> Result<Image, String> {
+/// A row as described.
+pub fn read_image(row: &ImageRow) -> Result<Image, String> {
     let (word, step) = words(&row.state);
     let asked = |asked: Option<u64>, id: &Option<String>| asked.or(id.as_ref().map(|_| 300)).map(ago);
     Ok(Image {
@@ -247,11 +249,12 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
         let tag = stray.tag.as_deref().map(read_tag).transpose()?;
         servers.push((stray.once, server(&stray.id, "ACTIVE", None, tag)?));
     }
-    let keypairs = part.keypairs.iter().map(|stray| (stray.once, Keypair { name: stray.name.clone() }));
+    let keypairs: Vec<_> =
+        part.keypairs.iter().map(|stray| (stray.once, Keypair { name: stray.name.clone() })).collect();
     let mut view = CloudView {
-        servers: listing(&part.listed, servers, |server| server.id.clone()),
-        images: listing(&part.images_listed, snapshots(provider, part, scenario)?, |image| image.id.clone()),
-        keypairs: listing(&part.keypairs_listed, keypairs.collect(), |keypair| keypair.name.clone()),
+        servers: listing(&part.listed, &servers, |server| server.id.clone()),
+        images: listing(&part.images_listed, &snapshots(provider, part, scenario)?, |image| image.id.clone()),
+        keypairs: listing(&part.keypairs_listed, &keypairs, |keypair| keypair.name.clone()),
         gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
     };
     view.servers.trouble.clone_from(&part.trouble);
@@ -289,7 +292,7 @@ fn snapshots(
 }
 
 /// A listing that began at these moments. What is marked was not yet in the one before.
-fn listing<T: Clone>(began: &[u64], items: Vec<(bool, T)>, key: impl Fn(&T) -> String) -> Listing<T> {
+fn listing<T: Clone>(began: &[u64], items: &[(bool, T)], key: impl Fn(&T) -> String) -> Listing<T> {
     let mut listing = Listing::default();
     let before = items.iter().filter(|(once, _)| !once).map(|(_, item)| (key(item), item.clone())).collect();
     let now: BTreeMap<String, T> = items.iter().map(|(_, item)| (key(item), item.clone())).collect();

@@ -81,6 +81,14 @@ pub const ROOMS: &[Room] = &[
         because: "A driver answers what it is asked and decides nothing, so it knows neither rows nor plans.",
     },
     Room {
+        name: "target",
+        rooms: &["model"],
+        crates: &["tokio_util", "async_trait", "futures", "gearman", "thiserror", "tokio", "tracing"],
+        never: &["std::env", "std::fs", "std::process"],
+        because: "It tells the demand and knows where nodes are offered; how many nodes follow from that is decided \
+                  elsewhere.",
+    },
+    Room {
         name: "remote",
         rooms: &["model"],
         crates: &["async_trait", "bytes", "russh", "secrecy", "tar", "thiserror", "tokio", "tracing"],
@@ -115,9 +123,19 @@ pub const ROOMS: &[Room] = &[
             "store",
             "bell",
             "telemetry",
+            "target",
         ],
         crates: &["async_trait", "futures", "tokio", "tokio_util", "tracing"],
-        never: &["openstack", "OpenStack", "SshRemote", "std::env", "std::process", "axum", "clap"],
+        never: &[
+            "openstack",
+            "OpenStack",
+            "SshRemote",
+            "GearmanDemand",
+            "std::env",
+            "std::process",
+            "axum",
+            "clap",
+        ],
         because: "It knows clouds and machines by their traits alone, or the simulation could not take their place. \
                   The bell wakes it, and what a tick decided is told to telemetry.",
     },
@@ -130,15 +148,16 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "telemetry",
-        rooms: &["model", "plan"],
+        rooms: &["model", "plan", "config"],
         crates: &["clap", "prometheus", "tracing", "tracing_subscriber"],
         never: &["std::env", "await"],
         because: "It holds what the program tells about itself, for the engine to write and for others to show; it \
-                  names plan's types only, and asks nobody.",
+                  names plan's types only, knows the names in the \
+                  configuration for its labels, and asks nobody.",
     },
     Room {
         name: "web",
-        rooms: &["model", "store", "plan", "telemetry"],
+        rooms: &["model", "store", "plan", "telemetry", "config", "cli"],
         crates: &[
             "axum",
             "bytes",
@@ -154,12 +173,15 @@ pub const ROOMS: &[Room] = &[
             "tracing",
         ],
         never: &["std::env", "std::process"],
-        because: "It shows rows and what the last tick decided; whatever it wants done it writes as a wish.",
+        because: "It shows rows and what the last tick decided, in the words and forms of the commands; whatever it \
+                  wants done it writes as a wish.",
     },
     Room {
         name: "cli",
         rooms: &["model", "store", "plan", "config", "bell", "telemetry"],
         crates: &[
+            "async_trait",
+            "futures",
             "anyhow",
             "chrono",
             "clap",
@@ -175,7 +197,8 @@ pub const ROOMS: &[Room] = &[
             "tracing",
         ],
         never: &["std::process::Command"],
-        because: "It shows rows and writes wishes, and rings the bell; the daemon alone acts on clouds.",
+        because: "It shows rows and writes wishes, and rings the bell; the daemon alone acts on clouds. What is alien \
+                  it asks through a trait of its own, which `bin` fulfils.",
     },
     Room {
         name: "sandbox",
@@ -202,7 +225,7 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "wiring",
-        rooms: &["model", "config", "cloud", "remote", "builder", "engine", "store", "telemetry"],
+        rooms: &["model", "config", "cloud", "remote", "builder", "engine", "store", "telemetry", "target"],
         crates: &["anyhow", "openstack", "secrecy", "thiserror", "tokio", "tracing"],
         never: &[],
         because: "It chooses the concrete drivers for both programs; `bin` alone uses it, so no other line names it.",
@@ -223,8 +246,10 @@ pub const ROOMS: &[Room] = &[
             "cli",
             "sandbox",
             "wiring",
+            "target",
         ],
         crates: &[
+            "async_trait",
             "anyhow",
             "clap",
             "humantime",
