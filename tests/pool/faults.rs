@@ -24,6 +24,9 @@ async fn answers_that_are_lost_late_or_wrong_delay_the_pool_and_leave_nothing() 
         pool.images().await.iter().any(|image| image["state"] == "ready").then_some(())
     })
     .await;
+    let log = pool.daemon_log();
+    assert!(log.contains("listing images failed: "), "{log}");
+    assert!(log.contains("listing images works again; it failed "), "{log}");
     let creates = pool.cloud.requests("server-create").await;
     let answers = json!([
         {"operation": "server-create", "answer": {"late": {"milliseconds": 5000}}, "count": 1},
