@@ -22,5 +22,7 @@ pub mod plan;
 pub mod remote;
 pub mod sandbox;
 pub mod store;
+pub mod target;
 pub mod telemetry;
+pub mod web;
 pub mod wiring;

@@ -14,6 +14,8 @@ use crate::cloud::{Cloud, CloudError};
 use crate::config::{self, CloudCredentials, Config, Provider, SecureConf, Sources};
 use crate::engine::Drivers;
 use crate::remote::SshRemote;
+use crate::target::DemandSource;
+use crate::target::gearman::{GearmanDemand, Limits};
 
 /// Where the configuration is read from, as this process was started.
 ///
@@ -58,9 +60,19 @@ pub async fn drivers<M: Meter + 'static>(
     let for_scripts = sources.environment.iter().filter(|(name, _)| name.starts_with("NODEPOOL_"));
     Ok(Drivers {
         clouds,
+        demand: demand(config),
         remote: Arc::new(SshRemote::new()),
         script_environment: for_scripts.map(|(name, value)| (name.clone(), value.clone())).collect(),
     })
+}
+
+/// What tells the demand, where the configuration names something.
+fn demand(config: &Config) -> Option<Arc<dyn DemandSource>> {
+    if config.gearman_servers.is_empty() {
+        return None;
+    }
+    let servers = config.gearman_servers.iter().map(|server| (server.host.clone(), server.port));
+    Some(Arc::new(GearmanDemand::new(servers, Limits::default())))
 }
 
 fn settings(credentials: &CloudCredentials, provider: &Provider) -> openstack::Settings {

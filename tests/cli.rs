@@ -2,6 +2,8 @@
 
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/clouds.rs"]
+mod clouds;
 #[path = "cli/lists.rs"]
 mod lists;
 #[path = "cli/steering.rs"]

@@ -445,7 +445,7 @@ fn the_database_is_a_file_in_the_state_folder_unless_it_is_named() {
         format!("sqlite://{}/home/.local/state/nodepool/nodepool.db", scene.folder.path().display())
     );
     scene.sources.environment.insert("XDG_STATE_HOME".into(), "/some where/100%".into());
-    assert_eq!(url(&scene), "sqlite:///some where/100%25/nodepool/nodepool.db");
+    assert_eq!(url(&scene), "sqlite:///some where/100%/nodepool/nodepool.db");
     scene.sources.is_root = true;
     assert_eq!(url(&scene), "sqlite:///var/lib/nodepool/nodepool.db");
     scene.file("secure.conf", "[database]\ndburi = sqlite:////a.db\n");

@@ -2,275 +2,28 @@
 //!
 //! Needs bubblewrap, openssh-client and python-openstackclient; a test that misses one fails and says how to get it.
 
+#[path = "sandbox_cloud/driver.rs"]
+mod driver;
+
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use driver::{Api, Sandbox, processes_of, wait_until};
 use serde_json::{Value, json};
-
-/// Longer than anything takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A running sandbox, and a key pair to use with it.
-struct Sandbox {
-    child: Child,
-    folder: tempfile::TempDir,
-    url: String,
-    ssh_port: u16,
-}
-
-impl Sandbox {
-    fn start(flags: &[&str]) -> Sandbox {
-        let folder = tempfile::tempdir().unwrap();
-        let key = folder.path().join("key");
-        let made =
-            Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).status();
-        assert!(made.expect("ssh-keygen is missing: apt-get install openssh-client").success());
-        let ssh_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_nodepool-sandbox"))
-            .args(["--port", "0", "--ssh-port", &ssh_port.to_string()])
-            .args([
-                "--boot-time",
-                "0.2",
-                "--delete-time",
-                "0.1",
-                "--snapshot-time",
-                "0.2",
-                "--password",
-                "secret",
-            ])
-            .arg("--state-dir")
-            .arg(folder.path().join("state"))
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let url = ready
-            .trim()
-            .strip_prefix("nodepool-sandbox is ready on ")
-            .expect("see its standard error")
-            .into();
-        Sandbox { child, folder, url, ssh_port }
-    }
-
-    fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
-    }
-
-    fn public_key(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("key.pub")).unwrap().trim().into()
-    }
-
-    /// Runs one or several commands of the real client, one a line, in one process.
-    fn openstack(&self, lines: &str) -> Output {
-        let mut client = Command::new(openstack_client())
-            .env("OS_CLIENT_CONFIG_FILE", self.state().join("clouds.yaml"))
-            .env("OS_CLOUD", "sandbox")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        client.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        client.wait_with_output().unwrap()
-    }
-
-    /// The same, where all must go well. Returns what they print.
-    fn openstack_ok(&self, lines: &str) -> String {
-        let output = self.openstack(lines);
-        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{lines}\n{out}\n{err}");
-        out
-    }
-
-    fn ssh_command(&self, address: &str) -> Command {
-        let mut ssh = Command::new("ssh");
-        ssh.args([
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "LogLevel=ERROR",
-        ])
-        .args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "IdentitiesOnly=yes", "-F", "none"])
-        .args(["-p", &self.ssh_port.to_string(), "-i"])
-        .arg(self.folder.path().join("key"))
-        .arg(address);
-        ssh
-    }
-
-    /// Runs a command in a server as root and returns (exit status, standard output, standard error).
-    fn ssh(&self, address: &str, command: &str) -> (i32, String, String) {
-        let output =
-            self.ssh_command(&format!("root@{address}")).arg(command).stdin(Stdio::null()).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
-    }
-
-    fn ssh_ok(&self, address: &str, command: &str) -> String {
-        let (status, out, err) = self.ssh(address, command);
-        assert_eq!(status, 0, "{command}\n{out}\n{err}");
-        out
-    }
-
-    fn terminate(&mut self) {
-        let pid = self.child.id().to_string();
-        Command::new("/bin/sh").args(["-c", "kill -TERM $1", "sh", &pid]).status().unwrap();
-        wait_until("the sandbox ends", || self.child.try_wait().unwrap().is_some());
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let pid = self.child.id().to_string();
-            let _ = Command::new("/bin/sh").args(["-c", "kill -TERM $1", "sh", &pid]).status();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-fn openstack_client() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/openstack/bin/openstack");
-    let named = std::env::var_os("NODEPOOL_TEST_OPENSTACK").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut candidates =
-        named.into_iter().chain([here]).chain(std::env::split_paths(&path).map(|p| p.join("openstack")));
-    candidates.find(|file| file.is_file()).expect(
-        "the openstack command is missing: python3 -m venv target/test-tools/openstack && \
-         target/test-tools/openstack/bin/pip install python-openstackclient",
-    )
-}
-
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < DEADLINE, "waited too long until {what}");
-        std::thread::yield_now();
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-}
-
-/// The API spoken by hand, for what the command line does not show.
-struct Api<'a> {
-    sandbox: &'a Sandbox,
-    client: reqwest::Client,
-    token: String,
-    runtime: tokio::runtime::Runtime,
-}
-
-/// An answer: status, headers, JSON or null.
-struct Reply {
-    status: u16,
-    headers: reqwest::header::HeaderMap,
-    body: Value,
-}
-
-impl<'a> Api<'a> {
-    fn new(sandbox: &'a Sandbox) -> Api<'a> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
-        let mut api = Api { sandbox, client, token: String::new(), runtime };
-        api.token = api.log_in("secret").unwrap();
-        api
-    }
-
-    fn log_in(&self, password: &str) -> Result<String, u16> {
-        let user = json!({"name": "sandbox", "domain": {"name": "Default"}, "password": password});
-        let body = json!({"auth": {"identity": {"methods": ["password"], "password": {"user": user}}}});
-        let reply = self.send("POST", "/identity/v3/auth/tokens", Some(&body), &[]).unwrap();
-        let token = reply.headers.get("x-subject-token").map(|token| token.to_str().unwrap().to_string());
-        token.ok_or(reply.status)
-    }
-
-    fn send(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-        headers: &[(&str, &str)],
-    ) -> reqwest::Result<Reply> {
-        let mut request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.sandbox.url));
-        request = request.header("x-auth-token", &self.token);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        self.runtime.block_on(async {
-            let response = request.send().await?;
-            let (status, headers) = (response.status().as_u16(), response.headers().clone());
-            let body = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
-            Ok(Reply { status, headers, body })
-        })
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let reply = self.send("GET", path, None, &[("openstack-api-version", "compute 2.93")]).unwrap();
-        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
-        reply.body
-    }
-
-    /// Asks for a server and returns the answer as it comes.
-    fn create(&self, name: &str, more: Value) -> reqwest::Result<Reply> {
-        let images = self.get("/image/v2/images?name=debian-12");
-        let mut server = json!({"name": name, "imageRef": images["images"][0]["id"], "flavorRef": "1", "networks": "auto"});
-        server.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let version = [("x-openstack-nova-api-version", "2.53")];
-        self.send("POST", "/compute/v2.1/servers", Some(&json!({ "server": server })), &version)
-    }
-
-    fn create_ok(&self, name: &str, more: Value) -> String {
-        let reply = self.create(name, more).unwrap();
-        assert_eq!(reply.status, 202, "{}", reply.body);
-        reply.body["server"]["id"].as_str().unwrap().into()
-    }
-
-    fn server(&self, id: &str) -> Value {
-        self.get(&format!("/compute/v2.1/servers/{id}"))["server"].take()
-    }
-
-    fn wait_for(&self, id: &str, status: &str) -> Value {
-        wait_until(&format!("server {id} is {status}"), || self.server(id)["status"] == status);
-        self.server(id)
-    }
-
-    /// A server with our key that answers ssh, by its id and address.
-    fn boot(&self, name: &str) -> (String, String) {
-        let pair = json!({"keypair": {"name": "key", "public_key": self.sandbox.public_key()}});
-        let made = self.send("POST", "/compute/v2.1/os-keypairs", Some(&pair), &[]).unwrap().status;
-        assert!([200, 409].contains(&made));
-        let id = self.create_ok(name, json!({"key_name": "key"}));
-        let address =
-            self.wait_for(&id, "ACTIVE")["addresses"]["private"][0]["addr"].as_str().unwrap().to_string();
-        wait_until("ssh answers", || self.sandbox.ssh(&address, "true").0 == 0);
-        (id, address)
-    }
-
-    fn delete_and_wait(&self, id: &str) {
-        let path = format!("/compute/v2.1/servers/{id}");
-        assert_eq!(self.send("DELETE", &path, None, &[]).unwrap().status, 204);
-        wait_until("the server is gone", || self.send("GET", &path, None, &[]).unwrap().status == 404);
-    }
-}
 
 #[test]
 fn the_openstack_command_takes_a_server_from_create_to_snapshot_to_delete() {
     let sandbox = Sandbox::start(&[]);
     let key = sandbox.folder.path().join("key.pub");
-    sandbox.openstack_ok(&format!(
-        "keypair create --public-key {} key\n\
-         server create --flavor m1.small --image debian-12 --network private --key-name key --wait first\n\
-         server set --property colour=blue first\n",
-        key.display()
-    ));
-    let shown = sandbox.openstack_ok("server show -f json first");
+    sandbox.openstack(&format!("keypair create --public-key {} key", key.display()));
+    sandbox.openstack(
+        "server create --flavor m1.small --image debian-12 --network private --key-name key --wait first",
+    );
+    sandbox.openstack("server set --property colour=blue first");
+    let shown = sandbox.openstack("server show -f json first");
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["status"], "ACTIVE");
     assert_eq!(shown["properties"]["colour"], "blue");
@@ -278,9 +31,10 @@ fn the_openstack_command_takes_a_server_from_create_to_snapshot_to_delete() {
     wait_until("ssh answers", || sandbox.ssh(&address, "true").0 == 0);
     sandbox.ssh_ok(&address, "useradd -m jenkins && echo tool >/opt/tool && echo note >/home/jenkins/note");
 
-    sandbox.openstack_ok("server image create --name prepared --wait first\nserver delete --wait first\n");
+    sandbox.openstack("server image create --name prepared --wait first");
+    sandbox.openstack("server delete --wait first");
     assert!(TcpStream::connect((address.as_str(), sandbox.ssh_port)).is_err(), "a deleted server refuses");
-    let booted = sandbox.openstack_ok(
+    let booted = sandbox.openstack(
         "server create --flavor ci.medium --image prepared --network private --wait -f json second",
     );
     let booted: Value = serde_json::from_str(booted.trim()).unwrap();
@@ -288,8 +42,9 @@ fn the_openstack_command_takes_a_server_from_create_to_snapshot_to_delete() {
     wait_until("ssh answers", || sandbox.ssh(&second, "true").0 == 0);
     assert_eq!(sandbox.ssh_ok(&second, "cat /opt/tool ~jenkins/note; hostname"), "tool\nnote\nsecond\n");
 
-    sandbox.openstack_ok("image delete prepared\nkeypair delete key\n");
-    assert!(!sandbox.openstack_ok("image list -f value -c Name").contains("prepared"));
+    sandbox.openstack("image delete prepared");
+    sandbox.openstack("keypair delete key");
+    assert_eq!(sandbox.openstack("image list -f value -c Name"), "debian-12\n");
 }
 
 #[test]
@@ -313,15 +68,13 @@ fn the_openstack_command_reads_every_list() {
         ("keypair list -f value", "made"),
         ("image show -f value -c status debian-12", "active"),
     ];
-    let lines: String = expected.iter().map(|(line, _)| format!("{line}\n")).collect();
-    let printed = sandbox.openstack_ok(&lines);
+    let lines: Vec<&str> = expected.iter().map(|(line, _)| *line).collect();
+    let printed = sandbox.openstack_lines(&(lines.join("\n") + "\n"));
     for (line, words) in expected {
         assert!(printed.contains(words), "{line} does not say {words:?}:\n{printed}");
     }
-    let mut client = Command::new(openstack_client());
-    client
-        .env("OS_CLIENT_CONFIG_FILE", sandbox.state().join("clouds.yaml"))
-        .env("OS_CLOUD", "sandbox-application-credential");
+    let mut client = sandbox.client();
+    client.env("OS_CLOUD", "sandbox-application-credential");
     let issued = client.args(["token", "issue", "-f", "value", "-c", "id"]).output().unwrap();
     assert!(issued.status.success(), "{}", String::from_utf8_lossy(&issued.stderr));
 }
@@ -346,11 +99,9 @@ fn an_uploaded_tar_archive_becomes_a_server() {
             .unwrap()
             .success()
     );
-    let made = sandbox.openstack_ok(&format!(
-        "image create --disk-format raw --container-format bare --file {} uploaded\n\
-         server create --flavor m1.tiny --image uploaded --network private --wait -f json up\n",
-        archive.display()
-    ));
+    sandbox.openstack(&format!("image create --disk-format raw --file {} uploaded", archive.display()));
+    let made = sandbox
+        .openstack("server create --flavor m1.tiny --image uploaded --network private --wait -f json up");
     let address =
         made.split('"').find(|word| word.parse::<Ipv4Addr>().is_ok()).expect("an address").to_string();
     wait_until("ssh answers", || sandbox.ssh(&address, "true").0 == 0);
@@ -369,6 +120,10 @@ fn commands_run_as_under_a_real_sshd() {
     // OpenSSH's client says 255 for a command that a signal ended.
     assert_eq!(sandbox.ssh(&address, "kill -KILL $$").0, 255);
     assert_ne!(sandbox.ssh(&address, "touch /usr/bin/mine || mount -o remount,rw /usr").0, 0);
+
+    let terminal =
+        sandbox.ssh_command(&format!("root@{address}")).args(["-tt", "tty; exit 4"]).output().unwrap();
+    assert_eq!((terminal.status.code(), terminal.stdout.starts_with(b"/dev/pts/")), (Some(4), true));
 
     // One server's processes see and end each other, also from another connection.
     let group = sandbox.ssh_ok(&address, "(sleep 1000; true) </dev/null >/dev/null 2>&1 & echo $$");
@@ -422,7 +177,7 @@ fn input_reaches_commands_whole_and_only_known_keys_get_in() {
     let many: Vec<u8> = (0..8_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
     assert!(pipe("root", "cat", &many) == (Some(0), many), "eight million bytes there and back");
     // A command that does not read its input still ends.
-    assert_eq!(pipe("root", "exit 5", &[0; 100_000]).0, Some(5));
+    assert_eq!(pipe("root", "exit 5", &vec![0; 100_000]).0, Some(5));
 
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
@@ -463,13 +218,13 @@ fn faults_come_from_a_file_and_change_while_it_runs() {
     assert!(asked.elapsed() >= Duration::from_millis(300));
 
     // The first answer is lost; the server is there all the same, and ends in ERROR.
-    assert!(api.create("lost", json!({})).is_err());
+    assert!(api.create("lost", &json!({})).is_err());
     let found = api.get("/compute/v2.1/servers?name=lost")["servers"][0]["id"].as_str().unwrap().to_string();
     let failed = api.wait_for(&found, "ERROR");
     assert!(failed["fault"]["message"].as_str().unwrap().starts_with("No valid host"));
 
-    let second = api.create_ok("second", json!({}));
-    let refused = api.create("third", json!({})).unwrap();
+    let second = api.create_ok("second", &json!({}));
+    let refused = api.create("third", &json!({})).unwrap();
     assert_eq!(
         (refused.status, refused.body["forbidden"]["message"].as_str().unwrap()),
         (403, "Quota exceeded for instances: Requested 1, but already used 2 of 2 instances")
@@ -479,7 +234,7 @@ fn faults_come_from_a_file_and_change_while_it_runs() {
     let changed = api.send("PATCH", "/sandbox/faults", Some(&change), &[]).unwrap();
     assert_eq!((changed.status, &changed.body["seed"]), (200, &json!(7)));
     assert_eq!(api.get("/compute/v2.1/servers/detail")["servers"], json!([]), "as it was before");
-    let third = api.create_ok("third", json!({}));
+    let third = api.create_ok("third", &json!({}));
     let address =
         api.wait_for(&third, "ACTIVE")["addresses"]["private"][0]["addr"].as_str().unwrap().to_string();
     assert!(TcpStream::connect((address.as_str(), sandbox.ssh_port)).is_err());
@@ -518,14 +273,14 @@ fn nova_answers_as_a_client_of_a_pool_expects() {
     assert_eq!(version("compute 2.94").status, 406);
     assert!(version("compute 2.1").headers.contains_key("x-openstack-request-id"));
 
-    let bad = api.create("bad", json!({"imageRef": "00000000-0000-4000-8000-000000000000"})).unwrap();
+    let bad = api.create("bad", &json!({"imageRef": "00000000-0000-4000-8000-000000000000"})).unwrap();
     assert_eq!(
         (bad.status, &bad.body["badRequest"]["message"]),
         (400, &json!("Can not find requested image"))
     );
     let tags = json!({"tags": ["pool", "attempt:1"], "metadata": {"a": "b"}});
-    let ids: Vec<String> = ["a", "b", "c"].map(|name| api.create_ok(name, tags.clone())).into();
-    api.create_ok("untagged", json!({}));
+    let ids: Vec<String> = ["a", "b", "c"].map(|name| api.create_ok(name, &tags)).into();
+    api.create_ok("untagged", &json!({}));
     let tagged = api.get("/compute/v2.1/servers/detail?tags=pool&limit=2");
     assert_eq!(tagged["servers"].as_array().unwrap().len(), 2);
     let next =
@@ -533,6 +288,13 @@ fn nova_answers_as_a_client_of_a_pool_expects() {
     let rest = api.get(&next);
     assert_eq!(rest["servers"][0]["id"], json!(ids[0]));
     assert!(rest.get("servers_links").is_none());
+
+    // Clients page until a page is empty.
+    let network =
+        api.get("/network/v2.0/networks?limit=50")["networks"][0]["id"].as_str().unwrap().to_string();
+    assert_eq!(api.get(&format!("/network/v2.0/networks?marker={network}"))["networks"], json!([]));
+    wait_until("two have a port", || api.get("/network/v2.0/ports")["ports"].as_array().unwrap().len() > 1);
+    assert_eq!(api.get("/network/v2.0/ports?limit=1")["ports_links"][0]["rel"], "next");
 
     let shown = api.wait_for(&ids[0], "ACTIVE");
     assert_eq!((&shown["tags"], &shown["metadata"]), (&tags["tags"], &tags["metadata"]));
@@ -594,8 +356,9 @@ fn a_stop_leaves_no_process_no_file_and_no_listener() {
 fn a_second_sandbox_and_a_foreign_folder_are_refused() {
     let sandbox = Sandbox::start(&[]);
     let try_in = |folder: &Path| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nodepool-sandbox"));
-        command.args(["--port", "0", "--state-dir"]).arg(folder).output().unwrap()
+        let mut command = Command::new("timeout");
+        command.args(["20", env!("CARGO_BIN_EXE_nodepool-sandbox"), "--port", "0", "--state-dir"]);
+        command.arg(folder).output().unwrap()
     };
     let second = try_in(&sandbox.state());
     assert!(!second.status.success());
@@ -605,16 +368,4 @@ fn a_second_sandbox_and_a_foreign_folder_are_refused() {
     std::fs::write(foreign.join("letter"), "dear reader").unwrap();
     assert!(!try_in(&foreign).status.success());
     assert!(foreign.join("letter").exists() && foreign.join("images").exists());
-}
-
-/// Processes whose command line or root names this state folder. Dead ones that wait to be reaped have neither.
-fn processes_of(state: &Path) -> usize {
-    let state = state.to_str().unwrap();
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let named = |entry: &std::fs::DirEntry| {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let mounts = std::fs::read_to_string(entry.path().join("mountinfo")).unwrap_or_default();
-        String::from_utf8_lossy(&line).contains(state) || mounts.lines().any(|line| line.contains(state))
-    };
-    processes.filter(named).count()
 }

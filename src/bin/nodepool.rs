@@ -1,41 +1,52 @@
 //! `nodepool`: shows and steers what `nodepoold` does.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use async_trait::async_trait;
 use clap::{Parser, Subcommand};
-use nodepool::cli::{self, Console, Failure, Format, Session};
-use nodepool::config::{self, SecureConf, Sources};
+use nodepool::cli::{self, CloudReader, Console, Failure, Format, Session};
+use nodepool::cloud::Cloud as _;
+use nodepool::config::{self, Provider};
+use nodepool::model::{CloudImage, Server};
 use nodepool::telemetry::{self, LogFormat};
+use nodepool::wiring;
 use secrecy::ExposeSecret as _;
 
+/// What is logged unless the operator asks for more: the answer is what the command is about.
+const LOG: &str = "warn";
+
 /// Shows and steers nodepoold, which keeps a pool of single-use CI machines full.
-///
-/// Exit status: 0 done (or written down for a nodepoold that does not run at the moment); 1 refused or not found;
-/// 2 the command line or the configuration cannot be used; 3 the store or a cloud cannot be reached.
 #[derive(Debug, Parser)]
-#[command(name = "nodepool", version, verbatim_doc_comment)]
+#[command(name = "nodepool", version, after_help = EXIT_STATUS)]
 struct Arguments {
     /// Path of nodepool.yaml
-    #[arg(short, long, global = true, value_name = "FILE", default_value = "/etc/nodepool/nodepool.yaml")]
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/nodepool/nodepool.yaml")]
+    #[arg(global = true, help_heading = "Options of every command")]
     config: PathBuf,
     /// Path of secure.conf [default: /etc/nodepool/secure.conf, if it is there]
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", global = true, help_heading = "Options of every command")]
     secure: Option<PathBuf>,
     /// Accepted for the sake of nodepool v0 and not read: RUST_LOG and --debug set what is logged
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", global = true, help_heading = "Options of every command")]
     logconfig: Option<PathBuf>,
-    /// Log what happens inside, requests to clouds too, to standard error
-    #[arg(long, global = true)]
+    /// Log what happens inside, too, to standard error
+    #[arg(long, global = true, help_heading = "Options of every command")]
     debug: bool,
     /// Form of the answer
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(global = true, help_heading = "Options of every command")]
     output: Format,
     #[command(subcommand)]
     command: Command,
 }
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done, or written down for a nodepoold that does not run at the moment
+  1  refused, or not found
+  2  the command line or the configuration cannot be used
+  3  the store or a cloud cannot be reached";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -47,26 +58,36 @@ enum Command {
     Unhold(cli::unhold::Arguments),
     /// Delete a node, whatever its state
     Delete(cli::delete::Arguments),
+    /// Show what happened to a node or an image, and why
+    History(cli::history::Arguments),
     /// List the snapshot images
     ImageList(cli::list::Look),
+    /// Build new images now
+    ImageUpdate(cli::image_update::Arguments),
+    /// Delete an image; the one before it is current again
+    ImageDelete(cli::image_delete::Arguments),
+    /// List the servers of our projects that we did not make
+    AlienList(cli::alien::Arguments),
+    /// List the snapshots of our projects that we did not take
+    AlienImageList(cli::alien::Arguments),
+    /// Check the configuration and report every error in it
+    ConfigValidate,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let console =
-        Console::new(arguments.output, std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty()));
-    let log_filter = std::env::var("RUST_LOG").ok();
-    telemetry::log(arguments.debug, LogFormat::Text, log_filter.as_deref().or(Some("warn")));
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+    let console = Console::new(arguments.output, no_colour);
+    let filter = std::env::var("RUST_LOG").ok();
+    telemetry::log(arguments.debug, LogFormat::Text, filter.as_deref().or(Some(LOG)));
     if arguments.logconfig.is_some() {
-        console.warn(
-            "-l is accepted, but this version does not read it: RUST_LOG and --debug set what is logged",
-        );
+        console.warn("-l is accepted but not read; RUST_LOG and --debug set what is logged");
     }
     let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(&arguments, console)),
         Err(error) => Err(Failure::unreachable(
             format!("the program cannot start: {error}"),
-            "the machine may be out of memory or file descriptors",
+            "see whether the machine is out of memory or of file descriptors",
         )),
     };
     match outcome {
@@ -79,36 +100,46 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
-    let loaded = config::load(&sources(arguments)?).map_err(|diagnostics| {
+    let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone()).map_err(|error| {
+        Failure::usage(format!("the working folder cannot be used: {error}"), "go to a folder that exists")
+    })?;
+    if let Command::ConfigValidate = arguments.command {
+        return cli::config_validate::run(console, &sources);
+    }
+    let config = config::load(&sources).map(|loaded| loaded.config).map_err(|diagnostics| {
         Failure::usage(
             format!("the configuration cannot be used\n{}", config::render(&diagnostics).trim_end()),
             "correct the files; `nodepool config-validate` checks them",
         )
     })?;
-    let session = Session::open(loaded.config.database.0.expose_secret(), console).await?;
+    let session = Session::open(config.database.0.expose_secret(), console).await?;
     match &arguments.command {
         Command::List(look) => cli::list::run(&session, *look).await,
         Command::Hold(arguments) => cli::hold::run(&session, arguments).await,
         Command::Unhold(arguments) => cli::unhold::run(&session, arguments).await,
         Command::Delete(arguments) => cli::delete::run(&session, arguments).await,
+        Command::History(arguments) => cli::history::run(&session, arguments).await,
         Command::ImageList(look) => cli::image_list::run(&session, *look).await,
+        Command::ImageUpdate(arguments) => cli::image_update::run(&session, &config, arguments).await,
+        Command::ImageDelete(arguments) => cli::image_delete::run(&session, arguments).await,
+        Command::AlienList(arguments) => cli::alien_list::run(&session, &config, &Clouds, arguments).await,
+        Command::AlienImageList(arguments) => {
+            cli::alien_image_list::run(&session, &config, &Clouds, arguments).await
+        }
+        Command::ConfigValidate => Ok(()),
     }
 }
 
-/// Where the configuration is read from.
-fn sources(arguments: &Arguments) -> Result<Sources, Failure> {
-    let working_dir = std::env::current_dir().map_err(|error| {
-        Failure::usage(format!("the working folder cannot be used: {error}"), "go to a folder that exists")
-    })?;
-    let environment: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Ok(Sources {
-        nodepool_yaml: arguments.config.clone(),
-        secure_conf: arguments.secure.clone().map_or_else(SecureConf::default, SecureConf::Named),
-        home: environment.get("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
-        environment,
-        is_root: std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0),
-        working_dir,
-    })
+/// The clouds of the configuration.
+struct Clouds;
+
+#[async_trait]
+impl CloudReader for Clouds {
+    async fn servers(&self, provider: &Provider) -> anyhow::Result<Vec<Server>> {
+        Ok(wiring::cloud(provider).await?.servers(None).await?)
+    }
+
+    async fn images(&self, provider: &Provider) -> anyhow::Result<Vec<CloudImage>> {
+        Ok(wiring::cloud(provider).await?.images().await?)
+    }
 }

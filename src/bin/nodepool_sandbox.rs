@@ -179,13 +179,16 @@ async fn main() -> Result<()> {
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sandbox, listener) = Sandbox::start(arguments.settings()?, faults).await?;
     let clouds_yaml = sandbox.clouds_yaml();
-    let (url, clouds_yaml) = (sandbox.base_url(), clouds_yaml.display());
-    let greeting = format!(
-        "nodepool-sandbox is ready on {url}\n  export OS_CLIENT_CONFIG_FILE={clouds_yaml} OS_CLOUD=sandbox\n  \
-         openstack image list\n  curl {url}/sandbox/faults\n"
+    let ready = format!(
+        "nodepool-sandbox is ready on {url}\n  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=sandbox\n  \
+         openstack image list\n  curl {url}/sandbox/faults\n",
+        clouds_yaml.display(),
+        url = sandbox.base_url(),
     );
-    // In one piece: whoever started it may close the pipe once the first line has come.
-    std::io::stdout().write_all(greeting.as_bytes())?;
+    // In one piece: whoever waits for the first line may not read on. It runs on also when nobody reads.
+    if let Err(error) = std::io::stdout().write_all(ready.as_bytes()) {
+        tracing::warn!(%error, "cannot write to the standard output");
+    }
     let until = async move {
         tokio::select! {
             _ = terminated.recv() => {}

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -15,8 +16,8 @@ use nodepool::config::{self, Config, Loaded, Sources, diff};
 use nodepool::engine::Engine;
 use nodepool::engine::run::{Driver, Reconfiguration};
 use nodepool::store::{self, Store};
-use nodepool::telemetry::{self, LastTick, LogFormat};
-use nodepool::wiring;
+use nodepool::telemetry::{self, LastTick, LogFormat, Metrics};
+use nodepool::{web, wiring};
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -51,6 +52,12 @@ struct Arguments {
     /// Form of the log
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     log_format: LogFormat,
+    /// Where the status page, the metrics and the health checks are served
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = web::DEFAULT_ADDRESS)]
+    webapp: SocketAddr,
+    /// Serve no status page
+    #[arg(long)]
+    no_webapp: bool,
 }
 
 fn main() -> ExitCode {
@@ -109,7 +116,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     served
 }
 
-async fn run(_arguments: &Arguments, sources: Sources, config: Arc<Config>) -> anyhow::Result<()> {
+async fn run(arguments: &Arguments, sources: Sources, config: Arc<Config>) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
     let hangups = signal(SignalKind::hangup())?;
@@ -124,22 +131,47 @@ async fn run(_arguments: &Arguments, sources: Sources, config: Arc<Config>) -> a
         None => (None, None),
     };
     let store = Store::open(url.expose_secret()).await.context("the store cannot be opened")?;
-    let drivers = make_drivers(&config, &sources).await?;
-    let (engine, news) = Engine::new(store.clone(), Arc::clone(&config), drivers).await?;
-    let (published, _last) = watch::channel(LastTick::default());
+    let metrics = Arc::new(Metrics::new()?);
+    metrics.config_reload(true);
+    let drivers = make_drivers(&config, &sources, &metrics).await?;
+    let (mut engine, news) = Engine::new(store.clone(), Arc::clone(&config), drivers).await?;
+    engine.report_to(Arc::clone(&metrics));
+    let (published, last) = watch::channel(LastTick::default());
     let (reconfigure, reconfigurations) = mpsc::channel(1);
-    let (in_force, _config_seen) = watch::channel(Arc::clone(&config));
-    let reloads = Reloads { sources, in_force, reconfigure };
+    let (in_force, config_seen) = watch::channel(Arc::clone(&config));
+    let web = if arguments.no_webapp {
+        None
+    } else {
+        let state = web::State { store, config: config_seen, last, metrics: Arc::clone(&metrics) };
+        let listener = tokio::net::TcpListener::bind(arguments.webapp).await;
+        let listener = listener.with_context(|| format!("{} cannot be served", arguments.webapp))?;
+        tracing::info!(target: "nodepool", "status page at http://{}/", listener.local_addr()?);
+        Some(tokio::spawn(web::serve(listener, state, stop.clone())))
+    };
+    let reloads = Reloads { sources, metrics: Arc::clone(&metrics), in_force, reconfigure };
     tokio::spawn(reloads.watch(hangups, stop.clone()));
-    let driver = Driver { engine, news, bell, reconfigurations, holder: holder(), published };
+    let driver = Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics };
     tracing::info!(target: "nodepool", "nodepoold {} has started", env!("CARGO_PKG_VERSION"));
     driver.run(stop).await;
+    if let Some(web) = web {
+        // The page ends with the same token; a page that does not end in time is cut off with the runtime.
+        let _ = tokio::time::timeout(Duration::from_secs(5), web).await;
+    }
     tracing::info!(target: "nodepool", "nodepoold has stopped");
     Ok(())
 }
 
-async fn make_drivers(config: &Config, sources: &Sources) -> anyhow::Result<nodepool::engine::Drivers> {
-    let drivers = wiring::drivers(config, sources, |_| |_: &'static str, _: &'static str, _: Duration| {});
+async fn make_drivers(
+    config: &Config,
+    sources: &Sources,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<nodepool::engine::Drivers> {
+    let drivers = wiring::drivers(config, sources, |provider| {
+        let (metrics, provider) = (Arc::clone(metrics), provider.to_owned());
+        move |operation: &'static str, outcome: &'static str, took: Duration| {
+            metrics.cloud_call(&provider, operation, outcome, took);
+        }
+    });
     drivers.await.map_err(|(provider, error)| {
         anyhow::anyhow!("the cloud of provider {provider} cannot be used: {error}")
     })
@@ -148,6 +180,7 @@ async fn make_drivers(config: &Config, sources: &Sources) -> anyhow::Result<node
 /// Reads the configuration again when asked to.
 struct Reloads {
     sources: Sources,
+    metrics: Arc<Metrics>,
     in_force: watch::Sender<Arc<Config>>,
     reconfigure: mpsc::Sender<Reconfiguration>,
 }
@@ -160,6 +193,7 @@ impl Reloads {
                 hangup = hangups.recv() => if hangup.is_none() { return },
             }
             let reloaded = self.reload().await;
+            self.metrics.config_reload(reloaded.is_ok());
             if let Err(error) = reloaded {
                 tracing::error!(target: "nodepool", "the old configuration stays in force: {error:#}");
             }
@@ -175,7 +209,7 @@ impl Reloads {
             tracing::info!(target: "nodepool", "configuration read again: nothing changed");
             return Ok(());
         }
-        let drivers = make_drivers(&config, &self.sources).await?;
+        let drivers = make_drivers(&config, &self.sources, &self.metrics).await?;
         for change in changes {
             tracing::info!(target: "nodepool", "configuration: {change}");
         }

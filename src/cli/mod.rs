@@ -6,11 +6,18 @@
 //! The answer goes to standard output, everything else to standard error. The exit status is that of [`Status`].
 
 mod age;
+pub mod alien;
+pub mod alien_image_list;
+pub mod alien_list;
+pub mod config_validate;
 mod console;
 pub mod delete;
 mod failure;
+pub mod history;
 pub mod hold;
+pub mod image_delete;
 pub mod image_list;
+pub mod image_update;
 pub mod list;
 mod session;
 mod table;
@@ -21,9 +28,10 @@ mod wish;
 use std::time::Duration;
 
 pub use age::Age;
+pub use alien::CloudReader;
 pub use console::{Console, Format};
 pub use failure::{Failure, Status};
-pub use session::{DAEMON_LEASE, Session};
+pub use session::Session;
 pub use table::Table;
 pub use view::{ImageView, NodeView, rfc3339};
 pub use wish::Answer;

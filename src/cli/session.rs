@@ -6,10 +6,7 @@ use std::time::SystemTime;
 use super::{Console, Failure};
 use crate::bell;
 use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
-use crate::store::{self, Store, StoreError};
-
-/// The lease that a daemon holds, and renews, while it runs.
-pub const DAEMON_LEASE: &str = "engine";
+use crate::store::{self, ENGINE_LEASE, Store, StoreError};
 
 /// An open store, and where to answer.
 #[derive(Clone, Debug)]
@@ -38,7 +35,7 @@ impl Session {
 
     /// Whether a daemon works on this store.
     pub async fn daemon_is_alive(&self) -> Result<bool, StoreError> {
-        Ok(self.store.lease(DAEMON_LEASE).await?.is_some_and(|lease| lease.expires > now()))
+        Ok(self.store.lease(ENGINE_LEASE).await?.is_some_and(|lease| lease.expires > now()))
     }
 
     /// The node of this number, or the failure that says that there is none.

@@ -88,9 +88,7 @@ mod tests {
     fn a_cell_cannot_leave_its_line() {
         let mut table = Table::new(["Name"]);
         table.row([Some("a\nb\u{1b}[2Jc\u{9b}d".to_owned())]);
-        assert_eq!(
-            table.render(),
-            "+-------------+\n| Name        |\n+-------------+\n| a b [2Jc d  |\n+-------------+\n"
-        );
+        assert_eq!(table.render().lines().nth(3), Some("| a b [2Jc d |"));
+        assert_eq!(table.render().lines().count(), 5);
     }
 }

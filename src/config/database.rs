@@ -49,16 +49,7 @@ fn default(sources: &Sources, report: &mut Report) -> Option<DatabaseUrl> {
     Some(DatabaseUrl(file_url(&folder.join("nodepool.db")).into()))
 }
 
-/// The URL of an SQLite file; what a URL gives a meaning to is written as `%` and its number.
+/// The URL of an SQLite file, as the store reads it: a path is taken as it is, without any escapes.
 fn file_url(path: &Path) -> String {
-    let mut url = "sqlite://".to_owned();
-    for character in path.display().to_string().chars() {
-        match character {
-            '%' => url.push_str("%25"),
-            '?' => url.push_str("%3F"),
-            '#' => url.push_str("%23"),
-            character => url.push(character),
-        }
-    }
-    url
+    format!("sqlite://{}", path.display())
 }

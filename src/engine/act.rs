@@ -16,10 +16,14 @@ use crate::remote::Remote;
 /// A long listing may take several calls.
 const CALLS_OF_A_LISTING: u32 = 4;
 
+/// A source of demand answers within a moment, or something is wrong with it.
+const ASK_DEADLINE: Duration = Duration::from_secs(5);
+
 impl Engine {
     /// The work that does an errand, from the rows as they are now.
     pub(super) fn work(&self, errand: &Errand, rows: &Rows) -> Work {
         let made = match errand {
+            Errand::AskDemand => Ok(self.ask_demand()),
             Errand::PrepareNode(id) => self.prepare_node(*id, rows),
             Errand::SetUpBuilder(id) => self.set_up_builder(*id, rows),
             Errand::VerifySnapshot(id) => self.verify_snapshot(*id, rows),
@@ -86,11 +90,23 @@ impl Engine {
             Errand::CreateServer { owner: Owner::Builder(id), .. } => {
                 self.create_builder(cloud, configured, *id, rows)?
             }
-            Errand::PrepareNode(_) | Errand::SetUpBuilder(_) | Errand::VerifySnapshot(_) => {
-                return Err("a visit is not a call".to_owned());
+            Errand::AskDemand
+            | Errand::PrepareNode(_)
+            | Errand::SetUpBuilder(_)
+            | Errand::VerifySnapshot(_) => {
+                return Err("it is not a call to a cloud".to_owned());
             }
         };
         Ok((deadline, made))
+    }
+
+    fn ask_demand(&self) -> Made {
+        let source = self.drivers.demand.clone();
+        let future = async move {
+            let Some(source) = source else { return Outcome::Demand(Err("nothing tells it".to_owned())) };
+            Outcome::Demand(source.ask().await.map_err(|error| error.to_string()))
+        };
+        (ASK_DEADLINE, future.boxed())
     }
 
     fn last_listing(&self, provider: &str) -> Option<Timestamp> {

@@ -6,7 +6,8 @@ use super::{Outcome, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
 use crate::model::Timestamp;
-use crate::plan::{Answer, CloudView, Errand, Failure, Fault, Tries};
+use crate::plan::{Answer, CloudView, DEMAND_KEPT, Errand, Failure, Fault, Tries};
+use crate::target::Demand;
 
 /// What the engine remembers.
 pub(super) struct Memory {
@@ -16,8 +17,10 @@ pub(super) struct Memory {
     pub(super) in_flight: BTreeMap<Errand, Timestamp>,
     /// What was tried in vain.
     pub(super) tries: BTreeMap<Errand, Tries>,
-    /// How many jobs ask for each label, where something tells.
-    pub(super) demand: Option<BTreeMap<String, u32>>,
+    /// When the demand was last asked for, whatever came of it.
+    pub(super) demand_asked: Option<Timestamp>,
+    /// How many jobs asked for each label, and when.
+    demand: Option<(Timestamp, Demand)>,
     paces: BTreeMap<String, Pace>,
     /// When the next call is possible at a provider where one was put off.
     put_off: BTreeMap<String, Timestamp>,
@@ -30,6 +33,7 @@ impl Memory {
             clouds: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             tries: BTreeMap::new(),
+            demand_asked: None,
             demand: None,
             paces: BTreeMap::new(),
             put_off: BTreeMap::new(),
@@ -48,6 +52,10 @@ impl Memory {
             .map(|provider| (provider.name.clone(), Pace::new(provider.rate)))
             .collect();
         self.put_off.clear();
+        self.demand_asked = None;
+        if config.gearman_servers.is_empty() {
+            self.demand = None;
+        }
         for provider in &config.providers {
             self.clouds.entry(provider.name.clone()).or_default();
         }
@@ -148,6 +156,24 @@ impl Memory {
             }
             _ => {}
         }
+    }
+
+    /// How many jobs ask for each label, where something told recently.
+    pub(super) fn demand(&self, now: Timestamp) -> Option<&BTreeMap<String, u32>> {
+        let (asked, demand) = self.demand.as_ref()?;
+        (now.since(*asked) <= DEMAND_KEPT).then_some(&demand.jobs)
+    }
+
+    pub(super) fn take_demand(&mut self, began: Timestamp, now: Timestamp, answer: Result<Demand, String>) {
+        self.demand_asked = Some(began);
+        self.demand = match answer {
+            Ok(demand) => Some((now, demand)),
+            // The source knows best how long what it was told counts.
+            Err(trouble) => {
+                tracing::debug!(target: "nodepool.engine", "{trouble}");
+                None
+            }
+        };
     }
 
     pub(super) fn take_listing(

@@ -28,6 +28,8 @@ use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
 use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan, Reason};
 use crate::remote::Remote;
 use crate::store::{Store, StoreError};
+use crate::target::DemandSource;
+use crate::telemetry::Metrics;
 use memory::Memory;
 pub use work::{News, Outcome, Work};
 
@@ -36,6 +38,8 @@ pub use work::{News, Outcome, Work};
 pub struct Drivers {
     /// The cloud of each provider, by the provider's name.
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// What tells how many jobs wait; `None` where only watermarks count.
+    pub demand: Option<Arc<dyn DemandSource>>,
     /// How machines are reached.
     pub remote: Arc<dyn Remote>,
     /// What setup and ready scripts find in their environment: the daemon's own `NODEPOOL_` variables.
@@ -50,6 +54,7 @@ pub struct Engine {
     drivers: Drivers,
     memory: Memory,
     news: mpsc::UnboundedSender<News>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// What a tick did.
@@ -77,7 +82,12 @@ impl Engine {
         let installation = store.installation().await?;
         let memory = Memory::new(&config);
         let (news, receiver) = mpsc::unbounded_channel();
-        Ok((Self { store, installation, config, drivers, memory, news }, receiver))
+        Ok((Self { store, installation, config, drivers, memory, news, metrics: None }, receiver))
+    }
+
+    /// Counts from now on how launches end.
+    pub fn report_to(&mut self, metrics: Arc<Metrics>) {
+        self.metrics = Some(metrics);
     }
 
     /// Puts another configuration in force, with the clouds that belong to it.
@@ -119,7 +129,8 @@ impl Engine {
             events: self.store.open_events().await?,
             setbacks: self.store.setbacks().await?,
             clouds: &self.memory.clouds,
-            demand: self.memory.demand.as_ref(),
+            demand: self.memory.demand(now),
+            demand_asked: self.memory.demand_asked,
             in_flight: &self.memory.in_flight,
             tries: &self.memory.tries,
         })
@@ -206,7 +217,15 @@ impl Engine {
                 self.memory.take_listing(began, now, errand, outcome);
                 return Ok(());
             }
+            Outcome::Demand(demand) => {
+                self.memory.take_demand(began, now, demand);
+                return Ok(());
+            }
             Outcome::Answer(answer) => answer,
+            Outcome::TimedOut if *errand == Errand::AskDemand => {
+                self.memory.demand_asked = Some(began);
+                return Ok(());
+            }
             Outcome::TimedOut if errand.is_listing() => {
                 self.memory.listing_failed(errand, now, "no answer within its deadline".to_owned());
                 return Ok(());

@@ -11,6 +11,7 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{Image, ImageState, Node, NodeState, Owner, Tag, Timestamp};
 use crate::plan::{Errand, NewImage, NewNode, Reason};
 use crate::store::{self, Note, StoreError};
+use crate::telemetry::Launch;
 
 impl Engine {
     pub(super) async fn record_node(
@@ -31,6 +32,7 @@ impl Engine {
             target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label,
             from = %row.state, to = %following, "{}: {reason}", event.word()
         );
+        self.count_launch(row, following);
         let note = note(now, event.word(), row.state, following, reason);
         if following == NodeState::Gone {
             return unless_conflict(self.store.remove_node(row, &note).await);
@@ -38,6 +40,17 @@ impl Engine {
         let state_time = if following == row.state { row.state_time } else { now };
         let row = Node { state: following, state_time, reason: reason.0.clone(), ..row.clone() };
         unless_conflict(self.store.update_node(&row, &note).await)
+    }
+
+    fn count_launch(&self, row: &Node, following: NodeState) {
+        let outcome = match (row.state, following) {
+            (NodeState::Building(_), NodeState::Ready) => Launch::Ready,
+            (NodeState::Building(_), NodeState::Delete) => Launch::Failed,
+            _ => return,
+        };
+        if let Some(metrics) = &self.metrics {
+            metrics.launch(&row.provider, &row.label, outcome);
+        }
     }
 
     pub(super) async fn record_node_facts(
@@ -204,6 +217,7 @@ impl Engine {
             | Errand::ListServers { .. }
             | Errand::ListImages { .. }
             | Errand::ListKeypairs { .. }
+            | Errand::AskDemand
             | Errand::PrepareNode(_)
             | Errand::SetUpBuilder(_)
             | Errand::VerifySnapshot(_) => Ok(true),

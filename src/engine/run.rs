@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -16,8 +16,8 @@ use crate::bell::Bell;
 use crate::config::Config;
 use crate::model::Timestamp;
 use crate::plan::Errand;
-use crate::store::StoreError;
-use crate::telemetry::LastTick;
+use crate::store::{ENGINE_LEASE, StoreError};
+use crate::telemetry::{LastTick, Metrics};
 
 /// Events that come within this time are looked at in one tick.
 const COALESCE: Duration = Duration::from_millis(20);
@@ -30,9 +30,6 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a graceful stop waits for calls to clouds that are on their way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The name of the lease that a daemon holds while it acts.
-pub const LEASE: &str = "engine";
 
 /// How long the lease is good for without being renewed.
 const LEASE_TIME: Duration = Duration::from_secs(30);
@@ -64,6 +61,8 @@ pub struct Driver {
     pub holder: String,
     /// Where each tick is published.
     pub published: watch::Sender<LastTick>,
+    /// Where ticks are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The work that is under way.
@@ -78,18 +77,20 @@ impl Driver {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut under_way = UnderWay::default();
         let mut next_renewal = Timestamp::default();
+        let mut leads = false;
         let mut next_housekeeping = now().plus(HOUSEKEEPING);
         while !stop.is_cancelled() {
             let at = now();
             if at >= next_renewal {
                 next_renewal = at.plus(LEASE_RENEWAL);
-                self.renew_lease(at).await;
+                leads = self.renew_lease(at, leads).await;
             }
             if at >= next_housekeeping {
                 next_housekeeping = at.plus(HOUSEKEEPING);
                 self.keep_house(at).await;
             }
-            let pause = self.tick(&mut under_way).await.min(next_renewal.since(at)).min(LONGEST_PAUSE);
+            let pause = if leads { self.tick(&mut under_way).await } else { LONGEST_PAUSE };
+            let pause = pause.min(next_renewal.since(at)).min(LONGEST_PAUSE);
             self.wait(&mut under_way, pause, &stop).await;
         }
         self.stop(under_way).await;
@@ -99,7 +100,9 @@ impl Driver {
     async fn tick(&mut self, under_way: &mut UnderWay) -> Duration {
         let at = now();
         let mut work = Vec::new();
+        let began = Instant::now();
         let ticked = self.engine.tick(at, &mut work).await;
+        self.metrics.tick(began.elapsed());
         for work in work {
             under_way.start(work);
         }
@@ -178,18 +181,26 @@ impl Driver {
                 () = &mut patience => break,
             }
         }
-        if let Err(error) = self.engine.store.release_lease(LEASE, &self.holder).await {
+        if let Err(error) = self.engine.store.release_lease(ENGINE_LEASE, &self.holder).await {
             self.report(&error);
         }
     }
 
-    async fn renew_lease(&mut self, at: Timestamp) {
-        match self.engine.store.take_lease(LEASE, &self.holder, at, LEASE_TIME).await {
-            Ok(true) => {}
+    /// Takes or renews the lease, and says whether this daemon may act.
+    async fn renew_lease(&mut self, at: Timestamp, leads: bool) -> bool {
+        match self.engine.store.take_lease(ENGINE_LEASE, &self.holder, at, LEASE_TIME).await {
+            Ok(true) => true,
             Ok(false) => {
-                tracing::warn!(target: "nodepool.engine", "another daemon holds the lease of this store");
+                let text = "another daemon holds the lease of this store; this one waits for it".to_owned();
+                tracing::warn!(target: "nodepool.engine", "{text}");
+                self.published.send_modify(|last| last.trouble = Some(text));
+                false
             }
-            Err(error) => self.report(&error),
+            Err(error) => {
+                self.report(&error);
+                // It is good for longer than the pause between two renewals, so one that fails does not end it.
+                leads
+            }
         }
     }
 

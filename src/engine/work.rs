@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 
 use crate::model::{CloudImage, HostKey, Keypair, Server};
 use crate::plan::{Answer, Errand};
+use crate::target::Demand;
 
 /// One errand under way. Whoever drives the engine polls it, drops it when the deadline has passed or when it is
 /// recalled, and hands the outcome to [`super::Engine::finish`].
@@ -39,6 +40,8 @@ pub enum Outcome {
     Images(Result<Vec<CloudImage>, String>),
     /// A listing of keypairs, or why there is none.
     Keypairs(Result<Vec<Keypair>, String>),
+    /// The demand, or why it is not known.
+    Demand(Result<Demand, String>),
     /// It was dropped at its deadline.
     TimedOut,
 }

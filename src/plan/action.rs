@@ -215,6 +215,8 @@ pub enum Errand {
         /// Where.
         provider: String,
     },
+    /// Ask how many jobs wait for nodes.
+    AskDemand,
     /// Reach a new node, write its files, run its ready script.
     PrepareNode(NodeId),
     /// Reach a builder, copy the scripts, run the setup script.
@@ -224,7 +226,7 @@ pub enum Errand {
 }
 
 impl Errand {
-    /// The provider whose pace the errand has to keep; `None` for visits over ssh, which cost the cloud nothing.
+    /// The provider whose pace the errand has to keep; `None` for what costs no cloud anything.
     pub fn paced_by(&self) -> Option<&str> {
         match self {
             Self::DeleteServer { provider, .. }
@@ -235,23 +237,26 @@ impl Errand {
             | Self::ListServers { provider, .. }
             | Self::ListImages { provider }
             | Self::ListKeypairs { provider } => Some(provider),
-            Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => None,
+            Self::AskDemand | Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => None,
         }
     }
 
     /// What goes first when the pace does not allow everything: deleting, then creating, then listing.
     pub const fn priority(&self) -> u8 {
         match self {
-            Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => 0,
+            Self::AskDemand | Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => 0,
             Self::DeleteServer { .. } | Self::DeleteSnapshot { .. } | Self::DeleteKeypair { .. } => 1,
             Self::CreateServer { .. } | Self::TakeSnapshot { .. } => 2,
             Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. } => 3,
         }
     }
 
-    /// Whether it is a listing.
+    /// Whether it only looks: a listing, or the question for the demand.
     pub const fn is_listing(&self) -> bool {
-        matches!(self, Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. })
+        matches!(
+            self,
+            Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. } | Self::AskDemand
+        )
     }
 
     /// The node whose row the errand is about.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::Draft;
 use super::action::{Action, Errand, NewNode, Subject};
-use super::limits;
 use crate::config::Label;
 use crate::model::{ImageId, ImageState, ImageStep, NodeState, Owner, SetbackKind};
 
@@ -80,25 +79,6 @@ impl<'a> Draft<'a> {
         self.check_setback(SetbackKind::Launch, provider, &label.name)?;
         self.current_image(provider, &label.image)
             .ok_or_else(|| format!("provider {provider} has no image {} ready", label.image))
-    }
-
-    /// Whether what went wrong last is long enough ago to try again.
-    fn check_setback(&mut self, kind: SetbackKind, provider: &str, name: &str) -> Result<(), String> {
-        let Some(setback) = self.seen.setback(kind, provider, name) else { return Ok(()) };
-        let again = setback.last.plus(limits::backoff(kind, setback.failures));
-        if self.has_come(again) {
-            return Ok(());
-        }
-        let wait = again.since(self.now()).as_secs();
-        let what = match kind {
-            SetbackKind::Image => "builds",
-            SetbackKind::Launch => "launches",
-            SetbackKind::Capacity => "calls for servers",
-        };
-        Err(format!(
-            "{} {what} in a row failed at {provider}, tried again in {wait} s: {}",
-            setback.failures, setback.reason
-        ))
     }
 
     /// The newest ready image: the one that nodes boot from.

@@ -398,14 +398,8 @@ impl Draft<'_> {
 
     fn start_missing(&mut self, provider: String, image: String) {
         let subject = Subject::ProviderImage(provider.clone(), image.clone());
-        if let Some(setback) = self.seen.setback(SetbackKind::Image, &provider, &image) {
-            let again = setback.last.plus(limits::backoff(setback.kind, setback.failures));
-            if !self.has_come(again) {
-                let wait = again.since(self.now()).as_secs();
-                let reason =
-                    format!("failed {} times, built again in {wait} s: {}", setback.failures, setback.reason);
-                return self.refuse(subject, reason);
-            }
+        if let Err(reason) = self.check_setback(SetbackKind::Image, &provider, &image) {
+            return self.refuse(subject, reason);
         }
         match self.make_room_for_build(&provider) {
             Ok(()) => self.start_build(provider, image, "no image is ready and none is being built"),

@@ -164,9 +164,11 @@ impl Draft<'_> {
                 } else {
                     "the cloud does not show its server any more"
                 };
-                let provider = node.provider.clone();
+                if node.server_id.is_some() {
+                    let reason = "a server is gone, so there may be room again";
+                    self.recover(SetbackKind::Capacity, &node.provider, "", reason);
+                }
                 self.node_event(node, NodeEvent::Gone, reason);
-                self.recover_capacity(provider);
             }
             Whereabouts::Found(server) => {
                 let row = Node { server_id: Some(server.id.clone()), ..node };
@@ -186,17 +188,6 @@ impl Draft<'_> {
                     doubt,
                 );
             }
-        }
-    }
-
-    /// A server went, so there may be room again at a cloud that had none.
-    fn recover_capacity(&mut self, provider: String) {
-        let (kind, name) = (SetbackKind::Capacity, String::new());
-        if self.seen.setback(kind, &provider, &name).is_some() {
-            self.act(
-                Action::Recover { kind, provider, name },
-                "a server is gone, so there may be room again",
-            );
         }
     }
 

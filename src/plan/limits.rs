@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Tries;
+use super::{Errand, Tries};
 use crate::model::SetbackKind;
 
 /// How late a cloud's listing may be. Absence is believed only from listings that began this much after the call.
@@ -26,6 +26,14 @@ pub(super) const LIST_IMAGES_WHILE_WAITING: Duration = Duration::from_secs(2);
 /// The pause between two listings of images or keypairs when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 
+/// The pause between two questions for the demand. A job is to lead to a call for a server within one second, and the
+/// answer, two ticks and their coalescing take part of it; over a connection that is kept the question costs little.
+pub(super) const ASK_DEMAND: Duration = Duration::from_millis(750);
+
+/// How long the last demand counts when nobody can be asked any more. A source that answers says by itself how long
+/// what it was told counts.
+pub const DEMAND_KEPT: Duration = Duration::from_secs(60);
+
 /// A listing that is this late goes before creations, so that a full queue cannot blind us.
 pub(super) const LISTING_OVERDUE: Duration = Duration::from_secs(5);
 
@@ -38,9 +46,16 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// The longest pause before a failed errand is tried again.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
+/// The longest pause before a failed listing is tried again: that is how we notice that a cloud is back.
+const LONGEST_BLINDNESS: Duration = Duration::from_secs(15);
+
 /// How long an errand waits before its next try.
-pub(super) fn retry_pause(tries: &Tries) -> Duration {
-    if tries.accepted { ASK_AGAIN } else { doubled(Duration::from_secs(1), tries.count).min(LONGEST_RETRY) }
+pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
+    if tries.accepted {
+        return ASK_AGAIN;
+    }
+    let longest = if errand.is_listing() { LONGEST_BLINDNESS } else { LONGEST_RETRY };
+    doubled(Duration::from_secs(1), tries.count).min(longest)
 }
 
 /// How long to leave something alone after `failures` failures in a row.

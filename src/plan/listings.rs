@@ -1,4 +1,4 @@
-//! When to look at the clouds: one listing serves everybody who waits.
+//! When to look at the clouds and at the demand: one listing serves everybody who waits.
 
 use super::Draft;
 use super::action::{Action, Errand, Planned};
@@ -26,8 +26,20 @@ impl Draft<'_> {
             self.list_images(provider, cloud);
             self.list_keypairs(provider, cloud);
         }
+        self.ask_demand();
         let (now, clouds) = (self.seen.now, self.seen.clouds);
         self.plan.actions.sort_by_key(|planned| urgency(planned, now, clouds));
+    }
+
+    /// Asks at a steady pace, whether or not the last answer was one: it costs no cloud anything, and a queue that can
+    /// be read again should be seen at once.
+    fn ask_demand(&mut self) {
+        if self.config.gearman_servers.is_empty() || self.seen.in_flight.contains_key(&Errand::AskDemand) {
+            return;
+        }
+        if self.seen.demand_asked.is_none_or(|asked| self.has_come(asked.plus(limits::ASK_DEMAND))) {
+            self.act(Action::Send(Errand::AskDemand), "the demand may have changed");
+        }
     }
 
     fn list_servers(&mut self, provider: &str, cloud: &CloudView) {

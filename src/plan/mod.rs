@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
 pub use address::{Reach, reach};
-pub use limits::{LISTING_OVERLAP, backoff};
+pub use limits::{DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
 pub use view::{CloudView, Listing};
@@ -63,6 +63,8 @@ struct Draft<'a> {
     rooms: Rooms,
     granted: Granted,
     started: BTreeSet<(String, String)>,
+    set_back: BTreeSet<(SetbackKind, String, String)>,
+    recovered: BTreeSet<(SetbackKind, String, String)>,
     plan: Plan,
 }
 
@@ -90,6 +92,8 @@ impl<'a> Draft<'a> {
             rooms: Rooms::count(config, seen),
             granted: Granted::default(),
             started: BTreeSet::new(),
+            set_back: BTreeSet::new(),
+            recovered: BTreeSet::new(),
             plan: Plan::default(),
         }
     }
@@ -156,12 +160,44 @@ impl<'a> Draft<'a> {
         self.act(Action::ImageFacts { row: Box::new(row) }, reason);
     }
 
-    /// Remembers that something went wrong, so that it is not tried again and again without a pause.
+    /// Remembers that something went wrong, so that it is not tried again and again without a pause. What goes wrong
+    /// several times in one plan is one wave and counts once.
     fn set_back(&mut self, kind: SetbackKind, provider: &str, name: &str, reason: &str) {
-        if counts(self.seen.setback(kind, provider, name), self.seen.now) {
+        let first = self.set_back.insert((kind, provider.to_owned(), name.to_owned()));
+        if first && counts(self.seen.setback(kind, provider, name), self.seen.now) {
             let action = Action::SetBack { kind, provider: provider.to_owned(), name: name.to_owned() };
             self.act(action, reason);
         }
+    }
+
+    /// Forgets what went wrong, because something speaks for trying again now.
+    fn recover(&mut self, kind: SetbackKind, provider: &str, name: &str, reason: &str) {
+        let first = self.recovered.insert((kind, provider.to_owned(), name.to_owned()));
+        if first && self.seen.setback(kind, provider, name).is_some() {
+            let action = Action::Recover { kind, provider: provider.to_owned(), name: name.to_owned() };
+            self.act(action, reason);
+        }
+    }
+
+    /// Whether what went wrong last is long enough ago to try again.
+    fn check_setback(&mut self, kind: SetbackKind, provider: &str, name: &str) -> Result<(), String> {
+        let key = (kind, provider.to_owned(), name.to_owned());
+        let what = match kind {
+            SetbackKind::Image => "a build",
+            SetbackKind::Launch => "a launch",
+            SetbackKind::Capacity => "a call for a server",
+        };
+        if self.set_back.contains(&key) {
+            return Err(format!("{what} failed at {provider} just now"));
+        }
+        let Some(setback) = self.seen.setback(kind, provider, name) else { return Ok(()) };
+        let again = setback.last.plus(limits::backoff(kind, setback.failures));
+        if self.recovered.contains(&key) || self.has_come(again) {
+            return Ok(());
+        }
+        let wait = again.since(self.now()).as_secs();
+        let (failures, reason) = (setback.failures, &setback.reason);
+        Err(format!("{what} failed at {provider}, {failures} in a row, tried again in {wait} s: {reason}"))
     }
 
     /// Sends somebody out, unless the same errand is under way or failed too recently.
@@ -177,7 +213,7 @@ impl<'a> Draft<'a> {
             return false;
         }
         if let Some(tries) = self.seen.tries.get(errand) {
-            let next = tries.last.plus(limits::retry_pause(tries));
+            let next = tries.last.plus(limits::retry_pause(errand, tries));
             if self.seen.now < next {
                 self.wake_at(next);
                 return false;

@@ -26,6 +26,8 @@ pub struct Observation<'a> {
     pub clouds: &'a BTreeMap<String, CloudView>,
     /// How many jobs, queued and running, ask for each label; `None` when nothing tells.
     pub demand: Option<&'a BTreeMap<String, u32>>,
+    /// When the demand was last asked for, whatever came of it.
+    pub demand_asked: Option<Timestamp>,
     /// What is under way, and since when.
     pub in_flight: &'a BTreeMap<Errand, Timestamp>,
     /// Errands that were tried and whose purpose is not reached.

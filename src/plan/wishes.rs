@@ -117,6 +117,9 @@ impl Draft<'_> {
                 "provider {provider} has no image {image} in the configuration"
             ));
         }
+        if self.started.contains(&(provider.to_owned(), image.to_owned())) {
+            return Verdict::Granted(format!("a new image of {provider} {image} is being built"));
+        }
         let newest = self
             .images
             .values()

@@ -69,7 +69,8 @@ fn show(key: &str, kind: &str, rows: Vec<Value>, request: &Request) -> Result<An
     row.map(|row| Answer::ok(&json!({ key: row }))).ok_or_else(|| absent(kind, request.id()))
 }
 
-/// A listing, filtered by the parameters that name one of the rows' fields, as Neutron filters.
+/// A listing, filtered by the parameters that name one of the rows' fields, as Neutron filters, and in pages
+/// when `limit` and `marker` ask for them. A marker that is not there ends the listing.
 fn list(key: &str, rows: Vec<Value>, request: &Request) -> Answer {
     let keep = |row: &Value| {
         request.query.iter().all(|(name, _)| {
@@ -77,8 +78,21 @@ fn list(key: &str, rows: Vec<Value>, request: &Request) -> Answer {
             request.query.iter().any(|(other, wanted)| other == name && says(field, wanted))
         })
     };
-    let rows: Vec<Value> = rows.into_iter().filter(keep).collect();
-    Answer::ok(&json!({ key: rows }))
+    let id = |row: &Value| row.get("id").and_then(Value::as_str).unwrap_or_default().to_string();
+    let mut rows: Vec<Value> = rows.into_iter().filter(keep).collect();
+    if let Some(marker) = request.parameter("marker") {
+        let found = rows.iter().position(|row| id(row) == marker);
+        rows.drain(..found.map_or(rows.len(), |found| found.saturating_add(1)));
+    }
+    let limit = request.parameter("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
+    let more = limit.is_some_and(|limit: usize| rows.len() > limit);
+    rows.truncate(limit.unwrap_or(usize::MAX));
+    let mut body = json!({ key: rows });
+    if let (true, Some(last), Some(fields)) = (more, rows.last(), body.as_object_mut()) {
+        let href = format!("{}/network/v2.0/{key}?{}", request.base, request.query_after(&id(last)));
+        fields.insert(format!("{key}_links"), json!([{"rel": "next", "href": href}]));
+    }
+    Answer::ok(&body)
 }
 
 fn says(field: &Value, wanted: &str) -> bool {

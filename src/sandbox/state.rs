@@ -16,6 +16,8 @@ use super::machine::Machine;
 const DELETED_KEPT: TimeDelta = TimeDelta::minutes(30);
 /// How far back a listing can lag.
 const PAST_KEPT: TimeDelta = TimeDelta::minutes(11);
+/// How many earlier rows a server keeps at most.
+const MOST_PAST: usize = 200;
 
 /// A size of server.
 #[derive(Clone, Debug)]
@@ -120,9 +122,11 @@ impl Server {
     pub(crate) fn change(&mut self, change: impl FnOnce(&mut ServerRow)) {
         let now = Utc::now();
         self.past.push_back((self.since, self.row.clone()));
-        while self.past.front().is_some_and(|(since, _)| expired(*since, now, PAST_KEPT))
-            && self.past.len() > 1
-        {
+        // The oldest is not needed once the one after it is older than any lag.
+        let spare = |past: &VecDeque<(DateTime<Utc>, ServerRow)>| {
+            past.len() > MOST_PAST || past.get(1).is_some_and(|(since, _)| expired(*since, now, PAST_KEPT))
+        };
+        while spare(&self.past) {
             self.past.pop_front();
         }
         self.since = now;

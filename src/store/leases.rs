@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{Store, StoreError};
 use crate::model::Timestamp;
 
+/// The name of the lease that a daemon holds while it acts. Who sees it unexpired knows that a daemon runs.
+pub const ENGINE_LEASE: &str = "engine";
+
 /// A lease that was taken and not released. It may have expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {

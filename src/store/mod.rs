@@ -24,7 +24,7 @@ mod wishes;
 pub use error::StoreError;
 pub use history::{HistoryLine, Note, Subject};
 pub use images::NewImage;
-pub use leases::Lease;
+pub use leases::{ENGINE_LEASE, Lease};
 pub use nodes::NewNode;
 pub use url::database_file;
 pub use wishes::Settled;

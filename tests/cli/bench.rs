@@ -1,13 +1,14 @@
 //! What the tests of the CLI stand on: a folder with a configuration and a store, rows in it, and a daemon that answers.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use nodepool::bell::{self, Bell};
-use nodepool::cli::DAEMON_LEASE;
 use nodepool::model::{Image, ImageState, Node, NodeId, NodeState, NodeStep, Timestamp, WishKind};
-use nodepool::store::{NewImage, NewNode, Note, Store};
+use nodepool::store::{ENGINE_LEASE, NewImage, NewNode, Note, Store};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
@@ -104,6 +105,13 @@ impl Bench {
         }
     }
 
+    /// A file that can be run and that only its owner can read.
+    pub(crate) fn script(&self, name: &str) {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+    }
+
     /// A node that has been in `state` since `since`.
     pub(crate) async fn node(&self, provider: &str, label: &str, state: NodeState, since: Timestamp) -> Node {
         let new = NewNode {
@@ -162,7 +170,7 @@ impl Bench {
         let path = bell::beside(&self.folder.path().join("nodepool.db"));
         let bell = Bell::listen(&path).unwrap();
         let lease = Duration::from_secs(300);
-        assert!(self.store.take_lease(DAEMON_LEASE, "test", now(), lease).await.unwrap());
+        assert!(self.store.take_lease(ENGINE_LEASE, "test", now(), lease).await.unwrap());
         let store = self.store.clone();
         Daemon(tokio::spawn(async move {
             loop {

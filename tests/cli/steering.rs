@@ -110,3 +110,34 @@ async fn delete_now_has_a_bound_and_needs_a_daemon() {
     assert_eq!(ran.status, 1);
     assert!(ran.err.contains("node 1 is not gone after 1ms: node 1 is in state delete"), "{ran:?}");
 }
+
+#[tokio::test]
+async fn history_outlives_the_node() {
+    let bench = Bench::new().await;
+    let node = bench.node("wmflabs", "ci-jessie", NodeState::Delete, ago(5)).await;
+    bench.store.remove_node(&node, &note("gone")).await.unwrap();
+    let ran = bench.run(&["history", "1"]).await;
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let events: Vec<_> = ran.rows().iter().map(|row| (row[2].clone(), row[5].clone())).collect();
+    assert_eq!(events.len(), 3);
+    assert_eq!(events[0].1, "a spare node is missing");
+    assert_eq!(events[2], ("gone".to_owned(), "the test says so".to_owned()));
+    assert_eq!(bench.run(&["history", "1", "--limit", "1", "-o", "json"]).await.json()[0]["event"], "gone");
+    assert_eq!(bench.run(&["history", "1", "--image"]).await.status, 1);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_told_without_its_password() {
+    let bench = Bench::new().await;
+    let yaml = bench.folder.path().join("nodepool.yaml");
+    for (url, status, words) in [
+        ("mysql+pymysql://nodepool:hunter2@db/nodepool", 2, "only `sqlite`"),
+        ("sqlite:////dev/null/nodepool.db", 3, "the database is unavailable"),
+    ] {
+        std::fs::write(&yaml, format!("dburi: {url}\nlabels: []\nproviders: []\ntargets: []\n")).unwrap();
+        let ran = bench.run(&["list"]).await;
+        assert_eq!((ran.status, ran.out.as_str()), (status, ""), "{ran:?}");
+        assert!(ran.err.contains(words) && ran.err.contains("\n  next: "), "{ran:?}");
+        assert!(!ran.err.contains("hunter2"), "{ran:?}");
+    }
+}

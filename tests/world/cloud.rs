@@ -282,7 +282,13 @@ fn create(
         answers: (!mute).then(|| active.plus(state.dice.millis(100, 10_000))),
         broken: error.then_some(active),
         gone: None,
+        deleted: false,
+        leaked: false,
     };
+    if state.known_to_us(provider) >= state.limits[provider] {
+        state.crimes.push(format!("server {id} was created although all places at {provider} are taken"));
+    }
+    state.installation = Some(request.tag.installation.clone());
     state.servers.get_mut(provider).expect("known").insert(id.clone(), server);
     Ok(id)
 }
@@ -299,6 +305,7 @@ fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result
     };
     let foreign = server.tag.as_ref().is_none_or(|tag| tag.installation == "another");
     let gone = now.plus(late).plus(takes);
+    server.deleted = true;
     server.gone = Some(server.gone.map_or(gone, |earlier| earlier.min(gone)));
     if foreign {
         state.crimes.push(format!("server {id}, which is not ours, was deleted"));

@@ -4,6 +4,7 @@
 //! here says until when, so that the simulation can jump there.
 
 pub mod cloud;
+pub mod demand;
 pub mod dice;
 pub mod remote;
 pub mod rules;
@@ -17,6 +18,9 @@ use std::time::Duration;
 use nodepool::model::{HostKey, Tag, Timestamp};
 
 use dice::Dice;
+
+/// After this time a listing has shown a server, whatever the faults.
+const SHOWN_WITHIN: Duration = Duration::from_secs(600);
 
 /// The world, shared by everybody who lives in it.
 #[derive(Clone)]
@@ -40,8 +44,14 @@ pub struct State {
     pub keypairs: BTreeMap<String, BTreeSet<String>>,
     /// How many servers each cloud allows.
     pub quotas: BTreeMap<String, usize>,
+    /// How many servers of ours may be at each cloud.
+    pub limits: BTreeMap<String, usize>,
+    /// Our installation's id, once we know it.
+    pub installation: Option<String>,
     /// Servers that must not be deleted now: those of held nodes, and until when they are held.
     pub held: BTreeMap<String, Option<Timestamp>>,
+    /// How many jobs ask for each label.
+    pub demand: BTreeMap<String, u32>,
     /// What was done that must never be done.
     pub crimes: Vec<String>,
     /// How many calls were made, by operation.
@@ -62,6 +72,10 @@ pub struct Server {
     pub answers: Option<Timestamp>,
     pub broken: Option<Timestamp>,
     pub gone: Option<Timestamp>,
+    /// Whether we asked the cloud to delete it.
+    pub deleted: bool,
+    /// Whether it carries our tag although no row ever asked for it, as after the loss of a database.
+    pub leaked: bool,
 }
 
 /// An image, as moments in its life.
@@ -101,7 +115,10 @@ impl World {
             images: BTreeMap::new(),
             keypairs: BTreeMap::new(),
             quotas: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            installation: None,
             held: BTreeMap::new(),
+            demand: BTreeMap::new(),
             crimes: Vec::new(),
             calls: BTreeMap::new(),
             next_id: 0,
@@ -186,6 +203,8 @@ impl State {
                 answers: Some(Timestamp::default()),
                 broken: None,
                 gone: None,
+                deleted: false,
+                leaked: false,
             };
             self.servers.get_mut(provider).expect("known").insert(id, server);
         }
@@ -198,6 +217,44 @@ impl State {
             gone: None,
         };
         self.images.get_mut(provider).expect("known").insert(id, image);
+    }
+
+    /// A server that carries our tag and has no row.
+    pub fn leak(&mut self, provider: &str) {
+        let Some(installation) = self.installation.clone() else { return };
+        let (id, address, now) = (self.id("leaked"), self.address(provider), self.now);
+        let owner = nodepool::model::Owner::Node(nodepool::model::NodeId(1_000_000));
+        let server = Server {
+            name: "leaked".to_owned(),
+            tag: Some(Tag { installation, owner, attempt: id.clone() }),
+            address,
+            host_key: HostKey(format!("ssh-ed25519 {id}")),
+            appears: now,
+            active: Some(now),
+            addressed: Some(now),
+            answers: Some(now),
+            broken: None,
+            gone: None,
+            deleted: false,
+            leaked: true,
+        };
+        self.servers.get_mut(provider).expect("known").insert(id, server);
+    }
+
+    /// How many servers of ours are there, but for leaked ones that no listing can have shown yet.
+    pub fn known_to_us(&self, provider: &str) -> usize {
+        let ours = |server: &Server| server.tag.as_ref().is_some_and(|tag| tag.installation != "another");
+        let fresh = |server: &Server| server.leaked && self.now.since(server.appears) < SHOWN_WITHIN;
+        self.servers[provider].values().filter(|one| one.exists(self.now) && ours(one) && !fresh(one)).count()
+    }
+
+    /// From now on nothing goes wrong by itself, the clouds have room, and nobody asks for nodes.
+    pub fn end_troubles(&mut self) {
+        self.faulty = false;
+        self.demand.clear();
+        for quota in self.quotas.values_mut() {
+            *quota = 100;
+        }
     }
 
     /// The next moment that somebody waits for.

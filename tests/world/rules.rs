@@ -37,6 +37,7 @@ impl Rules {
             return Err(crime.clone());
         }
         self.check_lives(&state, nodes)?;
+        check_holds(&state, nodes)?;
         check_limits(&state, config)?;
         check_twins(&state)?;
         self.check_leaks(&state, nodes, images)?;
@@ -104,6 +105,17 @@ impl Rules {
     }
 }
 
+/// Promise 2, second half: a hold is not granted on a machine that is being deleted.
+fn check_holds(state: &State, nodes: &[Node]) -> Result<(), String> {
+    for node in nodes.iter().filter(|node| node.state == NodeState::Hold) {
+        let server = node.server_id.as_ref().and_then(|server| state.servers[&node.provider].get(server));
+        if server.is_some_and(|server| server.deleted) {
+            return Err(format!("node {} is held, but its server was told to go", node.id));
+        }
+    }
+    Ok(())
+}
+
 /// All servers of ours that exist.
 fn ours(state: &State) -> impl Iterator<Item = (&String, &String, Owner)> {
     state.servers.iter().flat_map(|(provider, servers)| {
@@ -125,8 +137,11 @@ fn claims(owner: Owner, nodes: &[Node], images: &[Image]) -> bool {
 fn check_limits(state: &State, config: &Config) -> Result<(), String> {
     for provider in &config.providers {
         let limit = provider.max_servers.unwrap_or(0);
+        // A leaked server that comes from outside may be one too many; creating another one then is noted as a crime.
+        let leaked =
+            state.servers[&provider.name].values().filter(|server| server.leaked && server.exists(state.now));
         let there = ours(state).filter(|(name, _, _)| **name == provider.name).count();
-        if there > usize::try_from(limit).expect("small") {
+        if there > usize::try_from(limit).expect("small") + leaked.count() {
             let which: Vec<_> = ours(state).filter(|(name, _, _)| **name == provider.name).collect();
             return Err(format!("{there} servers at {} where {limit} are allowed: {which:?}", provider.name));
         }
@@ -137,8 +152,8 @@ fn check_limits(state: &State, config: &Config) -> Result<(), String> {
 /// Promise 4, second half: no row has two servers.
 fn check_twins(state: &State) -> Result<(), String> {
     let mut owners = BTreeSet::new();
-    for (_, id, owner) in ours(state) {
-        if !owners.insert(owner) {
+    for (provider, id, owner) in ours(state) {
+        if !state.servers[provider][id].leaked && !owners.insert(owner) {
             return Err(format!("{owner:?} has two servers, one of them {id}"));
         }
     }

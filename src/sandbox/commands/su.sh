@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
 done
 user=${user:-root}
 entry=$(getent passwd "$user") || { echo "su: user $user does not exist" >&2; exit 1; }
-IFS=: read -r name _ _ _ _ home shell <<<"$entry"
+IFS=: read -r name _ _ _ _ home _ <<<"$entry"
 export HOME=$home USER=$name LOGNAME=$name
 [ -z "$login" ] || cd "$home" || exit 1
 if [ -n "$given" ]; then exec /bin/bash -c "$command" "$@"; fi

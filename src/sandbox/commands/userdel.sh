@@ -3,7 +3,9 @@
 remove= name=
 for word in "$@"; do
     case $word in
-    -*r* | --remove) remove=yes ;;
+    --remove) remove=yes ;;
+    --*) ;;
+    -*r*) remove=yes ;;
     -*) ;;
     *) name=$word ;;
     esac

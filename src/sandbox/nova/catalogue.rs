@@ -14,6 +14,9 @@ use crate::sandbox::operation::Operation;
 use crate::sandbox::settings::ZONE;
 use crate::sandbox::state::{FLAVORS, Flavor, Keypair, flavor};
 
+/// Nova's usual quota of keypairs.
+const MOST_KEYPAIRS: usize = 100;
+
 /// Answers what is not about one server.
 pub(super) fn answer(
     sandbox: &Arc<Sandbox>,
@@ -150,6 +153,9 @@ fn create_keypair(
     if cloud.keypairs.contains_key(name) {
         return Err(Refusal::conflict(format!("Key pair '{name}' already exists.")));
     }
+    if cloud.keypairs.len() >= MOST_KEYPAIRS {
+        return Err(Refusal::forbidden("Quota exceeded, too many key pairs."));
+    }
     let mut shown = keypair(&pair, version);
     if let Some(fields) = shown.as_object_mut() {
         fields.insert("user_id".into(), json!(cloud.fixtures.user));
@@ -165,7 +171,7 @@ fn limits(sandbox: &Sandbox) -> Value {
     json!({"limits": {"rate": [], "absolute": {
         "maxTotalInstances": quota.instances, "maxTotalCores": quota.cores, "maxTotalRAMSize": quota.ram_mb,
         "totalInstancesUsed": instances, "totalCoresUsed": cores, "totalRAMUsed": ram,
-        "maxTotalKeypairs": 100, "maxServerMeta": 128, "maxServerGroups": 10, "maxServerGroupMembers": 10,
+        "maxTotalKeypairs": MOST_KEYPAIRS, "maxServerMeta": 128, "maxServerGroups": 10, "maxServerGroupMembers": 10,
         "totalServerGroupsUsed": 0, "maxImageMeta": 128, "maxPersonality": 5, "maxPersonalitySize": 10240,
         "maxSecurityGroups": -1, "maxSecurityGroupRules": -1, "totalSecurityGroupsUsed": 0,
         "maxTotalFloatingIps": -1, "totalFloatingIpsUsed": 0,
@@ -175,5 +181,5 @@ fn limits(sandbox: &Sandbox) -> Value {
 fn quota_set(sandbox: &Sandbox, id: &str) -> Value {
     let quota = sandbox.dice().faults().quota;
     json!({"quota_set": {"id": id, "instances": quota.instances, "cores": quota.cores, "ram": quota.ram_mb,
-        "key_pairs": 100, "metadata_items": 128, "server_groups": 10, "server_group_members": 10}})
+        "key_pairs": MOST_KEYPAIRS, "metadata_items": 128, "server_groups": 10, "server_group_members": 10}})
 }

@@ -1,0 +1,87 @@
+//! What a cloud has that is not ours: the part that both listings of aliens share.
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use serde::Serialize;
+
+use super::image_update::unknown_provider;
+use super::{Failure, Session, Table};
+use crate::config::{Config, Provider};
+use crate::model::{CloudImage, Server, Tag};
+
+/// The longest that a cloud may take to list.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Lists what clouds have. The CLI does not know any driver; the program gives it this.
+#[async_trait]
+pub trait CloudReader: Send + Sync {
+    /// All servers of the provider's project.
+    async fn servers(&self, provider: &Provider) -> anyhow::Result<Vec<Server>>;
+
+    /// All images of the provider's project.
+    async fn images(&self, provider: &Provider) -> anyhow::Result<Vec<CloudImage>>;
+}
+
+/// Whose aliens to list.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Name of the provider; without it, all
+    #[arg(value_name = "PROVIDER")]
+    pub provider: Option<String>,
+}
+
+/// Asks all providers at once, and prints what `view` makes of their answers, in the order of the configuration. One
+/// that cannot be listed does not keep the others from being shown.
+pub(super) async fn show<'c, L, V, F>(
+    session: &Session,
+    providers: Vec<&'c Provider>,
+    list: impl Fn(&'c Provider) -> F,
+    view: impl Fn(&'c Provider, L) -> Vec<V>,
+    table: impl FnOnce(&[V]) -> Table,
+) -> Result<(), Failure>
+where
+    V: Serialize,
+    F: Future<Output = anyhow::Result<L>>,
+{
+    let answers = join_all(providers.into_iter().map(|provider| {
+        let listing = tokio::time::timeout(DEADLINE, list(provider));
+        async move { (provider, listing.await) }
+    }))
+    .await;
+    let mut views = Vec::new();
+    let mut unread = Vec::new();
+    for (provider, answer) in answers {
+        let trouble = match answer {
+            Ok(Ok(listed)) => {
+                views.extend(view(provider, listed));
+                continue;
+            }
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(_) => format!("no answer within {} s", DEADLINE.as_secs()),
+        };
+        session.console.warn(&format!("provider {} could not be listed: {trouble}", provider.name));
+        unread.push(provider.name.as_str());
+    }
+    session.console.rows(|| table(&views), &views)?;
+    if unread.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::unreachable(
+        format!("the list is not complete: it lacks {}", unread.join(", ")),
+        "see that the cloud is up and the credentials are right; --debug shows more",
+    ))
+}
+
+/// The providers that are meant.
+pub(super) fn providers<'c>(config: &'c Config, arguments: &Arguments) -> Result<Vec<&'c Provider>, Failure> {
+    let Some(name) = &arguments.provider else { return Ok(config.providers.iter().collect()) };
+    config.provider(name).map(|provider| vec![provider]).ok_or_else(|| unknown_provider(config, name))
+}
+
+/// Whether a thing with this tag is not ours.
+pub(super) fn is_alien(tag: Option<&Tag>, installation: &str) -> bool {
+    tag.is_none_or(|tag| tag.installation != installation)
+}

@@ -1,0 +1,81 @@
+//! `nodepool alien-list`: servers in our projects that we did not make.
+
+use serde::Serialize;
+
+use super::alien::{self, Arguments, CloudReader};
+use super::{Failure, Session, Table, rfc3339};
+use crate::config::{Config, Provider};
+use crate::model::{Server, ServerStatus};
+use crate::plan;
+
+/// A server that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct AlienView {
+    provider: String,
+    hostname: String,
+    server_id: String,
+    ip: Option<String>,
+    status: String,
+    az: Option<String>,
+    created: Option<String>,
+    /// The nodepool installation that made it, when it is one like us.
+    installation: Option<String>,
+}
+
+/// Prints the servers without our tag.
+pub async fn run(
+    session: &Session,
+    config: &Config,
+    clouds: &dyn CloudReader,
+    arguments: &Arguments,
+) -> Result<(), Failure> {
+    let providers = alien::providers(config, arguments)?;
+    let ours = session.store.installation().await?;
+    let list = |provider| clouds.servers(provider);
+    let view = |provider: &Provider, servers: Vec<Server>| {
+        let mut aliens: Vec<Server> = servers
+            .into_iter()
+            .filter(|server| {
+                server.status != ServerStatus::Deleted && alien::is_alien(server.tag.as_ref(), &ours)
+            })
+            .collect();
+        aliens.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+        aliens.into_iter().map(|server| AlienView::new(provider, server)).collect()
+    };
+    alien::show(session, providers, list, view, table).await
+}
+
+impl AlienView {
+    fn new(provider: &Provider, server: Server) -> Self {
+        let ip = plan::reach(&server, provider.ipv6_preferred).map(|reach| reach.public.to_string());
+        Self {
+            provider: provider.name.clone(),
+            hostname: server.name,
+            server_id: server.id,
+            ip,
+            status: match server.status {
+                ServerStatus::Build => "BUILD".to_owned(),
+                ServerStatus::Active => "ACTIVE".to_owned(),
+                ServerStatus::Error => "ERROR".to_owned(),
+                ServerStatus::Deleted => "DELETED".to_owned(),
+                ServerStatus::Other(word) => word,
+            },
+            az: server.az,
+            created: server.created.map(rfc3339),
+            installation: server.tag.map(|tag| tag.installation),
+        }
+    }
+}
+
+fn table(views: &[AlienView]) -> Table {
+    let mut table = Table::new(["Provider", "Hostname", "Server ID", "IP"]);
+    for view in views {
+        table.row([
+            Some(view.provider.clone()),
+            Some(view.hostname.clone()),
+            Some(view.server_id.clone()),
+            view.ip.clone(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,62 @@
+//! The log.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::EnvFilter;
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging to standard error, with times in UTC. Only the first call in a process has an effect.
+///
+/// `filter` has the form of `RUST_LOG` and decides what is logged when it can be read; `debug` adds our own debug messages
+/// to it. Without a filter it is what is `info` and above.
+pub fn log(debug: bool, format: LogFormat, filter: Option<&str>) {
+    let wanted = wanted(debug, filter);
+    let (filter, complaint) = match EnvFilter::try_new(&wanted) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new(self::wanted(debug, None)), Some(error)),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let first = match format {
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    if let (Ok(()), Some(error)) = (first, complaint) {
+        tracing::warn!(target: "nodepool.log", "the filter {wanted:?} cannot be read: {error}");
+    }
+}
+
+fn wanted(debug: bool, filter: Option<&str>) -> String {
+    let filter = filter.filter(|filter| !filter.is_empty()).unwrap_or("info");
+    if debug { format!("{filter},nodepool=debug") } else { filter.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::LOG_TARGETS;
+
+    #[test]
+    fn every_target_can_be_filtered() {
+        for (target, _what) in LOG_TARGETS {
+            let filter = EnvFilter::try_new(format!("{target}=debug")).unwrap();
+            assert_eq!(filter.to_string(), format!("{target}=debug"));
+        }
+    }
+
+    #[test]
+    fn debug_is_ours_and_keeps_what_was_asked_for() {
+        assert_eq!(wanted(false, None), "info");
+        assert_eq!(wanted(true, None), "info,nodepool=debug");
+        assert_eq!(wanted(true, Some("warn,sqlx=trace")), "warn,sqlx=trace,nodepool=debug");
+        assert_eq!(wanted(false, Some("")), "info");
+    }
+}

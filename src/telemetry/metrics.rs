@@ -1,0 +1,202 @@
+//! The metrics, for Prometheus.
+//!
+//! What is counted as it happens is kept here. What can be read off the rows and the configuration is not: it is set
+//! anew each time that somebody asks, so that it is always as true as the store.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::{
+    BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, IMAGES, LAUNCHES, MAX_SERVERS, MIN_READY,
+    Metric, NODES, TICK_SECONDS, TICKS,
+};
+use crate::config::Config;
+use crate::model::{Image, ImageState, Node, NodeState};
+
+/// The upper ends of the buckets for calls to clouds, in seconds: a token takes milliseconds, a stuck call a minute.
+const CALL_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// The upper ends of the buckets for ticks, in seconds.
+const TICK_BUCKETS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 5.0];
+
+/// How the launch of a node ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Launch {
+    /// It became ready.
+    Ready,
+    /// It failed on the way.
+    Failed,
+}
+
+/// The metrics of one daemon.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    nodes: IntGaugeVec,
+    images: IntGaugeVec,
+    min_ready: IntGaugeVec,
+    max_servers: IntGaugeVec,
+    cloud_calls: IntCounterVec,
+    cloud_call_seconds: HistogramVec,
+    ticks: IntCounter,
+    tick_seconds: Histogram,
+    launches: IntCounterVec,
+    config_reload_ok: IntGauge,
+    /// Two that ask at once must not see each other's half-set gauges.
+    asking: Mutex<()>,
+}
+
+impl Metrics {
+    /// Metrics at zero.
+    ///
+    /// # Errors
+    /// A name or label that Prometheus does not allow: none is taken from outside, so the tests would find it.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let build_info = gauges(&registry, BUILD_INFO)?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let buckets = HistogramOpts::new(CLOUD_CALL_SECONDS.name, CLOUD_CALL_SECONDS.help)
+            .buckets(CALL_BUCKETS.to_vec());
+        let cloud_call_seconds = HistogramVec::new(buckets, CLOUD_CALL_SECONDS.labels)?;
+        registry.register(Box::new(cloud_call_seconds.clone()))?;
+        let buckets = HistogramOpts::new(TICK_SECONDS.name, TICK_SECONDS.help).buckets(TICK_BUCKETS.to_vec());
+        let tick_seconds = Histogram::with_opts(buckets)?;
+        registry.register(Box::new(tick_seconds.clone()))?;
+        let ticks = IntCounter::new(TICKS.name, TICKS.help)?;
+        registry.register(Box::new(ticks.clone()))?;
+        let config_reload_ok = IntGauge::new(CONFIG_RELOAD_OK.name, CONFIG_RELOAD_OK.help)?;
+        registry.register(Box::new(config_reload_ok.clone()))?;
+        Ok(Self {
+            nodes: gauges(&registry, NODES)?,
+            images: gauges(&registry, IMAGES)?,
+            min_ready: gauges(&registry, MIN_READY)?,
+            max_servers: gauges(&registry, MAX_SERVERS)?,
+            cloud_calls: counters(&registry, CLOUD_CALLS)?,
+            launches: counters(&registry, LAUNCHES)?,
+            cloud_call_seconds,
+            ticks,
+            tick_seconds,
+            config_reload_ok,
+            registry,
+            asking: Mutex::new(()),
+        })
+    }
+
+    /// A call to a cloud ended. The operation and the outcome are fixed words.
+    pub fn cloud_call(&self, provider: &str, operation: &'static str, outcome: &'static str, took: Duration) {
+        self.cloud_calls.with_label_values(&[provider, operation, outcome]).inc();
+        self.cloud_call_seconds.with_label_values(&[provider, operation]).observe(took.as_secs_f64());
+    }
+
+    /// A tick ended.
+    pub fn tick(&self, took: Duration) {
+        self.ticks.inc();
+        self.tick_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The launch of a node ended.
+    pub fn launch(&self, provider: &str, label: &str, outcome: Launch) {
+        let outcome = match outcome {
+            Launch::Ready => "ready",
+            Launch::Failed => "failed",
+        };
+        self.launches.with_label_values(&[provider, label, outcome]).inc();
+    }
+
+    /// The configuration files were read: whether they are in use now.
+    pub fn config_reload(&self, ok: bool) {
+        self.config_reload_ok.set(ok.into());
+    }
+
+    /// Everything in Prometheus' text form.
+    ///
+    /// # Errors
+    /// A series that cannot be written.
+    pub fn render(
+        &self,
+        config: &Config,
+        nodes: &[Node],
+        images: &[Image],
+    ) -> Result<String, prometheus::Error> {
+        let _alone = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set_configured(config);
+        set(&self.nodes, count_nodes(config, nodes));
+        set(&self.images, count_images(config, images));
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    fn set_configured(&self, config: &Config) {
+        self.min_ready.reset();
+        for label in &config.labels {
+            self.min_ready.with_label_values(&[&label.name]).set(label.min_ready.map_or(-1, i64::from));
+        }
+        self.max_servers.reset();
+        for provider in &config.providers {
+            self.max_servers
+                .with_label_values(&[&provider.name])
+                .set(provider.max_servers.map_or(-1, i64::from));
+        }
+    }
+}
+
+type Counts<'a> = BTreeMap<(&'a str, &'a str, &'static str), i64>;
+
+/// What is configured counts zero rather than nothing, so that an alarm on "no ready node" sees a value.
+fn count_nodes<'a>(config: &'a Config, nodes: &'a [Node]) -> Counts<'a> {
+    let mut counts = Counts::new();
+    for label in &config.labels {
+        for provider in &label.providers {
+            for state in NodeState::STORED {
+                counts.insert((provider, &label.name, state.word()), 0);
+            }
+        }
+    }
+    for node in nodes {
+        let count = counts.entry((&node.provider, &node.label, node.state.word())).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+fn count_images<'a>(config: &'a Config, images: &'a [Image]) -> Counts<'a> {
+    let mut counts = Counts::new();
+    for provider in &config.providers {
+        for image in &provider.images {
+            for state in ImageState::STORED {
+                counts.insert((&provider.name, &image.name, state.word()), 0);
+            }
+        }
+    }
+    for image in images {
+        let count = counts.entry((&image.provider, &image.image, image.state.word())).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+/// Sets the gauges to these counts; a series that has none any more ends.
+fn set(gauges: &IntGaugeVec, counts: Counts<'_>) {
+    gauges.reset();
+    for ((one, two, state), count) in counts {
+        gauges.with_label_values(&[one, two, state]).set(count);
+    }
+}
+
+fn gauges(registry: &Registry, metric: Metric) -> Result<IntGaugeVec, prometheus::Error> {
+    let made = IntGaugeVec::new(Opts::new(metric.name, metric.help), metric.labels)?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+fn counters(registry: &Registry, metric: Metric) -> Result<IntCounterVec, prometheus::Error> {
+    let made = IntCounterVec::new(Opts::new(metric.name, metric.help), metric.labels)?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}

@@ -1,0 +1,125 @@
+//! What the program tells about itself: every metric and every log target, in one table each.
+//!
+//! The values of labels come from the configuration and from fixed words only, so that no cloud and no job can make the
+//! number of series grow.
+
+mod log;
+mod metrics;
+
+use std::sync::Arc;
+
+pub use log::{LogFormat, log};
+pub use metrics::{Launch, Metrics};
+
+use crate::model::Timestamp;
+use crate::plan::Plan;
+
+/// A metric: its name, its labels, what it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name in Prometheus.
+    pub name: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+const fn metric(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Metric {
+    Metric { name, labels, help }
+}
+
+/// Nodes now.
+pub const NODES: Metric = metric(
+    "nodepool_nodes",
+    &["provider", "label", "state"],
+    "Nodes now, by provider, label and state (building, test, ready, used, hold, delete)",
+);
+/// Images now.
+pub const IMAGES: Metric = metric(
+    "nodepool_images",
+    &["provider", "image", "state"],
+    "Snapshot images now, by provider, image and state (building, ready, delete)",
+);
+/// The watermark of a label.
+pub const MIN_READY: Metric = metric(
+    "nodepool_min_ready",
+    &["label"],
+    "Spare nodes to keep ready, as configured; -1 for a label switched off",
+);
+/// The limit of a provider.
+pub const MAX_SERVERS: Metric = metric(
+    "nodepool_max_servers",
+    &["provider"],
+    "The most servers that may exist at once, as configured; -1 for a provider that is drained",
+);
+/// Calls to clouds.
+pub const CLOUD_CALLS: Metric = metric(
+    "nodepool_cloud_calls_total",
+    &["provider", "operation", "outcome"],
+    "Calls to clouds that ended, by outcome (ok, not_found, quota, throttled, transient, rejected, auth_failed)",
+);
+/// How long calls to clouds took.
+pub const CLOUD_CALL_SECONDS: Metric =
+    metric("nodepool_cloud_call_seconds", &["provider", "operation"], "How long calls to clouds took");
+/// Ticks.
+pub const TICKS: Metric =
+    metric("nodepool_ticks_total", &[], "Times that everything was looked at and decided again");
+/// How long ticks took.
+pub const TICK_SECONDS: Metric = metric(
+    "nodepool_tick_seconds",
+    &[],
+    "How long it took to look at everything, decide, and write down what to do",
+);
+/// Launches.
+pub const LAUNCHES: Metric = metric(
+    "nodepool_launches_total",
+    &["provider", "label", "outcome"],
+    "Nodes that became ready or failed on the way, by outcome (ready, failed)",
+);
+/// Whether the configuration that is on the disk is the one in use.
+pub const CONFIG_RELOAD_OK: Metric = metric(
+    "nodepool_config_reload_ok",
+    &[],
+    "1 when the configuration files are in use as they are now; 0 when they have errors and older ones are in use",
+);
+/// The version.
+pub const BUILD_INFO: Metric =
+    metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
+
+/// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
+pub const METRICS: [Metric; 11] = [
+    NODES,
+    IMAGES,
+    MIN_READY,
+    MAX_SERVERS,
+    CLOUD_CALLS,
+    CLOUD_CALL_SECONDS,
+    TICKS,
+    TICK_SECONDS,
+    LAUNCHES,
+    CONFIG_RELOAD_OK,
+    BUILD_INFO,
+];
+
+/// Every log target, for filters such as `info,nodepool.image.build=off`, and what is logged there.
+pub const LOG_TARGETS: [(&str, &str); 7] = [
+    ("nodepool.node", "a node's row changed, and why"),
+    ("nodepool.image", "an image's row changed, and why"),
+    ("nodepool.image.build", "the lines that setup scripts print"),
+    ("nodepool.node.ready", "the lines that ready scripts print, at debug"),
+    ("nodepool.engine", "the loop: leases, stores and work that broke off"),
+    ("nodepool.web", "the web page: a store that did not answer"),
+    ("nodepool.log", "the log itself"),
+];
+
+/// What the last tick decided.
+#[derive(Clone, Debug, Default)]
+pub struct LastTick {
+    /// When; the epoch when there was none yet.
+    pub at: Timestamp,
+    /// What was decided.
+    pub plan: Arc<Plan>,
+    /// Why the last try to tick failed, if it did.
+    pub trouble: Option<String>,
+}

@@ -1,0 +1,185 @@
+//! A Gearman server of a test's own, and its clients and workers.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nodepool::target::gearman::{GearmanDemand, Limits};
+use nodepool::target::{DemandError, DemandSource as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// Everything that is waited for comes sooner.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The two servers that are in use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Gearmand,
+    Geard,
+}
+
+/// A server, stopped when it is dropped.
+pub(crate) struct Server {
+    kind: Kind,
+    pub(crate) port: u16,
+    process: Option<Child>,
+}
+
+impl Server {
+    pub(crate) async fn started(kind: Kind) -> Self {
+        let mut server = Self { kind, port: free_port(), process: None };
+        server.start().await;
+        server
+    }
+
+    pub(crate) async fn start(&mut self) {
+        let port = self.port.to_string();
+        let (program, arguments, source): (PathBuf, Vec<&str>, &str) = match self.kind {
+            Kind::Gearmand => (
+                "/usr/sbin/gearmand".into(),
+                vec!["--listen", "127.0.0.1", "--port", &port, "--log-file", "stderr", "--verbose", "FATAL"],
+                "apt-get install gearman-job-server",
+            ),
+            Kind::Geard => (
+                geard(),
+                vec!["-d", "--listen-address", "127.0.0.1", "-p", &port],
+                "python3 -m venv target/test-tools/gear && target/test-tools/gear/bin/pip install gear, \
+                 or set NODEPOOL_TEST_GEARD to the path of a geard",
+            ),
+        };
+        let spawned = Command::new(&program)
+            .args(&arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.process =
+            Some(spawned.unwrap_or_else(|error| panic!("{}: {error}: {source}", program.display())));
+        let end = Instant::now() + DEADLINE;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_err() {
+            assert!(Instant::now() < end, "{:?} does not listen on port {}", self.kind, self.port);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The end of the server, without a word.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    pub(crate) async fn peer(&self) -> Peer {
+        Peer { stream: TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.unwrap() }
+    }
+
+    /// Queues a job that nobody waits for.
+    pub(crate) async fn queue(&self, function: &str, unique: &str) {
+        let mut client = self.peer().await;
+        client.send(SUBMIT_JOB_BG, format!("{function}\0{unique}\0").as_bytes()).await;
+        assert_eq!(client.receive().await.0, JOB_CREATED);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn geard() -> PathBuf {
+    std::env::var_os("NODEPOOL_TEST_GEARD").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/gear/bin/geard"),
+        PathBuf::from,
+    )
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+const CAN_DO: u32 = 1;
+const JOB_CREATED: u32 = 8;
+const WORK_COMPLETE: u32 = 13;
+const SUBMIT_JOB_BG: u32 = 18;
+const GRAB_JOB_UNIQ: u32 = 30;
+const JOB_ASSIGN_UNIQ: u32 = 31;
+
+/// A client or a worker, as far as the tests need one. Gearman's binary protocol: a magic, a type, a length, data.
+pub(crate) struct Peer {
+    stream: TcpStream,
+}
+
+impl Peer {
+    async fn send(&mut self, kind: u32, data: &[u8]) {
+        let length = u32::try_from(data.len()).unwrap();
+        let packet = [b"\0REQ", &kind.to_be_bytes()[..], &length.to_be_bytes(), data].concat();
+        self.stream.write_all(&packet).await.unwrap();
+    }
+
+    async fn receive(&mut self) -> (u32, Vec<u8>) {
+        let read = async {
+            let mut head = [0; 12];
+            self.stream.read_exact(&mut head).await.unwrap();
+            assert_eq!(&head[..4], b"\0RES");
+            let number = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
+            let mut data = vec![0; usize::try_from(number(8)).unwrap()];
+            self.stream.read_exact(&mut data).await.unwrap();
+            (number(4), data)
+        };
+        tokio::time::timeout(DEADLINE, read).await.expect("the server answers its peers")
+    }
+
+    /// Says what the worker can do.
+    pub(crate) async fn can_do(&mut self, function: &str) {
+        self.send(CAN_DO, function.as_bytes()).await;
+    }
+
+    /// Takes a job that waits, and gives its handle. Geard knows no other way to take one.
+    pub(crate) async fn grab(&mut self) -> Vec<u8> {
+        self.send(GRAB_JOB_UNIQ, b"").await;
+        let (kind, data) = self.receive().await;
+        assert_eq!(kind, JOB_ASSIGN_UNIQ, "a job was queued for this worker");
+        data.split(|byte| *byte == 0).next().unwrap().to_vec()
+    }
+
+    pub(crate) async fn complete(&mut self, handle: &[u8]) {
+        self.send(WORK_COMPLETE, &[handle, b"\0"].concat()).await;
+    }
+}
+
+/// Bounds that tests can wait for.
+pub(crate) fn limits() -> Limits {
+    Limits { deadline: Duration::from_secs(2), kept: Duration::from_secs(60), ..Limits::default() }
+}
+
+pub(crate) fn source(ports: &[u16], limits: Limits) -> GearmanDemand {
+    GearmanDemand::new(ports.iter().map(|port| ("127.0.0.1".to_owned(), *port)), limits)
+}
+
+pub(crate) type Jobs = BTreeMap<String, u32>;
+
+pub(crate) fn jobs(jobs: &[(&str, u32)]) -> Jobs {
+    jobs.iter().map(|(label, count)| ((*label).to_owned(), *count)).collect()
+}
+
+pub(crate) async fn ask(source: &GearmanDemand) -> Result<Jobs, DemandError> {
+    Ok(source.ask().await?.jobs)
+}
+
+/// Asks until the answer is as expected.
+pub(crate) async fn ask_until(source: &GearmanDemand, expected: impl Fn(&Result<Jobs, DemandError>) -> bool) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let answer = ask(source).await;
+        if expected(&answer) {
+            return;
+        }
+        assert!(Instant::now() < end, "it still says {answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

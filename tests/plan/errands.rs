@@ -1,0 +1,72 @@
+//! Errands as text, and text as errands.
+
+use nodepool::model::{ImageId, NodeId, Owner};
+use nodepool::plan::Errand;
+
+/// The text of an errand.
+pub fn written(errand: &Errand) -> String {
+    match errand {
+        Errand::DeleteServer { provider, id, owner: Some(owner) } => {
+            format!("delete-server {provider} {id} of {}", owner_text(*owner))
+        }
+        Errand::DeleteServer { provider, id, owner: None } => {
+            format!("delete-server {provider} {id} of nobody")
+        }
+        Errand::DeleteSnapshot { provider, id } => format!("delete-snapshot {provider} {id}"),
+        Errand::DeleteKeypair { provider, name } => format!("delete-keypair {provider} {name}"),
+        Errand::CreateServer { provider, owner } => {
+            format!("create-server {provider} for {}", owner_text(*owner))
+        }
+        Errand::TakeSnapshot { provider, image } => format!("take-snapshot {provider} for image {image}"),
+        Errand::ListServers { provider, complete: true } => format!("list-servers {provider} all"),
+        Errand::ListServers { provider, complete: false } => format!("list-servers {provider} changes"),
+        Errand::ListImages { provider } => format!("list-images {provider}"),
+        Errand::ListKeypairs { provider } => format!("list-keypairs {provider}"),
+        Errand::AskDemand => "ask-demand".to_owned(),
+        Errand::PrepareNode(id) => format!("prepare-node {id}"),
+        Errand::SetUpBuilder(id) => format!("set-up-builder {id}"),
+        Errand::VerifySnapshot(id) => format!("verify-snapshot {id}"),
+    }
+}
+
+/// The errand that a text says.
+pub fn read(text: &str) -> Result<Errand, String> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let provider = words.get(1).map(|word| (*word).to_owned()).unwrap_or_default();
+    let errand = match words.as_slice() {
+        ["delete-server", _, id, "of", "nobody"] => {
+            Some(Errand::DeleteServer { provider, id: (*id).to_owned(), owner: None })
+        }
+        ["delete-server", _, id, "of", kind, number] => owner(kind, number)
+            .map(|owner| Errand::DeleteServer { provider, id: (*id).to_owned(), owner: Some(owner) }),
+        ["delete-snapshot", _, id] => Some(Errand::DeleteSnapshot { provider, id: (*id).to_owned() }),
+        ["delete-keypair", _, name] => Some(Errand::DeleteKeypair { provider, name: (*name).to_owned() }),
+        ["create-server", _, "for", kind, number] => {
+            owner(kind, number).map(|owner| Errand::CreateServer { provider, owner })
+        }
+        ["take-snapshot", _, "for", "image", number] => {
+            number.parse().ok().map(|number| Errand::TakeSnapshot { provider, image: ImageId(number) })
+        }
+        ["ask-demand"] => Some(Errand::AskDemand),
+        ["list-servers", _, "all"] => Some(Errand::ListServers { provider, complete: true }),
+        ["list-servers", _, "changes"] => Some(Errand::ListServers { provider, complete: false }),
+        ["list-images", _] => Some(Errand::ListImages { provider }),
+        ["list-keypairs", _] => Some(Errand::ListKeypairs { provider }),
+        ["prepare-node", number] => number.parse().ok().map(|number| Errand::PrepareNode(NodeId(number))),
+        ["set-up-builder", number] => number.parse().ok().map(|number| Errand::SetUpBuilder(ImageId(number))),
+        ["verify-snapshot", number] => {
+            number.parse().ok().map(|number| Errand::VerifySnapshot(ImageId(number)))
+        }
+        _ => None,
+    };
+    errand.filter(|errand| written(errand) == text).ok_or_else(|| format!("`{text}` is not an errand"))
+}
+
+fn owner(kind: &str, number: &str) -> Option<Owner> {
+    Owner::from_words(kind, number.parse().ok()?)
+}
+
+fn owner_text(owner: Owner) -> String {
+    let (kind, number) = owner.words();
+    format!("{kind} {number}")
+}

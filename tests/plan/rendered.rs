@@ -1,0 +1,118 @@
+//! A plan as text.
+
+use nodepool::fsm;
+use nodepool::model::{Image, Node, SetbackKind};
+use nodepool::plan::{Action, Observation, Plan, Subject};
+
+use super::errands;
+
+/// The whole plan.
+pub fn plan(seen: &Observation<'_>, plan: &Plan) -> String {
+    let mut lines = vec!["do".to_owned()];
+    for planned in &plan.actions {
+        lines.push(format!("  {}", action(seen, &planned.action)));
+        lines.push(format!("    because {}", planned.reason));
+    }
+    lines.push("do not".to_owned());
+    for refusal in &plan.refusals {
+        lines.push(format!("  {}: {}", subject(&refusal.subject), refusal.reason));
+    }
+    lines.push(match plan.wake {
+        Some(wake) => format!("look again in {} s", wake.since(seen.now).as_secs_f64()),
+        None => "look again when there is news".to_owned(),
+    });
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn action(seen: &Observation<'_>, action: &Action) -> String {
+    match action {
+        Action::Node { row, event } => {
+            let following = fsm::node::next(row.state, *event)
+                .map_or_else(|illegal| illegal.to_string(), |state| state.to_string());
+            let facts =
+                seen.nodes.iter().find(|known| known.id == row.id).map(|known| node_facts(known, row));
+            format!("node {}: {} by {}{}", row.id, following, event.word(), facts.unwrap_or_default())
+        }
+        Action::Image { row, event } => {
+            let following = fsm::image::next(row.state, *event)
+                .map_or_else(|illegal| illegal.to_string(), |state| state.to_string());
+            format!("image {}: {} by {}{}", row.id, following, event.word(), image_facts(seen, row))
+        }
+        Action::ImageFacts { row } => format!("image {}: facts{}", row.id, image_facts(seen, row)),
+        Action::AddNode(node) => {
+            let image = node.image_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
+            let az = node.az.as_deref().map_or_else(String::new, |az| format!(", zone {az}"));
+            format!(
+                "add a node: {} at {}{az}, target {}, {} image {image}",
+                node.label, node.provider, node.target, node.image
+            )
+        }
+        Action::AddImage(image) => format!("add an image: {} at {}", image.image, image.provider),
+        Action::SetBack { kind, provider, name } => {
+            format!("count a setback: {}", setback(*kind, provider, name))
+        }
+        Action::Recover { kind, provider, name } => {
+            format!("forget the setbacks: {}", setback(*kind, provider, name))
+        }
+        Action::Send(errand) => format!("send {}", errands::written(errand)),
+        Action::Recall(errand) => format!("recall {}", errands::written(errand)),
+        Action::SettleWish { wish, granted } => {
+            format!("answer wish {}: {}", wish.0, if *granted { "granted" } else { "refused" })
+        }
+        Action::SettleJobEvent(id) => format!("settle job event {id}"),
+    }
+}
+
+fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
+    let kind = match kind {
+        SetbackKind::Image => "image",
+        SetbackKind::Launch => "launch",
+        SetbackKind::Capacity => "capacity",
+    };
+    if name.is_empty() { format!("{kind} at {provider}") } else { format!("{kind} of {name} at {provider}") }
+}
+
+fn subject(subject: &Subject) -> String {
+    match subject {
+        Subject::Node(id) => format!("node {id}"),
+        Subject::Image(id) => format!("image {id}"),
+        Subject::Label(name) => format!("label {name}"),
+        Subject::Provider(name) => format!("provider {name}"),
+        Subject::ProviderImage(provider, image) => format!("image {image} of {provider}"),
+    }
+}
+
+/// The facts of a row that the plan changes, as text.
+fn node_facts(before: &Node, after: &Node) -> String {
+    let facts = |node: &Node| {
+        [
+            ("server", node.server_id.clone()),
+            ("ip", node.ip.clone()),
+            ("private ip", node.ip_private.clone()),
+            ("zone", node.az.clone()),
+            ("hold ends", node.held_until.map(|until| until.to_string())),
+            ("comment", node.comment.clone()),
+        ]
+    };
+    changes(&facts(before), &facts(after))
+}
+
+fn image_facts(seen: &Observation<'_>, after: &Image) -> String {
+    let facts = |image: &Image| {
+        [
+            ("builder", image.server_id.clone()),
+            ("builder asked for", image.attempted.map(|at| at.to_string())),
+            ("snapshot", image.external_id.clone()),
+            ("verifier", image.verify_server_id.clone()),
+            ("verifier asked for", image.verify_attempted.map(|at| at.to_string())),
+            ("keypair", image.keypair.clone()),
+        ]
+    };
+    let before = seen.images.iter().find(|known| known.id == after.id);
+    before.map(|before| changes(&facts(before), &facts(after))).unwrap_or_default()
+}
+
+fn changes(before: &[(&str, Option<String>)], after: &[(&str, Option<String>)]) -> String {
+    let changed = before.iter().zip(after).filter(|(before, after)| before != after);
+    changed.map(|(_, (name, value))| format!(", {name} {}", value.as_deref().unwrap_or("none"))).collect()
+}

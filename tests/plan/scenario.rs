@@ -1,0 +1,264 @@
+//! How a situation is written down. Whatever is left out has its usual value, so that a file shows what it is about.
+//!
+//! Times are seconds before the moment of the plan; those of `until` are seconds after it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// The first document of a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it is about.
+    #[serde(rename = "about")]
+    pub _about: String,
+    /// The configuration: a file of `tests/plan/pools/`.
+    #[serde(default = "one")]
+    pub pool: String,
+    #[serde(default)]
+    pub nodes: Vec<NodeRow>,
+    #[serde(default)]
+    pub images: Vec<ImageRow>,
+    #[serde(default)]
+    pub wishes: Vec<WishRow>,
+    #[serde(default)]
+    pub events: Vec<EventRow>,
+    #[serde(default)]
+    pub setbacks: Vec<SetbackRow>,
+    /// What differs from a cloud that was listed lately and shows the rows' servers. By provider.
+    #[serde(default)]
+    pub clouds: BTreeMap<String, CloudPart>,
+    /// Jobs for each label; left out: nothing tells.
+    pub demand: Option<BTreeMap<String, u32>>,
+    /// Errands under way, as text.
+    #[serde(default)]
+    pub in_flight: Vec<String>,
+    #[serde(default)]
+    pub tries: Vec<TryRow>,
+}
+
+/// A row of the node table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRow {
+    pub id: i64,
+    /// The word of its state, and of its step.
+    pub state: String,
+    #[serde(default = "small")]
+    pub label: String,
+    #[serde(default = "alpha")]
+    pub provider: String,
+    #[serde(default = "jenkins")]
+    pub target: String,
+    /// The row of the snapshot that it boots.
+    #[serde(default = "first")]
+    pub image: i64,
+    pub az: Option<String>,
+    /// The cloud's id of its server, as the row knows it.
+    pub server: Option<String>,
+    /// The id of a server with its tag that the row does not know of.
+    pub unknown_server: Option<String>,
+    /// How the cloud lists that server; left out: it does not.
+    pub shown: Option<String>,
+    /// Whether only the last listing shows it.
+    #[serde(default)]
+    pub shown_once: bool,
+    /// The address that the cloud shows; by default an ACTIVE server has one.
+    pub address: Option<String>,
+    pub fault: Option<String>,
+    /// When the create call was made; by default 300 s ago for a server that is known.
+    pub asked: Option<u64>,
+    /// When it came into its state.
+    #[serde(default = "minute")]
+    pub since: u64,
+    pub delete_called: Option<u64>,
+    /// When its hold ends, in seconds from now.
+    pub until: Option<u64>,
+    pub comment: Option<String>,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A row of the image table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageRow {
+    pub id: i64,
+    pub state: String,
+    #[serde(default = "alpha")]
+    pub provider: String,
+    #[serde(default = "ubuntu")]
+    pub image: String,
+    /// The cloud's id of the snapshot, as the row knows it.
+    pub snapshot: Option<String>,
+    /// `active` (usual), `pending`, `unusable` or `no`.
+    pub snapshot_shown: Option<String>,
+    /// The id of a snapshot with its tag that the row does not know of.
+    pub unknown_snapshot: Option<String>,
+    /// When the call for the snapshot was made.
+    pub snapshot_asked: Option<u64>,
+    pub keypair: Option<String>,
+    pub builder: Option<String>,
+    pub builder_shown: Option<String>,
+    pub builder_asked: Option<u64>,
+    pub verifier: Option<String>,
+    pub verifier_shown: Option<String>,
+    pub verifier_asked: Option<u64>,
+    #[serde(default = "hour")]
+    pub since: u64,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A wish; exactly one of the first five says what for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WishRow {
+    pub hold: Option<i64>,
+    pub unhold: Option<i64>,
+    pub delete: Option<i64>,
+    /// `provider/image`.
+    pub image_update: Option<String>,
+    pub image_delete: Option<i64>,
+    pub comment: Option<String>,
+    pub until: Option<u64>,
+    #[serde(default)]
+    pub ago: u64,
+}
+
+/// News of a job.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventRow {
+    /// The name of the agent: `node-ID` for a node of ours.
+    pub node: String,
+    pub started: Option<String>,
+    pub finished: Option<String>,
+}
+
+/// Something that went wrong.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetbackRow {
+    /// `launch`, `image` or `capacity`.
+    pub of: String,
+    #[serde(default = "alpha")]
+    pub provider: String,
+    #[serde(default)]
+    pub name: String,
+    pub failures: u32,
+    pub ago: u64,
+    pub reason: String,
+}
+
+/// An errand that was tried.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TryRow {
+    pub errand: String,
+    pub count: u32,
+    pub ago: u64,
+    #[serde(default)]
+    pub accepted: bool,
+}
+
+/// What a cloud showed besides the servers and snapshots of the rows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudPart {
+    /// When the two last complete listings of servers began; a single one; or none.
+    pub listed: Vec<u64>,
+    /// When the last listing of changes began.
+    pub looked: Option<u64>,
+    pub images_listed: Vec<u64>,
+    pub keypairs_listed: Vec<u64>,
+    /// Why the last listing of servers failed.
+    pub trouble: Option<String>,
+    pub images_trouble: Option<String>,
+    pub servers: Vec<StrayServer>,
+    pub snapshots: Vec<StraySnapshot>,
+    pub keypairs: Vec<StrayKeypair>,
+    /// Servers that the cloud called gone, and when.
+    pub gone: BTreeMap<String, u64>,
+}
+
+impl Default for CloudPart {
+    fn default() -> Self {
+        Self {
+            listed: vec![70, 10],
+            looked: None,
+            images_listed: vec![400, 100],
+            keypairs_listed: vec![400, 100],
+            trouble: None,
+            images_trouble: None,
+            servers: Vec::new(),
+            snapshots: Vec::new(),
+            keypairs: Vec::new(),
+            gone: BTreeMap::new(),
+        }
+    }
+}
+
+/// A server that no row knows by its id.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrayServer {
+    pub id: String,
+    /// Its tag: `installation kind number attempt`; left out: none.
+    pub tag: Option<String>,
+    /// Whether only the last listing shows it.
+    #[serde(default)]
+    pub once: bool,
+}
+
+/// A snapshot that no row knows by its id.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StraySnapshot {
+    pub id: String,
+    pub tag: Option<String>,
+    #[serde(default)]
+    pub once: bool,
+}
+
+/// A keypair.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrayKeypair {
+    pub name: String,
+    #[serde(default)]
+    pub once: bool,
+}
+
+fn one() -> String {
+    "one".to_owned()
+}
+
+fn small() -> String {
+    "small".to_owned()
+}
+
+fn alpha() -> String {
+    "alpha".to_owned()
+}
+
+fn jenkins() -> String {
+    "jenkins".to_owned()
+}
+
+fn ubuntu() -> String {
+    "ubuntu".to_owned()
+}
+
+const fn first() -> i64 {
+    1
+}
+
+const fn minute() -> u64 {
+    60
+}
+
+const fn hour() -> u64 {
+    3600
+}

@@ -1,0 +1,350 @@
+//! From a description to what the plan is made from.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nodepool::config::{Config, SecureConf, Sources, load, render};
+use nodepool::model::{
+    Address, CloudImage, CloudImageStatus, Image, ImageId, ImageState, JobEvent, JobEventKind, Keypair, Node,
+    NodeId, NodeState, Owner, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Wish, WishId,
+    WishKind,
+};
+use nodepool::plan::{CloudView, Errand, Listing, Observation, Tries};
+
+use super::errands;
+use super::scenario::{CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
+
+/// Our installation's id in every scenario.
+const OURS: &str = "ours";
+
+/// The moment of every plan.
+const NOW: Timestamp = Timestamp::from_seconds(100_000);
+
+/// A configuration, and all that an observation borrows.
+pub struct Situation {
+    pub config: Config,
+    nodes: Vec<Node>,
+    images: Vec<Image>,
+    wishes: Vec<Wish>,
+    events: Vec<JobEvent>,
+    setbacks: Vec<Setback>,
+    clouds: BTreeMap<String, CloudView>,
+    demand: Option<BTreeMap<String, u32>>,
+    in_flight: BTreeMap<Errand, Timestamp>,
+    tries: BTreeMap<Errand, Tries>,
+}
+
+impl Situation {
+    pub fn new(scenario: &Scenario, folder: &Path) -> Result<Self, String> {
+        let config = config(&folder.join("pools").join(&scenario.pool).with_extension("yaml"))?;
+        let mut clouds = BTreeMap::new();
+        for provider in &config.providers {
+            let usual = CloudPart::default();
+            let part = scenario.clouds.get(&provider.name).unwrap_or(&usual);
+            clouds.insert(provider.name.clone(), cloud(&provider.name, part, scenario)?);
+        }
+        if let Some(unknown) = scenario.clouds.keys().find(|name| !clouds.contains_key(*name)) {
+            return Err(format!("the pool has no provider {unknown}"));
+        }
+        let in_flight = scenario.in_flight.iter().map(|text| Ok((errands::read(text)?, ago(1))));
+        let tries = scenario.tries.iter().map(|row| {
+            let tries = Tries { count: row.count, last: ago(row.ago), accepted: row.accepted };
+            Ok((errands::read(&row.errand)?, tries))
+        });
+        Ok(Self {
+            nodes: scenario.nodes.iter().map(node).collect::<Result<_, String>>()?,
+            images: scenario.images.iter().map(image).collect::<Result<_, String>>()?,
+            wishes: (1..).zip(&scenario.wishes).map(|(id, row)| wish(id, row)).collect::<Result<_, _>>()?,
+            events: (1..).zip(&scenario.events).map(|(id, row)| event(id, row)).collect::<Result<_, _>>()?,
+            setbacks: scenario.setbacks.iter().map(setback).collect::<Result<_, _>>()?,
+            in_flight: in_flight.collect::<Result<_, String>>()?,
+            tries: tries.collect::<Result<_, String>>()?,
+            demand: scenario.demand.clone(),
+            config,
+            clouds,
+        })
+    }
+
+    pub fn observation(&self) -> Observation<'_> {
+        Observation {
+            now: NOW,
+            installation: OURS,
+            nodes: self.nodes.clone(),
+            images: self.images.clone(),
+            wishes: self.wishes.clone(),
+            events: self.events.clone(),
+            setbacks: self.setbacks.clone(),
+            clouds: &self.clouds,
+            demand: self.demand.as_ref(),
+            demand_asked: None,
+            in_flight: &self.in_flight,
+            tries: &self.tries,
+        }
+    }
+}
+
+/// A real configuration, read as the daemon reads it, with the files that it names.
+fn config(pool: &Path) -> Result<Config, String> {
+    let scene = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = scene.path();
+    let text = fs::read_to_string(pool).map_err(|error| format!("{}: {error}", pool.display()))?;
+    fs::create_dir(path.join("scripts")).map_err(|error| error.to_string())?;
+    for (name, text, mode) in [
+        ("scripts/setup.sh", "#!/bin/sh\n", 0o755),
+        ("key", "a key", 0o600),
+        ("secure.conf", "", 0o600),
+        ("nodepool.yaml", &text, 0o600),
+    ] {
+        fs::write(path.join(name), text).map_err(|error| error.to_string())?;
+        fs::set_permissions(path.join(name), fs::Permissions::from_mode(mode))
+            .map_err(|error| error.to_string())?;
+    }
+    let sources = Sources {
+        nodepool_yaml: path.join("nodepool.yaml"),
+        secure_conf: SecureConf::Named(path.join("secure.conf")),
+        environment: BTreeMap::new(),
+        is_root: false,
+        home: Some(path.to_owned()),
+        working_dir: path.to_owned(),
+    };
+    load(&sources).map(|loaded| loaded.config).map_err(|found| render(&found))
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    NOW.minus(Duration::from_secs(seconds))
+}
+
+fn node(row: &NodeRow) -> Result<Node, String> {
+    let (word, step) = words(&row.state);
+    Ok(Node {
+        id: NodeId(row.id),
+        provider: row.provider.clone(),
+        label: row.label.clone(),
+        target: row.target.clone(),
+        hostname: format!("node-{}.example.org", row.id),
+        nodename: format!("node-{}", row.id),
+        image: "ubuntu".to_owned(),
+        image_id: Some(ImageId(row.image)),
+        az: row.az.clone(),
+        server_id: row.server.clone(),
+        ip: row.server.as_ref().map(|_| "203.0.113.1".to_owned()),
+        ip_private: None,
+        host_key: None,
+        state: NodeState::from_words(word, step).ok_or_else(|| format!("{} is not a state", row.state))?,
+        state_time: ago(row.since),
+        created: ago(row.since + 300),
+        attempt: format!("n{}", row.id),
+        attempted: row.asked.or(row.server.as_ref().map(|_| 300)).map(ago),
+        delete_called: row.delete_called.map(ago),
+        held_until: row.until.map(|until| NOW.plus(Duration::from_secs(until))),
+        comment: row.comment.clone(),
+        reason: if row.reason.is_empty() { "the reason in its row".to_owned() } else { row.reason.clone() },
+        revision: 1,
+    })
+}
+
+fn image(row: &ImageRow) -> Result<Image, String> {
+    let (word, step) = words(&row.state);
+    let asked = |asked: Option<u64>, id: &Option<String>| asked.or(id.as_ref().map(|_| 300)).map(ago);
+    Ok(Image {
+        id: ImageId(row.id),
+        provider: row.provider.clone(),
+        image: row.image.clone(),
+        hostname: format!("template-{}", row.id),
+        version: row.id,
+        keypair: row.keypair.clone(),
+        server_id: row.builder.clone(),
+        host_key: None,
+        external_id: row.snapshot.clone(),
+        verify_server_id: row.verifier.clone(),
+        state: ImageState::from_words(word, step).ok_or_else(|| format!("{} is not a state", row.state))?,
+        state_time: ago(row.since),
+        created: ago(row.since + 300),
+        attempt: format!("i{}", row.id),
+        attempted: asked(row.builder_asked, &row.builder),
+        snapshot_attempted: asked(row.snapshot_asked, &row.snapshot),
+        verify_attempted: asked(row.verifier_asked, &row.verifier),
+        reason: if row.reason.is_empty() { "the reason in its row".to_owned() } else { row.reason.clone() },
+        revision: 1,
+    })
+}
+
+/// The word of a state and that of its step.
+fn words(state: &str) -> (&str, Option<&str>) {
+    state.split_once(' ').map_or((state, None), |(word, step)| (word, Some(step)))
+}
+
+fn wish(id: i64, row: &WishRow) -> Result<Wish, String> {
+    let until = row.until.map(|until| NOW.plus(Duration::from_secs(until)));
+    let kind = match (row.hold, row.unhold, row.delete, &row.image_update, row.image_delete) {
+        (Some(node), None, None, None, None) => {
+            WishKind::Hold { node: NodeId(node), comment: row.comment.clone(), until }
+        }
+        (None, Some(node), None, None, None) => WishKind::Unhold(NodeId(node)),
+        (None, None, Some(node), None, None) => WishKind::Delete { node: NodeId(node), now: false },
+        (None, None, None, Some(image), None) => {
+            let (provider, image) = image.split_once('/').ok_or("image_update: provider/image")?;
+            WishKind::ImageUpdate { provider: provider.to_owned(), image: image.to_owned() }
+        }
+        (None, None, None, None, Some(image)) => WishKind::ImageDelete(ImageId(image)),
+        _ => return Err(format!("wish {id} must say one thing")),
+    };
+    Ok(Wish { id: WishId(id), kind, created: ago(row.ago) })
+}
+
+fn event(id: i64, row: &EventRow) -> Result<JobEvent, String> {
+    let (kind, job) = match (&row.started, &row.finished) {
+        (Some(job), None) => (JobEventKind::Started, job),
+        (None, Some(job)) => (JobEventKind::Finished, job),
+        _ => return Err(format!("event {id} must say one thing")),
+    };
+    Ok(JobEvent { id, nodename: row.node.clone(), kind, job: job.clone(), at: ago(1) })
+}
+
+fn setback(row: &SetbackRow) -> Result<Setback, String> {
+    let kind = match row.of.as_str() {
+        "launch" => SetbackKind::Launch,
+        "image" => SetbackKind::Image,
+        "capacity" => SetbackKind::Capacity,
+        other => return Err(format!("{other} is not a setback")),
+    };
+    Ok(Setback {
+        kind,
+        provider: row.provider.clone(),
+        name: row.name.clone(),
+        failures: row.failures,
+        last: ago(row.ago),
+        reason: row.reason.clone(),
+    })
+}
+
+fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudView, String> {
+    let mut servers = Vec::new();
+    for row in scenario.nodes.iter().filter(|row| row.provider == provider) {
+        let id = row.server.as_ref().or(row.unknown_server.as_ref());
+        if let (Some(id), Some(status)) = (id, &row.shown) {
+            let tag = tag(Owner::Node(NodeId(row.id)), format!("n{}", row.id));
+            let mut shown = server(id, status, row.address.as_deref(), Some(tag))?;
+            shown.fault.clone_from(&row.fault);
+            servers.push((row.shown_once, shown));
+        }
+    }
+    for row in scenario.images.iter().filter(|row| row.provider == provider) {
+        let (image, attempt) = (ImageId(row.id), format!("i{}", row.id));
+        for (id, status, owner) in [
+            (&row.builder, &row.builder_shown, Owner::Builder(image)),
+            (&row.verifier, &row.verifier_shown, Owner::Verifier(image)),
+        ] {
+            if let (Some(id), Some(status)) = (id, status) {
+                servers.push((false, server(id, status, None, Some(tag(owner, attempt.clone())))?));
+            }
+        }
+    }
+    for stray in &part.servers {
+        let tag = stray.tag.as_deref().map(read_tag).transpose()?;
+        servers.push((stray.once, server(&stray.id, "ACTIVE", None, tag)?));
+    }
+    let keypairs = part.keypairs.iter().map(|stray| (stray.once, Keypair { name: stray.name.clone() }));
+    let mut view = CloudView {
+        servers: listing(&part.listed, servers, |server| server.id.clone()),
+        images: listing(&part.images_listed, snapshots(provider, part, scenario)?, |image| image.id.clone()),
+        keypairs: listing(&part.keypairs_listed, keypairs.collect(), |keypair| keypair.name.clone()),
+        gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
+    };
+    view.servers.trouble.clone_from(&part.trouble);
+    view.images.trouble.clone_from(&part.images_trouble);
+    if let Some(looked) = part.looked {
+        view.servers.began = Some(ago(looked));
+    }
+    Ok(view)
+}
+
+fn snapshots(
+    provider: &str,
+    part: &CloudPart,
+    scenario: &Scenario,
+) -> Result<Vec<(bool, CloudImage)>, String> {
+    let mut snapshots = Vec::new();
+    for row in scenario.images.iter().filter(|row| row.provider == provider) {
+        let status = match row.snapshot_shown.as_deref() {
+            None | Some("active") => CloudImageStatus::Active,
+            Some("pending") => CloudImageStatus::Pending,
+            Some("unusable") => CloudImageStatus::Unusable,
+            Some("no") => continue,
+            Some(other) => return Err(format!("{other} is not the state of a snapshot")),
+        };
+        if let Some(id) = row.snapshot.as_ref().or(row.unknown_snapshot.as_ref()) {
+            let tag = tag(Owner::Builder(ImageId(row.id)), format!("i{}", row.id));
+            snapshots.push((false, snapshot(id, status, Some(tag))));
+        }
+    }
+    for stray in &part.snapshots {
+        let tag = stray.tag.as_deref().map(read_tag).transpose()?;
+        snapshots.push((stray.once, snapshot(&stray.id, CloudImageStatus::Active, tag)));
+    }
+    Ok(snapshots)
+}
+
+/// A listing that began at these moments. What is marked was not yet in the one before.
+fn listing<T: Clone>(began: &[u64], items: Vec<(bool, T)>, key: impl Fn(&T) -> String) -> Listing<T> {
+    let mut listing = Listing::default();
+    let before = items.iter().filter(|(once, _)| !once).map(|(_, item)| (key(item), item.clone())).collect();
+    let now: BTreeMap<String, T> = items.iter().map(|(_, item)| (key(item), item.clone())).collect();
+    match began {
+        [] => {}
+        [only] => listing.replace(ago(*only), now),
+        [first, .., last] => {
+            listing.replace(ago(*first), before);
+            listing.replace(ago(*last), now);
+        }
+    }
+    listing
+}
+
+fn server(id: &str, status: &str, address: Option<&str>, tag: Option<Tag>) -> Result<Server, String> {
+    let ip = match (status, address) {
+        (_, Some("none")) => None,
+        (_, Some(ip)) => Some(ip.parse().map_err(|_| format!("{ip} is not an address"))?),
+        ("ACTIVE", None) => Some(std::net::IpAddr::from([203, 0, 113, 1])),
+        (_, None) => None,
+    };
+    let status = match status {
+        "BUILD" => ServerStatus::Build,
+        "ACTIVE" => ServerStatus::Active,
+        "ERROR" => ServerStatus::Error,
+        other => ServerStatus::Other(other.to_owned()),
+    };
+    let address = |ip| Address { ip, network: "public".to_owned(), floating: false };
+    Ok(Server {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        status,
+        addresses: ip.map(address).into_iter().collect(),
+        fault: None,
+        created: None,
+        tag,
+        az: None,
+    })
+}
+
+fn snapshot(id: &str, status: CloudImageStatus, tag: Option<Tag>) -> CloudImage {
+    CloudImage { id: id.to_owned(), name: Some(id.to_owned()), status, created: None, tag, snapshot: true }
+}
+
+fn tag(owner: Owner, attempt: String) -> Tag {
+    Tag { installation: OURS.to_owned(), owner, attempt }
+}
+
+/// `installation kind number attempt`.
+fn read_tag(text: &str) -> Result<Tag, String> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let [installation, kind, number, attempt] = words.as_slice() else {
+        return Err(format!("`{text}` is not a tag"));
+    };
+    let number = number.parse().map_err(|_| format!("{number} is not a number"))?;
+    let owner = Owner::from_words(kind, number).ok_or_else(|| format!("{kind} owns nothing"))?;
+    Ok(Tag { installation: (*installation).to_owned(), owner, attempt: (*attempt).to_owned() })
+}

@@ -1,0 +1,333 @@
+//! The web page over real HTTP: each path, what it tells, and what it does not let through.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use nodepool::config::{self, Config, SecureConf, Sources};
+use nodepool::model::{NodeState, Timestamp};
+use nodepool::plan::{Plan, Refusal, Subject};
+use nodepool::store::{NewImage, NewNode, Note, Store};
+use nodepool::telemetry::{LastTick, Launch, METRICS, Metrics};
+use nodepool::web::{self, State};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const EVIL: &str = "<script>alert('x')</script> & \"more\"";
+
+const YAML: &str = "
+script-dir: scripts
+labels:
+  - name: ci-jessie
+    image: jessie
+    min-ready: 3
+    providers:
+      - name: cloud1
+  - name: ci-off
+    image: jessie
+    min-ready: -1
+    providers:
+      - name: cloud1
+providers:
+  - name: cloud1
+    username: robot
+    password: open-sesame
+    project-name: ci
+    auth-url: http://127.0.0.1:9/
+    max-servers: 7
+    images:
+      - name: jessie
+        base-image: debian
+        min-ram: 1
+        setup: setup.sh
+        private-key: key
+targets:
+  - name: jenkins1
+";
+
+/// A page that is served.
+struct Served {
+    url: String,
+    address: std::net::SocketAddr,
+    store: Store,
+    metrics: Arc<Metrics>,
+    last: watch::Sender<LastTick>,
+    stop: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+/// An answer.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: reqwest::header::HeaderMap,
+    text: String,
+}
+
+impl Served {
+    async fn new() -> Self {
+        let store = Store::open("sqlite::memory:").await.unwrap();
+        let (last, last_seen) = watch::channel(LastTick::default());
+        // The sender may go: the configuration stays as it is.
+        let (_config, config_seen) = watch::channel(Arc::new(config()));
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let state = State {
+            store: store.clone(),
+            config: config_seen,
+            last: last_seen,
+            metrics: Arc::clone(&metrics),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(web::serve(listener, state, stop.clone()));
+        Self { url: format!("http://{address}"), address, store, metrics, last, stop, server }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask(reqwest::Method::GET, path).await
+    }
+
+    async fn ask(&self, method: reqwest::Method, path: &str) -> Answer {
+        let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().unwrap();
+        let response = client.request(method, format!("{}{path}", self.url)).send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    fn ticked(&self, at: Timestamp, plan: Plan, trouble: Option<&str>) {
+        self.last.send_replace(LastTick { at, plan: Arc::new(plan), trouble: trouble.map(str::to_owned) });
+    }
+
+    async fn node(&self, attempt: &str, state: NodeState, comment: Option<&str>) {
+        let new = NewNode {
+            provider: "cloud1".to_owned(),
+            label: "ci-jessie".to_owned(),
+            target: "jenkins1".to_owned(),
+            image: "jessie".to_owned(),
+            image_id: None,
+            az: None,
+            attempt: attempt.to_owned(),
+            created: now(),
+            reason: "a spare node is missing".to_owned(),
+        };
+        let mut node = self.store.insert_node(&new, &|id| format!("ci-jessie-{id}")).await.unwrap();
+        node.state = state;
+        node.comment = comment.map(str::to_owned);
+        let why = Note {
+            at: now(),
+            event: "e".to_owned(),
+            from: "a".to_owned(),
+            to: "b".to_owned(),
+            reason: "r".to_owned(),
+        };
+        self.store.update_node(&node, &why).await.unwrap();
+    }
+}
+
+fn now() -> Timestamp {
+    SystemTime::now().into()
+}
+
+fn config() -> Config {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    std::fs::create_dir(path.join("scripts")).unwrap();
+    for file in ["scripts/setup.sh", "key"] {
+        std::fs::write(path.join(file), "#!/bin/sh\n").unwrap();
+        let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(path.join(file), owner_only).unwrap();
+    }
+    std::fs::write(path.join("nodepool.yaml"), YAML).unwrap();
+    let sources = Sources {
+        nodepool_yaml: path.join("nodepool.yaml"),
+        secure_conf: SecureConf::IfPresent(path.join("secure.conf")),
+        environment: std::collections::BTreeMap::new(),
+        is_root: false,
+        home: Some(path.clone()),
+        working_dir: path,
+    };
+    config::load(&sources).unwrap_or_else(|diagnostics| panic!("{}", config::render(&diagnostics))).config
+}
+
+#[tokio::test]
+async fn health_is_being_there_and_readiness_is_doing_the_work() {
+    let served = Served::new().await;
+    assert_eq!(served.get("/healthz").await.status, 200);
+    let early = served.get("/readyz").await;
+    assert_eq!(
+        (early.status, early.text.as_str()),
+        (503, "not ready\n- it has not looked at anything yet\n")
+    );
+    served.ticked(now(), Plan::default(), None);
+    let ready = served.get("/readyz").await;
+    assert_eq!((ready.status, ready.text.as_str()), (200, "ready\n"));
+    served.ticked(
+        now().minus(Duration::from_secs(600)),
+        Plan::default(),
+        Some("the database is busy: locked"),
+    );
+    let stuck = served.get("/readyz").await;
+    assert_eq!(stuck.status, 503);
+    assert!(stuck.text.contains("it last looked at everything 60"), "{stuck:?}");
+    assert!(stuck.text.contains("- the database is busy: locked\n"), "{stuck:?}");
+    served.ticked(now(), Plan::default(), None);
+    served.store.close().await;
+    let lost = served.get("/readyz").await;
+    assert_eq!(lost.status, 503, "{lost:?}");
+    assert!(lost.text.contains("database"), "{lost:?}");
+    assert_eq!(served.get("/healthz").await.status, 200, "the process is still there");
+    assert_eq!(served.get("/").await.status, 503);
+}
+
+#[tokio::test]
+async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
+    let served = Served::new().await;
+    served.node("a1", NodeState::Ready, None).await;
+    served.node("a2", NodeState::Hold, Some(EVIL)).await;
+    let refusals = vec![
+        Refusal { subject: Subject::Provider("cloud1".to_owned()), reason: EVIL.into() },
+        Refusal { subject: Subject::Label(EVIL.to_owned()), reason: "no quota".into() },
+    ];
+    served.ticked(now(), Plan { refusals, ..Plan::default() }, None);
+    let page = served.get("/").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
+    assert!(page.text.starts_with("<!doctype html>") && page.text.ends_with("</html>\n"));
+    assert!(!page.text.contains("<script"), "{}", page.text);
+    let escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;";
+    assert_eq!(page.text.matches(escaped).count(), 3, "a comment, a reason and a subject: {}", page.text);
+    assert!(page.text.contains(&format!("<td>provider cloud1</td><td class=\"wide\">{escaped}</td>")));
+    let label = "<td>ci-jessie</td><td>jessie</td><td>3</td><td class=\"away\">0</td><td class=\"away\">0</td>\
+        <td class=\"bad\">1, 2 short</td><td class=\"away\">0</td><td>1</td><td class=\"away\">0</td>";
+    assert!(page.text.contains(label), "{}", page.text);
+    assert!(page.text.contains("<td>ci-off</td><td>jessie</td><td class=\"away\">off</td>"), "{}", page.text);
+    assert!(
+        page.text.contains("<td>cloud1</td><td>2</td><td class=\"away\">0</td><td>7</td>"),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("open-sesame"));
+}
+
+#[tokio::test]
+async fn every_answer_forbids_browsers_to_do_more_than_to_show_it() {
+    let served = Served::new().await;
+    for path in ["/", "/image-list", "/metrics", "/healthz", "/readyz", "/nowhere"] {
+        let answer = served.get(path).await;
+        let header =
+            |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        assert!(header("content-security-policy").starts_with("default-src 'none'; "), "{path}: {answer:?}");
+        assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(header("cache-control"), "no-store", "{path}");
+        assert_eq!(header("access-control-allow-origin"), "", "{path}");
+    }
+    assert_eq!(served.get("/nowhere").await.status, 404);
+    assert_eq!(served.ask(reqwest::Method::POST, "/").await.status, 405);
+}
+
+#[tokio::test]
+async fn image_list_is_the_text_table_of_nodepool_v0() {
+    let served = Served::new().await;
+    let new = NewImage {
+        provider: "cloud1".to_owned(),
+        image: "jessie".to_owned(),
+        hostname: "template-jessie-1486399717".to_owned(),
+        version: 1_486_399_717,
+        attempt: "b1".to_owned(),
+        created: now(),
+        reason: "no image is ready".to_owned(),
+    };
+    served.store.insert_image(&new).await.unwrap();
+    let answer = served.get("/image-list").await;
+    assert_eq!(
+        (answer.status, &answer.headers["content-type"]),
+        (200, &"text/plain; charset=utf-8".parse().unwrap())
+    );
+    assert_eq!(
+        answer.text,
+        "\
++----+----------+--------+----------------------------+------------+----------+-----------+----------+-------------+
+| ID | Provider | Image  | Hostname                   | Version    | Image ID | Server ID | State    | Age (hours) |
++----+----------+--------+----------------------------+------------+----------+-----------+----------+-------------+
+| 1  | cloud1   | jessie | template-jessie-1486399717 | 1486399717 | None     | None      | building | 0.00        |
++----+----------+--------+----------------------------+------------+----------+-----------+----------+-------------+
+"
+    );
+}
+
+#[tokio::test]
+async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
+    let served = Served::new().await;
+    served.node("a1", NodeState::Ready, None).await;
+    served.metrics.tick(Duration::from_millis(3));
+    served.metrics.launch("cloud1", "ci-jessie", Launch::Failed);
+    served.metrics.launch("cloud1", "ci-jessie", Launch::Ready);
+    served.metrics.cloud_call("cloud1", "list_servers", "ok", Duration::from_millis(300));
+    served.metrics.config_reload(true);
+    let answer = served.get("/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    for line in [
+        "nodepool_nodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"ready\"} 1",
+        "nodepool_nodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"used\"} 0",
+        "nodepool_images{image=\"jessie\",provider=\"cloud1\",state=\"ready\"} 0",
+        "nodepool_min_ready{label=\"ci-jessie\"} 3",
+        "nodepool_min_ready{label=\"ci-off\"} -1",
+        "nodepool_max_servers{provider=\"cloud1\"} 7",
+        "nodepool_cloud_calls_total{operation=\"list_servers\",outcome=\"ok\",provider=\"cloud1\"} 1",
+        "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.25\"} 0",
+        "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.5\"} 1",
+        "nodepool_ticks_total 1",
+        "nodepool_tick_seconds_count 1",
+        "nodepool_launches_total{label=\"ci-jessie\",outcome=\"failed\",provider=\"cloud1\"} 1",
+        "nodepool_config_reload_ok 1",
+    ] {
+        assert!(answer.text.lines().any(|found| found == line), "{line}\n{}", answer.text);
+    }
+    for metric in METRICS {
+        assert!(
+            answer.text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)),
+            "{}",
+            metric.name
+        );
+    }
+    assert!(answer.text.contains("process_resident_memory_bytes "));
+
+    // What is gone from the rows does not stay in the metrics.
+    let node = served.store.nodes().await.unwrap().remove(0);
+    let gone = Note { at: now(), event: "e".into(), from: "a".into(), to: "b".into(), reason: "r".into() };
+    served.store.remove_node(&node, &gone).await.unwrap();
+    let line = "nodepool_nodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"ready\"} 0";
+    assert!(served.get("/metrics").await.text.contains(line));
+}
+
+#[tokio::test]
+async fn one_connection_serves_one_request_and_a_stop_is_graceful() {
+    let served = Served::new().await;
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    let end = tokio::time::timeout(DEADLINE, stream.read_to_string(&mut answer)).await;
+    assert!(end.is_ok(), "the server closes: {answer}");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok\n"), "{answer}");
+
+    // Half a request is on its way when the stop comes: it is answered, and then the server ends.
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    served.get("/healthz").await;
+    served.stop.cancel();
+    stream.write_all(b"\r\n").await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(DEADLINE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    tokio::time::timeout(DEADLINE, served.server).await.unwrap().unwrap().unwrap();
+    assert!(TcpStream::connect(served.address).await.is_err(), "nobody listens any more");
+}
