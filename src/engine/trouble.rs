@@ -47,6 +47,7 @@ fn purpose(errand: &Errand) -> String {
         Errand::ListServers { .. } => "listing servers".to_owned(),
         Errand::ListImages { .. } => "listing images".to_owned(),
         Errand::ListKeypairs { .. } => "listing keypairs".to_owned(),
+        Errand::AskDemand => "asking for the demand".to_owned(),
         Errand::PrepareNode(id) => format!("preparing node {id}"),
         Errand::SetUpBuilder(id) => format!("setting up the builder of image {id}"),
         Errand::VerifySnapshot(id) => format!("verifying image {id}"),

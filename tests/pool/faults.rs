@@ -1,5 +1,6 @@
 //! A cloud that loses answers, refuses, is late, and makes servers that do not work.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::setup::{DEADLINE, LONG, Pool, Settings};
@@ -66,6 +67,13 @@ async fn servers_that_fail_or_never_answer_are_replaced_and_the_reason_is_told()
     let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     assert!(told("doomed: its server is in ERROR: No valid host was found") >= 2, "{log}");
     assert!(told("doomed: connect: ") >= 2, "{log}");
+    let times = |text: &str| -> Vec<DateTime<Utc>> {
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let failed = times("doomed: its server is in ERROR")[0];
+    let again = times("added: label").into_iter().find(|added| *added > failed).unwrap();
+    assert!(again - failed >= TimeDelta::milliseconds(950), "the next try comes after a pause:\n{log}");
     assert!(nodes.iter().all(|node| node["id"].as_i64() > Some(3)), "{nodes:?}");
     pool.end().await;
 }
