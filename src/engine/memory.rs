@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Outcome;
+use super::{Outcome, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
 use crate::model::Timestamp;
@@ -126,23 +126,33 @@ impl Memory {
 
     /// Counts what was tried in vain, so that it is tried again later and later.
     pub(super) fn note_try(&mut self, errand: &Errand, answer: &Answer, now: Timestamp) {
-        let accepted = match answer {
-            Answer::Failed(Failure { fault: Fault::NotFound, .. }) => return self.succeeded(errand),
-            Answer::Failed(_) => false,
+        match answer {
+            Answer::Failed(Failure { fault: Fault::NotFound, .. }) => self.succeeded(errand),
+            Answer::Failed(failure) => {
+                let count = self.failed(errand, false, now);
+                trouble::call_failed(errand, count, failure);
+            }
             // A server that was told to go is still there for a while: that is a try, too.
-            Answer::Id(_) | Answer::Done if matches!(errand, Errand::DeleteServer { .. }) => true,
-            Answer::Id(_) | Answer::Done => return self.succeeded(errand),
-        };
-        self.failed(errand, accepted, now);
+            Answer::Id(_) | Answer::Done if matches!(errand, Errand::DeleteServer { .. }) => {
+                self.failed(errand, true, now);
+            }
+            Answer::Id(_) | Answer::Done => self.succeeded(errand),
+        }
     }
 
     fn succeeded(&mut self, errand: &Errand) {
-        self.tries.remove(errand);
+        if let Some(tries) = self.tries.remove(errand)
+            && errand.is_listing()
+        {
+            trouble::works_again(errand, tries.count);
+        }
     }
 
-    fn failed(&mut self, errand: &Errand, accepted: bool, now: Timestamp) {
+    /// Counts a try in vain and gives the number of them in a row.
+    fn failed(&mut self, errand: &Errand, accepted: bool, now: Timestamp) -> u32 {
         let count = self.tries.get(errand).map_or(0, |tries| tries.count).saturating_add(1);
         self.tries.insert(errand.clone(), Tries { count, last: now, accepted });
+        count
     }
 
     /// Forgets tries that nobody will repeat.
@@ -151,7 +161,8 @@ impl Memory {
     }
 
     pub(super) fn listing_failed(&mut self, errand: &Errand, now: Timestamp, trouble: String) {
-        self.failed(errand, false, now);
+        let count = self.failed(errand, false, now);
+        trouble::failed(errand, count, &trouble);
         match errand {
             Errand::ListServers { provider, .. } => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {

@@ -13,6 +13,7 @@ mod memory;
 mod output;
 mod record;
 pub mod run;
+mod trouble;
 mod visit;
 mod work;
 

@@ -1,5 +1,6 @@
 //! A cloud that loses answers, refuses, is late, and makes servers that do not work.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::setup::{DEADLINE, LONG, Pool, Settings};
@@ -24,6 +25,9 @@ async fn answers_that_are_lost_late_or_wrong_delay_the_pool_and_leave_nothing() 
         pool.images().await.iter().any(|image| image["state"] == "ready").then_some(())
     })
     .await;
+    let log = pool.daemon_log();
+    assert!(log.contains("listing images failed: "), "{log}");
+    assert!(log.contains("listing images works again; it failed "), "{log}");
     let creates = pool.cloud.requests("server-create").await;
     let answers = json!([
         {"operation": "server-create", "answer": {"late": {"milliseconds": 5000}}, "count": 1},
@@ -63,6 +67,13 @@ async fn servers_that_fail_or_never_answer_are_replaced_and_the_reason_is_told()
     let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     assert!(told("doomed: its server is in ERROR: No valid host was found") >= 2, "{log}");
     assert!(told("doomed: connect: ") >= 2, "{log}");
+    let times = |text: &str| -> Vec<DateTime<Utc>> {
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines.map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let failed = times("doomed: its server is in ERROR")[0];
+    let again = times("added: label").into_iter().find(|added| *added > failed).unwrap();
+    assert!(again - failed >= TimeDelta::milliseconds(950), "the next try comes after a pause:\n{log}");
     assert!(nodes.iter().all(|node| node["id"].as_i64() > Some(3)), "{nodes:?}");
     pool.end().await;
 }

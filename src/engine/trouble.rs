@@ -1,0 +1,55 @@
+//! What goes wrong outside, told in the log: the first time, and then less and less often.
+//!
+//! What a row remembers as its reason is told where rows change. A call that fails and is simply made again changes no
+//! row; without a word here, nobody would learn why a cloud stays unread or a server stays.
+
+use crate::plan::{Errand, Failure, Fault};
+
+/// Tells that a call failed for the `count`th time in a row.
+pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
+    let row_tells = match failure.fault {
+        Fault::NotFound | Fault::Quota | Fault::Refused => {
+            matches!(errand, Errand::CreateServer { .. } | Errand::TakeSnapshot { .. })
+        }
+        Fault::Throttled(_) | Fault::Uncertain | Fault::Login => false,
+    };
+    if errand.paced_by().is_some() && !row_tells {
+        failed(errand, count, &failure.text);
+    }
+}
+
+/// Tells that a listing failed for the `count`th time in a row.
+pub(super) fn failed(errand: &Errand, count: u32, text: &str) {
+    if count.is_power_of_two() {
+        let provider = errand.paced_by().unwrap_or_default();
+        tracing::warn!(target: "nodepool.engine", provider, count, "{} failed: {text}", purpose(errand));
+    }
+}
+
+/// Tells that a listing works again.
+pub(super) fn works_again(errand: &Errand, count: u32) {
+    let provider = errand.paced_by().unwrap_or_default();
+    tracing::info!(
+        target: "nodepool.engine", provider, "{} works again; it failed {count} times", purpose(errand)
+    );
+}
+
+fn purpose(errand: &Errand) -> String {
+    match errand {
+        Errand::DeleteServer { id, .. } => format!("deleting server {id}"),
+        Errand::DeleteSnapshot { id, .. } => format!("deleting image {id}"),
+        Errand::DeleteKeypair { name, .. } => format!("deleting keypair {name}"),
+        Errand::CreateServer { owner, .. } => {
+            let (kind, number) = owner.words();
+            format!("creating the server of {kind} {number}")
+        }
+        Errand::TakeSnapshot { image, .. } => format!("taking the snapshot of image {image}"),
+        Errand::ListServers { .. } => "listing servers".to_owned(),
+        Errand::ListImages { .. } => "listing images".to_owned(),
+        Errand::ListKeypairs { .. } => "listing keypairs".to_owned(),
+        Errand::AskDemand => "asking for the demand".to_owned(),
+        Errand::PrepareNode(id) => format!("preparing node {id}"),
+        Errand::SetUpBuilder(id) => format!("setting up the builder of image {id}"),
+        Errand::VerifySnapshot(id) => format!("verifying image {id}"),
+    }
+}
