@@ -88,7 +88,7 @@ Files:
   $DAEMON_LOG
   $SANDBOX_LOG
 END
-    if page_answers; then echo "Status page: http://127.0.0.1:$PAGE_PORT/"; fi
+    if page_answers; then echo "Status page: http://127.0.0.1:$WEB_PORT/"; fi
     echo
 }
 
@@ -98,11 +98,10 @@ node_address() {
         address && $2 ~ /^[0-9]+$/ { found = $address } END { print found }'
 }
 
-# Is the daemon's page there? Only asked where nothing answered on that port before.
+# Is the daemon's page there?
 page_answers() {
-    [ -n "$PAGE_PORT" ] || return 1
     (
-        exec 3<>"/dev/tcp/127.0.0.1/$PAGE_PORT" || exit 1
+        exec 3<>"/dev/tcp/127.0.0.1/$WEB_PORT" || exit 1
         printf 'GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3
         read -rt 5 _ status _ <&3 && [ "$status" = 200 ]
     ) 2>/dev/null
