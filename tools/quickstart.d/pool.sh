@@ -80,29 +80,30 @@ In another terminal:
   nodepool list             the nodes; \`nodepool --help\` tells what else there is
   nodepool delete $ready         another one takes its place
   openstack server list     the cloud's view, if python-openstackclient is installed (--os-cloud sandbox is set)
-  ssh -F $(printf %q "$STATE/ssh_config") $(node_address)
+  ssh -F $(printf %q "$STATE/ssh_config") $(node_address)         a node from inside
 
 Files:
   $STATE/nodepool.yaml   the configuration; kill -HUP $DAEMON_PID has it read again
   $STATE/clouds.yaml     how to reach the cloud
   $DAEMON_LOG
   $SANDBOX_LOG
+
 END
-    if page_answers; then echo "Status page: http://127.0.0.1:$PAGE_PORT/"; fi
+    if page_answers; then echo "Status page: http://127.0.0.1:$WEB_PORT/"; fi
     echo
 }
 
+# The address of the first node.
 node_address() {
     "$STATE/bin/nodepool" list | awk -F ' *[|] *' '
         $2 == "ID" { for (i = 1; i <= NF; i++) if ($i == "IP") address = i; next }
-        address && $2 ~ /^[0-9]+$/ { found = $address } END { print found }'
+        address && !found && $2 ~ /^[0-9]+$/ { found = $address } END { print found }'
 }
 
-# Is the daemon's page there? Only asked where nothing answered on that port before.
+# Is the daemon's page there?
 page_answers() {
-    [ -n "$PAGE_PORT" ] || return 1
     (
-        exec 3<>"/dev/tcp/127.0.0.1/$PAGE_PORT" || exit 1
+        exec 3<>"/dev/tcp/127.0.0.1/$WEB_PORT" || exit 1
         printf 'GET /healthz HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n' >&3
         read -rt 5 _ status _ <&3 && [ "$status" = 200 ]
     ) 2>/dev/null

@@ -103,7 +103,7 @@ start_sandbox() {
 start_daemon() {
     DAEMON_LOG=$STATE/log/nodepoold.log
     # The nodes have this machine's /usr, where nothing can be installed from inside: no packages.
-    start "$DAEMON_LOG" env NODEPOOL_PACKAGES= "$STATE/bin/nodepoold" -d
+    start "$DAEMON_LOG" env NODEPOOL_PACKAGES= "$STATE/bin/nodepoold" -d --webapp "127.0.0.1:$WEB_PORT"
     DAEMON_PID=$!
 }
 
