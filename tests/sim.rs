@@ -529,7 +529,7 @@ impl Daemon {
             match work.future.as_mut().poll(&mut context) {
                 Poll::Ready(outcome) => ended.push((work.errand, outcome)),
                 Poll::Pending if now >= began.plus(work.deadline) => {
-                    ended.push((work.errand, Outcome::TimedOut))
+                    ended.push((work.errand, Outcome::TimedOut));
                 }
                 Poll::Pending => waiting.push((work, began)),
             }

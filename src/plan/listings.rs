@@ -77,7 +77,10 @@ impl Draft<'_> {
             return self.send(errand, "a complete listing of servers is due");
         }
         let Some(began) = cloud.servers.began else { return };
-        if waiting.for_changes && self.has_come(began.plus(limits::LIST_WHILE_WAITING)) {
+        // A cloud that takes long to answer is busy: it gets as much time for itself as its last answer took.
+        let ended = cloud.servers.ended.unwrap_or(began);
+        let pause = limits::LIST_WHILE_WAITING.max(ended.since(began));
+        if waiting.for_changes && self.has_come(ended.plus(pause)) {
             let errand = Errand::ListServers { provider: provider.to_owned(), complete: false };
             self.send(errand, "servers are awaited");
         }

@@ -33,13 +33,22 @@ pub struct Listing<T> {
     pub previous: Option<(Timestamp, BTreeMap<String, T>)>,
     /// When the last listing of any kind began.
     pub began: Option<Timestamp>,
+    /// When the answer to that listing came.
+    pub ended: Option<Timestamp>,
     /// Why the last try to list failed; `None` when it did not.
     pub trouble: Option<String>,
 }
 
 impl<T> Default for Listing<T> {
     fn default() -> Self {
-        Self { items: BTreeMap::new(), complete: None, previous: None, began: None, trouble: None }
+        Self {
+            items: BTreeMap::new(),
+            complete: None,
+            previous: None,
+            began: None,
+            ended: None,
+            trouble: None,
+        }
     }
 }
 
@@ -82,6 +91,7 @@ impl CloudView {
     pub fn take_servers(&mut self, began: Timestamp, now: Timestamp, complete: bool, servers: Vec<Server>) {
         let (deleted, living): (Vec<_>, Vec<_>) =
             servers.into_iter().partition(|server| server.status == ServerStatus::Deleted);
+        self.servers.ended = Some(now);
         if complete {
             let items: BTreeMap<_, _> =
                 living.into_iter().map(|server| (server.id.clone(), server)).collect();
