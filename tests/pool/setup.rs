@@ -18,6 +18,9 @@ use super::cloud::{Cloud, text};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const LONG: Duration = Duration::from_secs(150);
 
+/// In the foreground, and with the status page on any free port.
+const DAEMON: [&str; 3] = ["-d", "--webapp", "127.0.0.1:0"];
+
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What differs between the pools of the tests.
@@ -165,12 +168,12 @@ impl Pool {
     pub(crate) fn start(&mut self) {
         assert!(self.daemon.is_none(), "it runs already");
         let mut command = self.command(env!("CARGO_BIN_EXE_nodepoold"), Some("daemon.log"));
-        self.daemon = Some(command.arg("-d").stdout(Stdio::null()).spawn().unwrap());
+        self.daemon = Some(command.args(DAEMON).stdout(Stdio::null()).spawn().unwrap());
     }
 
     /// Starts another daemon on the same database and gives how it ends.
     pub(crate) async fn start_another(&self) -> Ran {
-        let output = self.command(env!("CARGO_BIN_EXE_nodepoold"), None).arg("-d").output();
+        let output = self.command(env!("CARGO_BIN_EXE_nodepoold"), None).args(DAEMON).output();
         ran(output, "another nodepoold").await
     }
 
@@ -257,12 +260,20 @@ impl Pool {
             if let Some(found) = look(self).await {
                 return found;
             }
+            assert!(!self.has_ended(), "the daemon ended by itself before {what}\n{}", self.log());
             if start.elapsed() > deadline {
                 let (nodes, images) = (self.nodepool(&["list", "--detail"]).await, self.images().await);
                 panic!("waited {deadline:?} until {what}\n{}\n{images:?}\n{}", nodes.out, self.log());
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Whether the daemon was started and is a zombie now, which nobody has waited for.
+    fn has_ended(&self) -> bool {
+        let pid = self.daemon.as_ref().and_then(Child::id);
+        let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        stat.is_some_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
     }
 
     /// Waits until there are `count` nodes, all of them ready, and the cloud holds their servers and nothing else that
