@@ -11,23 +11,20 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use nodepool::config::{
-    CloudCredentials, Config, DatabaseUrl, GearmanServer, Identity, ImageSource, Label, Named, Provider,
-    ProviderImage, Target,
-};
-use nodepool::engine::{Drivers, Engine, News, Outcome, Work};
+use nodepool::config::Config;
+use nodepool::engine::{Drivers, Engine};
 use nodepool::model::{Image, ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind};
 use nodepool::plan::{Action, Plan};
-use nodepool::store::{Store, StoreError};
+use nodepool::store::Store;
 use sqlx::Connection as _;
-use tokio::sync::mpsc;
 
 use world::World;
 use world::cloud::SimulatedCloud;
+use world::daemon::Daemon;
 use world::demand::SimulatedDemand;
+use world::pool;
 use world::remote::SimulatedRemote;
 use world::rules::Rules;
 
@@ -110,21 +107,12 @@ struct Simulation {
     journal: Vec<String>,
 }
 
-/// A daemon that runs.
-struct Daemon {
-    engine: Engine,
-    store: Store,
-    news: mpsc::UnboundedReceiver<News>,
-    work: Vec<(Work, Timestamp)>,
-    wake: Option<Timestamp>,
-}
-
 impl Simulation {
     async fn new(seed: u64, folder: &std::path::Path) -> Self {
         let start = Timestamp::from_seconds(START);
         let world = World::new(seed, start, &[("alpha", 6), ("beta", 2)]);
         // Some worlds have job queues, which are asked more than once a second; the others have only watermarks.
-        let config = Arc::new(config(seed.is_multiple_of(6)));
+        let config = Arc::new(pool::config(seed.is_multiple_of(6)));
         for provider in &config.providers {
             let limit = usize::try_from(provider.max_servers.unwrap_or(0)).expect("small");
             world.lock().limits.insert(provider.name.clone(), limit);
@@ -499,125 +487,4 @@ impl Simulation {
         lines.extend(self.journal.iter().rev().take(12).rev().cloned());
         lines.join("\n  ")
     }
-}
-
-impl Daemon {
-    /// What a daemon does at one moment: take in what came, then look and decide until nothing changes any more.
-    async fn act(&mut self, world: &World) -> Result<Plan, StoreError> {
-        let now = world.lock().now;
-        self.poll(now).await?;
-        loop {
-            let mut started = Vec::new();
-            let ticked = self.engine.tick(now, &mut started).await;
-            self.work.extend(started.into_iter().map(|work| (work, now)));
-            let tick = ticked?;
-            self.work.retain(|(work, _)| !tick.recalled.contains(&work.errand));
-            self.wake = tick.wake;
-            if !tick.changed {
-                // What was started now takes its first steps now.
-                self.poll(now).await?;
-                return Ok(tick.plan);
-            }
-        }
-    }
-
-    async fn poll(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let mut ended = Vec::new();
-        let mut waiting = Vec::new();
-        for (mut work, began) in std::mem::take(&mut self.work) {
-            let mut context = Context::from_waker(std::task::Waker::noop());
-            match work.future.as_mut().poll(&mut context) {
-                Poll::Ready(outcome) => ended.push((work.errand, outcome)),
-                Poll::Pending if now >= began.plus(work.deadline) => {
-                    ended.push((work.errand, Outcome::TimedOut));
-                }
-                Poll::Pending => waiting.push((work, began)),
-            }
-        }
-        self.work = waiting;
-        while let Ok(news) = self.news.try_recv() {
-            self.engine.news(now, news).await?;
-        }
-        for (errand, outcome) in ended {
-            self.engine.finish(now, &errand, outcome).await?;
-        }
-        Ok(())
-    }
-}
-
-fn config(has_queues: bool) -> Config {
-    let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730 };
-    Config {
-        script_dir: None,
-        database: DatabaseUrl("sqlite::memory:".to_owned().into()),
-        gearman_servers: if has_queues { vec![gearman] } else { Vec::new() },
-        labels: vec![label("small", 2, &["alpha"]), label("large", 1, &["alpha", "beta"])],
-        providers: vec![provider("alpha", 5), provider("beta", 2)],
-        targets: vec![Target {
-            name: "jenkins".to_owned(),
-            hostname: "{label.name}-{provider.name}-{node_id}".to_owned(),
-        }],
-    }
-}
-
-fn label(name: &str, min_ready: u32, providers: &[&str]) -> Label {
-    Label {
-        name: name.to_owned(),
-        image: "trusty".to_owned(),
-        min_ready: Some(min_ready),
-        subnodes: 0,
-        ready_script: Some("ready.sh".to_owned()),
-        ready_script_timeout: Duration::from_secs(60),
-        providers: providers.iter().map(|name| (*name).to_owned()).collect(),
-    }
-}
-
-fn provider(name: &str, max_servers: u32) -> Provider {
-    Provider {
-        name: name.to_owned(),
-        cloud: None,
-        credentials: CloudCredentials {
-            auth_url: "http://simulated".to_owned(),
-            identity: Identity::Password {
-                user: named("nodepool"),
-                password: "secret".to_owned().into(),
-                project: named("ci"),
-            },
-            region: None,
-            interface: "public".to_owned(),
-            ca_file: None,
-            verify: true,
-        },
-        api_timeout: Duration::from_secs(10),
-        boot_timeout: Duration::from_secs(30),
-        launch_timeout: Duration::from_secs(120),
-        max_servers: Some(max_servers),
-        keypair: None,
-        rate: Duration::from_millis(200),
-        availability_zones: Vec::new(),
-        networks: Vec::new(),
-        ipv6_preferred: false,
-        template_hostname: "template-{image.name}-{timestamp}".to_owned(),
-        images: vec![ProviderImage {
-            name: "trusty".to_owned(),
-            source: ImageSource::Snapshot {
-                base_image: "ubuntu".to_owned(),
-                setup: "setup.sh".to_owned(),
-                setup_timeout: Duration::from_secs(120),
-            },
-            min_ram: 1024,
-            name_filter: None,
-            username: "jenkins".to_owned(),
-            user_home: "/home/jenkins".to_owned(),
-            private_key: "/dev/null".into(),
-            bootstrap_users: vec!["root".to_owned()],
-            config_drive: None,
-            meta: BTreeMap::new(),
-            ssh_port: 22,
-        }],
-    }
-}
-
-fn named(name: &str) -> Named {
-    Named { id: None, name: Some(name.to_owned()), domain: None }
 }

@@ -4,8 +4,10 @@
 //! here says until when, so that the simulation can jump there.
 
 pub mod cloud;
+pub mod daemon;
 pub mod demand;
 pub mod dice;
+pub mod pool;
 pub mod remote;
 pub mod rules;
 

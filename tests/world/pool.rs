@@ -1,0 +1,86 @@
+//! The pool that every history begins with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nodepool::config::{
+    CloudCredentials, Config, DatabaseUrl, GearmanServer, Identity, ImageSource, Label, Named, Provider,
+    ProviderImage, Target,
+};
+
+pub fn config(has_queues: bool) -> Config {
+    let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730 };
+    Config {
+        script_dir: None,
+        database: DatabaseUrl("sqlite::memory:".to_owned().into()),
+        gearman_servers: if has_queues { vec![gearman] } else { Vec::new() },
+        labels: vec![label("small", 2, &["alpha"]), label("large", 1, &["alpha", "beta"])],
+        providers: vec![provider("alpha", 5), provider("beta", 2)],
+        targets: vec![Target {
+            name: "jenkins".to_owned(),
+            hostname: "{label.name}-{provider.name}-{node_id}".to_owned(),
+        }],
+    }
+}
+
+fn label(name: &str, min_ready: u32, providers: &[&str]) -> Label {
+    Label {
+        name: name.to_owned(),
+        image: "trusty".to_owned(),
+        min_ready: Some(min_ready),
+        subnodes: 0,
+        ready_script: Some("ready.sh".to_owned()),
+        ready_script_timeout: Duration::from_secs(60),
+        providers: providers.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+fn provider(name: &str, max_servers: u32) -> Provider {
+    Provider {
+        name: name.to_owned(),
+        cloud: None,
+        credentials: CloudCredentials {
+            auth_url: "http://simulated".to_owned(),
+            identity: Identity::Password {
+                user: named("nodepool"),
+                password: "secret".to_owned().into(),
+                project: named("ci"),
+            },
+            region: None,
+            interface: "public".to_owned(),
+            ca_file: None,
+            verify: true,
+        },
+        api_timeout: Duration::from_secs(10),
+        boot_timeout: Duration::from_secs(30),
+        launch_timeout: Duration::from_secs(120),
+        max_servers: Some(max_servers),
+        keypair: None,
+        rate: Duration::from_millis(200),
+        availability_zones: Vec::new(),
+        networks: Vec::new(),
+        ipv6_preferred: false,
+        template_hostname: "template-{image.name}-{timestamp}".to_owned(),
+        images: vec![ProviderImage {
+            name: "trusty".to_owned(),
+            source: ImageSource::Snapshot {
+                base_image: "ubuntu".to_owned(),
+                setup: "setup.sh".to_owned(),
+                setup_timeout: Duration::from_secs(120),
+            },
+            min_ram: 1024,
+            name_filter: None,
+            username: "jenkins".to_owned(),
+            user_home: "/home/jenkins".to_owned(),
+            private_key: "/dev/null".into(),
+            bootstrap_users: vec!["root".to_owned()],
+            config_drive: None,
+            meta: BTreeMap::new(),
+            ssh_port: 22,
+        }],
+    }
+}
+
+fn named(name: &str) -> Named {
+    Named { id: None, name: Some(name.to_owned()), domain: None }
+}
