@@ -366,6 +366,9 @@ impl Simulation {
         if state.dice.happens(25) {
             return state.leak("alpha");
         }
+        if state.dice.happens(15) {
+            return state.lose_image("alpha");
+        }
         if state.dice.happens(30) {
             let quota = state.dice.between(1, 7);
             state.quotas.insert("alpha".to_owned(), usize::try_from(quota).expect("small"));

@@ -214,6 +214,9 @@ fn label(node: &Node, report: &mut Report) -> Option<RawLabel> {
         ready_script_timeout: fields.time("ready-script-timeout", false, report),
         providers: each(fields.list("providers", report), named, report),
     };
+    if label.subnodes.as_ref().is_some_and(|number| number.value > 0) {
+        fields.without_effect("subnodes", report);
+    }
     match fields.find("providers") {
         None => fields.missing("providers", report),
         Some(node) if matches!(&node.value, super::tree::Value::List(items) if items.is_empty()) => {

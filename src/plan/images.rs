@@ -168,11 +168,7 @@ impl Draft<'_> {
             }
             Some(CloudImageStatus::Pending) => {}
             None => {
-                let settled = image.snapshot_attempted.unwrap_or(image.state_time).plus(limits::LISTING_LAG);
-                let listed = self.cloud(&image.provider).is_some_and(|cloud| {
-                    cloud.images.twice_since(settled) && cloud.images.neither_shows(|shown| shown.id == id)
-                });
-                if listed {
+                if self.snapshot_vanished(&image) {
                     return self
                         .fail_image(image, "its snapshot vanished while the cloud saved it".to_owned());
                 }
@@ -248,8 +244,20 @@ impl Draft<'_> {
             .filter(|other| (other.version, other.id) > (image.version, image.id))
             .count();
         if newer >= 2 {
-            self.image_event(image, ImageEvent::Doomed, "two newer ones are ready");
+            return self.image_event(image, ImageEvent::Doomed, "two newer ones are ready");
         }
+        if self.snapshot_vanished(&image) {
+            self.image_event(image, ImageEvent::Doomed, "its snapshot vanished from the cloud");
+        }
+    }
+
+    /// Whether the last two listings agree that the snapshot of an image is not there.
+    fn snapshot_vanished(&self, image: &Image) -> bool {
+        let settled = image.snapshot_attempted.unwrap_or(image.state_time).plus(limits::LISTING_LAG);
+        self.cloud(&image.provider).is_some_and(|cloud| {
+            cloud.images.twice_since(settled)
+                && cloud.images.neither_shows(|shown| Some(&shown.id) == image.external_id.as_ref())
+        })
     }
 
     /// Takes away what the build made and nobody needs any more, one thing after the other.

@@ -23,6 +23,9 @@ pub(super) const LIST_WHEN_IDLE: Duration = Duration::from_secs(60);
 /// The pause between two listings of images while one is awaited.
 pub(super) const LIST_IMAGES_WHILE_WAITING: Duration = Duration::from_secs(2);
 
+/// The pause between two listings of images while launches fail, which a vanished image may be the cause of.
+pub(super) const LIST_IMAGES_IN_DOUBT: Duration = Duration::from_secs(30);
+
 /// The pause between two listings of images or keypairs when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 

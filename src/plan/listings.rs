@@ -5,7 +5,7 @@ use super::action::{Action, Errand, Planned, Subject};
 use super::limits;
 use super::view::{CloudView, Listing};
 use super::whereabouts::{Unsure, Whereabouts};
-use crate::model::{ImageState, ImageStep, NodeState, NodeStep, ServerStatus, Timestamp};
+use crate::model::{ImageState, ImageStep, NodeState, NodeStep, ServerStatus, SetbackKind, Timestamp};
 
 /// How urgently somebody waits for news of a provider's servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,7 +142,23 @@ impl Draft<'_> {
                     ImageState::Building(_) | ImageState::Ready | ImageState::Gone => false,
                 }
         });
-        let pause = if awaited { limits::LIST_IMAGES_WHILE_WAITING } else { limits::LIST_STORE_WHEN_IDLE };
+        let missed = self.images.values().map(|drafted| &drafted.row).any(|image| {
+            image.provider == provider
+                && image.state == ImageState::Ready
+                && image.external_id.as_ref().is_some_and(|id| !cloud.images.items.contains_key(id))
+        });
+        // A launch that failed may have failed for want of its image.
+        let doubted = self
+            .seen
+            .setbacks
+            .iter()
+            .any(|setback| setback.kind == SetbackKind::Launch && setback.provider == provider);
+        let pause = match (awaited, missed, doubted) {
+            (true, _, _) => limits::LIST_IMAGES_WHILE_WAITING,
+            (false, true, _) => limits::CONFIRM_ABSENCE,
+            (false, false, true) => limits::LIST_IMAGES_IN_DOUBT,
+            (false, false, false) => limits::LIST_STORE_WHEN_IDLE,
+        };
         if self.listing_due(&cloud.images, pause) {
             self.send(Errand::ListImages { provider: provider.to_owned() }, "a listing of images is due");
         }

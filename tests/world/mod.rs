@@ -260,6 +260,18 @@ impl State {
         self.servers.get_mut(provider).expect("known").insert(id, server);
     }
 
+    /// Somebody deletes an image of ours behind our back.
+    pub fn lose_image(&mut self, provider: &str) {
+        let now = self.now;
+        let images = self.images.get_mut(provider).expect("known").values_mut();
+        let ours = images.filter(|image| {
+            image.gone.is_none() && image.tag.as_ref().is_some_and(|tag| tag.installation != "another")
+        });
+        if let Some(image) = ours.last() {
+            image.gone = Some(now);
+        }
+    }
+
     /// How many servers of ours are there, but for leaked ones that no listing can have shown yet.
     pub fn known_to_us(&self, provider: &str) -> usize {
         let ours = |server: &Server| server.tag.as_ref().is_some_and(|tag| tag.installation != "another");
