@@ -21,6 +21,10 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long SQLite waits for the lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause between two tries to open a file that others are opening, and how often it is tried: together as long as
+/// [`BUSY_TIMEOUT`].
+const LOCKED_PAUSE: Duration = Duration::from_millis(20);
+const LOCKED_TRIES: u32 = 250;
 /// How long a call waits for a connection that other calls of this process use.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one statement may take, [`BUSY_TIMEOUT`] included.
@@ -73,8 +77,7 @@ impl Db {
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal);
-        let connecting = pool(1).connect_with(options.clone());
-        let write = deadline.within(async { Ok(connecting.await?) }).await?;
+        let write = deadline.within(connect_first(&options)).await?;
         let read = match location {
             Location::File(_) => pool(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
             // Another connection would see another database.
@@ -202,6 +205,21 @@ async fn make_file(path: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Connects, waiting for others that open the same new file.
+///
+/// Making a new file a WAL database takes the file for oneself for a moment, and of two that try at once SQLite tells
+/// one that it is locked without ever waiting (<https://www.sqlite.org/wal.html>, "Sometimes Queries Return
+/// SQLITE_BUSY"). So the waiting is done here, as long as SQLite waits elsewhere.
+async fn connect_first(options: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    for _ in 0..LOCKED_TRIES {
+        match pool(1).connect_with(options.clone()).await.map_err(StoreError::from) {
+            Err(StoreError::Busy(_)) => tokio::time::sleep(LOCKED_PAUSE).await,
+            connected => return connected,
+        }
+    }
+    Ok(pool(1).connect_with(options.clone()).await?)
 }
 
 impl Deadline {
