@@ -24,7 +24,7 @@ pub enum WishKind {
     Delete {
         /// The node.
         node: NodeId,
-        /// Whether the operator insists although the node is held or a job runs on it.
+        /// Whether the operator waits for it. A node is deleted either way, also a held one, as in nodepool v0.
         now: bool,
     },
     /// Build this image of this provider.
