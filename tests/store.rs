@@ -693,25 +693,6 @@ async fn a_database_in_memory_is_one_for_its_clones_and_its_own_for_each_open() 
     assert_eq!(Store::open("sqlite::memory:").await.unwrap().nodes().await.unwrap(), []);
 }
 
-#[tokio::test(start_paused = true)]
-async fn virtual_time_stands_still_while_the_database_works() {
-    let place = Place::new();
-    let begin = tokio::time::Instant::now();
-    for round in 0..20 {
-        let store = Store::open_in_virtual_time(&place.url()).await.unwrap();
-        // Without care, an idle runtime would jump to this timer while SQLite works.
-        let alarm = tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
-        let node = add_node(&store, &format!("a{round}")).await;
-        let writes = (0..4).map(|_| async { store.add_wish(&WishKind::Unhold(node.id), at(1)).await });
-        futures::future::try_join_all(writes).await.unwrap();
-        store.update_node(&changed(&node), &note("held", at(1))).await.unwrap();
-        assert!(is_conflict(&store.remove_node(&node, &note("late", at(1))).await));
-        assert_eq!(store.nodes().await.unwrap().len(), round + 1);
-        alarm.abort();
-    }
-    assert_eq!(begin.elapsed(), Duration::ZERO);
-}
-
 #[tokio::test]
 async fn a_closed_store_says_so() {
     let place = Place::new();

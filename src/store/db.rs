@@ -1,7 +1,6 @@
 //! The one place that knows which database it is: connections, the start of a write, values on their way in.
 
 use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -37,22 +36,11 @@ const READERS: u32 = 4;
 pub(super) struct Db {
     write: SqlitePool,
     read: SqlitePool,
-    deadline: Deadline,
 }
 
 /// A write: all of its statements take effect at the commit, or none.
 pub(super) struct Write {
     transaction: sqlx::Transaction<'static, Sqlite>,
-    deadline: Deadline,
-}
-
-/// By which clock a call is bounded.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Deadline {
-    /// The real one.
-    OfTheClock,
-    /// tokio's, which a simulation has paused: it stands still while the database works.
-    InVirtualTime,
 }
 
 /// A value on its way into a statement.
@@ -64,7 +52,7 @@ pub(super) enum Value {
 
 impl Db {
     /// Connects, making the file if needed, and brings the tables up to date.
-    pub(super) async fn open(location: &Location, deadline: Deadline) -> Result<Self, StoreError> {
+    pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
         let options = match location {
             Location::File(path) => {
                 make_file(path).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -77,13 +65,13 @@ impl Db {
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal);
-        let write = deadline.within(connect_first(&options)).await?;
+        let write = within(connect_first(&options)).await?;
         let read = match location {
             Location::File(_) => pool(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
             // Another connection would see another database.
             Location::Memory => write.clone(),
         };
-        let db = Self { write, read, deadline };
+        let db = Self { write, read };
         db.migrate().await?;
         Ok(db)
     }
@@ -92,7 +80,7 @@ impl Db {
     async fn migrate(&self) -> Result<(), StoreError> {
         let mut write = self.begin().await?;
         let connection: &mut SqliteConnection = &mut write.transaction;
-        self.deadline.within(async { Ok(MIGRATIONS.run_direct(None, connection, false).await?) }).await?;
+        within(async { Ok(MIGRATIONS.run_direct(None, connection, false).await?) }).await?;
         write.commit().await
     }
 
@@ -105,23 +93,20 @@ impl Db {
     /// Begins a write. It takes the lock at once: a write that began as a read may fail when another came in between.
     pub(super) async fn begin(&self) -> Result<Write, StoreError> {
         let beginning = async { Ok(self.write.begin_with("BEGIN IMMEDIATE").await?) };
-        Ok(Write { transaction: self.deadline.within(beginning).await?, deadline: self.deadline })
+        Ok(Write { transaction: within(beginning).await? })
     }
 
     /// The rows that a SELECT gives.
     pub(super) async fn rows(&self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        self.deadline
-            .within(async {
-                Ok(bind(sql, values).fetch_all(&self.read).await?.into_iter().map(Row::new).collect())
-            })
-            .await
+        within(async {
+            Ok(bind(sql, values).fetch_all(&self.read).await?.into_iter().map(Row::new).collect())
+        })
+        .await
     }
 
     /// The row that a SELECT gives, if any.
     pub(super) async fn row(&self, sql: &'static str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-        self.deadline
-            .within(async { Ok(bind(sql, values).fetch_optional(&self.read).await?.map(Row::new)) })
-            .await
+        within(async { Ok(bind(sql, values).fetch_optional(&self.read).await?.map(Row::new)) }).await
     }
 
     /// A write of one statement; gives how many rows it wrote.
@@ -144,17 +129,12 @@ impl Db {
 impl Write {
     /// Runs a statement that gives no rows; gives how many it wrote.
     pub(super) async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, StoreError> {
-        self.deadline
-            .within(async { Ok(bind(sql, values).execute(&mut *self.transaction).await?.rows_affected()) })
-            .await
+        within(async { Ok(bind(sql, values).execute(&mut *self.transaction).await?.rows_affected()) }).await
     }
 
     /// Runs an INSERT into a table whose numbers the database gives out; gives the number.
     pub(super) async fn insert(&mut self, sql: &'static str, values: &[Value]) -> Result<i64, StoreError> {
-        self.deadline
-            .within(async {
-                Ok(bind(sql, values).execute(&mut *self.transaction).await?.last_insert_rowid())
-            })
+        within(async { Ok(bind(sql, values).execute(&mut *self.transaction).await?.last_insert_rowid()) })
             .await
     }
 
@@ -164,16 +144,13 @@ impl Write {
         sql: &'static str,
         values: &[Value],
     ) -> Result<Option<Row>, StoreError> {
-        self.deadline
-            .within(async {
-                Ok(bind(sql, values).fetch_optional(&mut *self.transaction).await?.map(Row::new))
-            })
+        within(async { Ok(bind(sql, values).fetch_optional(&mut *self.transaction).await?.map(Row::new)) })
             .await
     }
 
     /// Makes it last. A write that is dropped instead never happened.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        self.deadline.within(async { Ok(self.transaction.commit().await?) }).await
+        within(async { Ok(self.transaction.commit().await?) }).await
     }
 }
 
@@ -222,26 +199,11 @@ async fn connect_first(options: &SqliteConnectOptions) -> Result<SqlitePool, Sto
     Ok(pool(1).connect_with(options.clone()).await?)
 }
 
-impl Deadline {
-    /// Ends `call` at the latest after [`STATEMENT_TIMEOUT`].
-    async fn within<T>(self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let _held = match self {
-            Self::OfTheClock => None,
-            Self::InVirtualTime => Some(hold_clock()),
-        };
-        tokio::time::timeout(STATEMENT_TIMEOUT, call).await.unwrap_or_else(|_elapsed| {
-            Err(StoreError::Unavailable(format!("no answer within {} s", STATEMENT_TIMEOUT.as_secs())))
-        })
-    }
-}
-
-/// Keeps tokio's paused clock from jumping to the next timer, until the result is dropped. It jumps when the runtime is
-/// idle, and cannot know that SQLite works in a thread of its own; it does know its own blocking threads.
-fn hold_clock() -> Sender<()> {
-    let (held, released) = channel();
-    // The thread ends when the sender is dropped, which is the error that it waits for.
-    tokio::task::spawn_blocking(move || released.recv().is_err());
-    held
+/// Ends `call` at the latest after [`STATEMENT_TIMEOUT`].
+async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(STATEMENT_TIMEOUT, call).await.unwrap_or_else(|_elapsed| {
+        Err(StoreError::Unavailable(format!("no answer within {} s", STATEMENT_TIMEOUT.as_secs())))
+    })
 }
 
 impl From<i64> for Value {

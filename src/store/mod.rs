@@ -29,7 +29,7 @@ pub use nodes::NewNode;
 pub use url::database_file;
 pub use wishes::Settled;
 
-use db::{Db, Deadline};
+use db::Db;
 
 /// The database of one installation. Cloning it is cheap; clones share their connections.
 ///
@@ -48,12 +48,7 @@ impl Store {
     /// `sqlite:relative.db` name a file. `sqlite::memory:` is a database of its own for each call, gone with the last
     /// clone.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::open(&url::parse(url)?, Deadline::OfTheClock).await? })
-    }
-
-    /// Like [`Store::open`], for a simulation that has paused tokio's clock: no virtual time passes during a call.
-    pub async fn open_in_virtual_time(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::open(&url::parse(url)?, Deadline::InVirtualTime).await? })
+        Ok(Self { db: Db::open(&url::parse(url)?).await? })
     }
 
     /// Ends the connections of all clones, after what they are doing. Dropping the store instead loses nothing.
