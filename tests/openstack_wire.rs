@@ -4,6 +4,8 @@
 mod create;
 #[path = "openstack_wire/fake.rs"]
 mod fake;
+#[path = "openstack_wire/floating.rs"]
+mod floating;
 #[path = "openstack_wire/listing.rs"]
 mod listing;
 #[path = "openstack_wire/login.rs"]

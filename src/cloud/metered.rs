@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
-use super::{Cloud, CloudError, ServerRequest, SnapshotRequest};
-use crate::model::{CloudImage, Keypair, Server, Timestamp};
+use super::{Cloud, CloudError, FloatingIpRequest, ServerRequest, SnapshotRequest};
+use crate::model::{CloudImage, FloatingIp, Keypair, Server, Timestamp};
 
 /// What is told of each call. Closures of this shape are meters.
 pub trait Meter: Send + Sync {
@@ -82,5 +82,21 @@ impl<C: Cloud, M: Meter> Cloud for Metered<C, M> {
 
     async fn delete_keypair(&self, name: &str) -> Result<(), CloudError> {
         self.measure("delete_keypair", self.cloud.delete_keypair(name)).await
+    }
+
+    async fn floating_ips(&self) -> Result<Vec<FloatingIp>, CloudError> {
+        self.measure("list_floating_ips", self.cloud.floating_ips()).await
+    }
+
+    async fn create_floating_ip(&self, request: &FloatingIpRequest) -> Result<String, CloudError> {
+        self.measure("create_floating_ip", self.cloud.create_floating_ip(request)).await
+    }
+
+    async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError> {
+        self.measure("delete_floating_ip", self.cloud.delete_floating_ip(id)).await
+    }
+
+    async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {
+        self.measure("get_console_log", self.cloud.console_log(server_id)).await
     }
 }

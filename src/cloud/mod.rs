@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{CloudImage, Keypair, Server, Tag, Timestamp};
+use crate::model::{CloudImage, FloatingIp, Keypair, Server, Tag, Timestamp};
 
 /// A project on a cloud.
 ///
@@ -50,7 +50,37 @@ pub trait Cloud: Send + Sync {
 
     /// Deletes a keypair.
     async fn delete_keypair(&self, name: &str) -> Result<(), CloudError>;
+
+    /// All floating IPs of the project.
+    ///
+    /// # Errors
+    /// A listing is whole or it is an error.
+    async fn floating_ips(&self) -> Result<Vec<FloatingIp>, CloudError>;
+
+    /// Makes a floating IP that leads to a server, and gives its id. The server must be ACTIVE: before that it has no
+    /// port to lead to.
+    ///
+    /// # Errors
+    /// `Quota` when the project may have no more, or the pool has none left.
+    async fn create_floating_ip(&self, request: &FloatingIpRequest) -> Result<String, CloudError>;
+
+    /// Deletes a floating IP, whether it leads to a server or not.
+    async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError>;
+
+    /// What a server wrote on its console: the end of it, at most [`CONSOLE_LIMIT`] bytes.
+    ///
+    /// It is written by whatever runs on the server, so nothing in it is to be trusted further than that.
+    ///
+    /// # Errors
+    /// `Transient` when there is no console yet, `Rejected` when there never will be one.
+    async fn console_log(&self, server_id: &str) -> Result<String, CloudError>;
 }
+
+/// The most bytes of a console that are given: what Nova keeps of the console of a server on KVM.
+pub const CONSOLE_LIMIT: usize = 100 << 10;
+
+/// The most bytes of user data: Nova takes 65,535 characters of base64, which write three bytes with four.
+pub const USER_DATA_LIMIT: usize = 49_149;
 
 /// An image to boot from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +119,13 @@ pub struct ServerRequest {
     pub keypair: Option<String>,
     /// Whether to ask for a config drive; `None` leaves it to the cloud.
     pub config_drive: Option<bool>,
+    /// The security groups to be in, by name or id; empty leaves the cloud's default.
+    pub security_groups: Vec<String>,
+    /// Text for cloud-init, at most [`USER_DATA_LIMIT`] bytes.
+    pub user_data: Option<String>,
+    /// The size in GiB of a volume to copy the image to and to boot from; the cloud deletes it with the server. `None`
+    /// boots from the disk that the flavor gives.
+    pub boot_volume_gib: Option<u32>,
     /// Our mark.
     pub tag: Tag,
     /// Name of the provider, for the metadata that nodepool v0 wrote.
@@ -108,6 +145,17 @@ pub struct SnapshotRequest {
     pub tag: Tag,
     /// The operator's properties for it.
     pub meta: Vec<(String, String)>,
+}
+
+/// The floating IP that the engine asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FloatingIpRequest {
+    /// Where it comes from: the external network, by name or id.
+    pub pool: String,
+    /// The server that it is to lead to.
+    pub server_id: String,
+    /// Our mark.
+    pub tag: Tag,
 }
 
 /// How a call failed, named by what the caller will do about it.

@@ -109,6 +109,19 @@ pub struct Keypair {
     pub name: String,
 }
 
+/// A floating IP as a cloud lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FloatingIp {
+    /// The cloud's id.
+    pub id: String,
+    /// The address that the outside world uses.
+    pub ip: IpAddr,
+    /// Our tag, or another installation's; `None` for one that no nodepool of this kind made.
+    pub tag: Option<Tag>,
+    /// Whether it leads to a server (to a port, in Neutron's words). A deleted server leaves its floating IP behind.
+    pub server_attached: bool,
+}
+
 impl Tag {
     /// The name of the keypair that belongs to this tag's builder, `nodepool-INSTALLATION-image-ID`.
     pub fn keypair_name(installation: &str, image: ImageId) -> String {

@@ -10,7 +10,9 @@ mod node;
 mod time;
 mod wish;
 
-pub use cloud::{Address, CloudImage, CloudImageStatus, Keypair, Owner, Server, ServerStatus, Tag};
+pub use cloud::{
+    Address, CloudImage, CloudImageStatus, FloatingIp, Keypair, Owner, Server, ServerStatus, Tag,
+};
 pub use image::{Image, ImageId, ImageState, ImageStep};
 pub use key::HostKey;
 pub use node::{Node, NodeId, NodeState, NodeStep};

@@ -66,6 +66,7 @@ pub const ROOMS: &[Room] = &[
         crates: &[
             "arc_swap",
             "async_trait",
+            "base64",
             "bytes",
             "chrono",
             "openstack",

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use nodepool::cloud::{BootImage, Cloud, CloudError, ServerRequest, SnapshotRequest};
+use nodepool::cloud::{BootImage, Cloud, CloudError, FloatingIpRequest, ServerRequest, SnapshotRequest};
 use nodepool::model::{
-    Address, CloudImage, CloudImageStatus, HostKey, Keypair, Server as Listed, ServerStatus, Timestamp,
+    Address, CloudImage, CloudImageStatus, FloatingIp, HostKey, Keypair, Server as Listed, ServerStatus,
+    Timestamp,
 };
 
-use super::{Image, Server, State, World};
+use super::{Image, Server, State, World, floating};
 
 /// One project on one cloud of the world.
 pub struct SimulatedCloud {
@@ -107,7 +108,14 @@ impl Cloud for SimulatedCloud {
                 None => server.exists(at),
                 Some(since) => server.appears <= at && server.changed(at).seconds() >= since.seconds(),
             });
-            Ok(servers.map(|(id, server)| listed(id, server, at)).collect())
+            let listed = servers.map(|(id, server)| {
+                let mut listed = listed(id, server, at);
+                if server.exists(at) {
+                    listed.addresses.extend(floating::addresses(state, &self.provider, id, at));
+                }
+                listed
+            });
+            Ok(listed.collect())
         })
         .await
     }
@@ -209,6 +217,41 @@ impl Cloud for SimulatedCloud {
             } else {
                 Err(state.unknown(name))
             }
+        })
+        .await
+    }
+
+    async fn floating_ips(&self) -> Result<Vec<FloatingIp>, CloudError> {
+        self.call("list-floating-ips", |state, _| {
+            let at = shown_moment(state);
+            Ok(floating::listed(state, &self.provider, at))
+        })
+        .await
+    }
+
+    async fn create_floating_ip(&self, request: &FloatingIpRequest) -> Result<String, CloudError> {
+        self.call("create-floating-ip", |state, late| floating::create(state, &self.provider, request, late))
+            .await
+    }
+
+    async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError> {
+        self.call("delete-floating-ip", |state, late| floating::delete(state, &self.provider, id, late)).await
+    }
+
+    /// A console as cloud-init leaves it on a machine that came up.
+    async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {
+        self.call("console-log", |state, _| {
+            let now = state.now;
+            let server = state.servers[&self.provider].get(server_id).filter(|server| server.exists(now));
+            let server = server.ok_or_else(|| CloudError::NotFound("no such server".to_owned()))?;
+            if server.answers.is_none_or(|answers| answers > now) {
+                return Ok("[    0.000000] Linux version 6.1\n".to_owned());
+            }
+            let HostKey(key) = &server.host_key;
+            Ok(format!(
+                "[    0.000000] Linux version 6.1\n-----BEGIN SSH HOST KEY KEYS-----\n{key}\n\
+                 -----END SSH HOST KEY KEYS-----\n"
+            ))
         })
         .await
     }

@@ -7,6 +7,7 @@ pub mod cloud;
 pub mod daemon;
 pub mod demand;
 pub mod dice;
+pub mod floating;
 pub mod pool;
 pub mod remote;
 pub mod rules;
@@ -45,6 +46,8 @@ pub struct State {
     pub images: BTreeMap<String, BTreeMap<String, Image>>,
     /// The keypairs that are there.
     pub keypairs: BTreeMap<String, BTreeSet<String>>,
+    /// All floating IPs that ever were, by provider and then by id.
+    pub floating_ips: BTreeMap<String, BTreeMap<String, FloatingIp>>,
     /// How many servers each cloud allows.
     pub quotas: BTreeMap<String, usize>,
     /// How many servers of ours may be at each cloud.
@@ -96,6 +99,23 @@ pub struct Image {
     pub gone: Option<Timestamp>,
 }
 
+/// A floating IP, as moments in its life.
+#[derive(Clone, Debug)]
+pub struct FloatingIp {
+    pub ip: std::net::IpAddr,
+    pub tag: Option<Tag>,
+    /// The server that it was made for.
+    pub server: Option<String>,
+    pub appears: Timestamp,
+    pub gone: Option<Timestamp>,
+}
+
+impl FloatingIp {
+    pub fn exists(&self, at: Timestamp) -> bool {
+        self.appears <= at && self.gone.is_none_or(|gone| at < gone)
+    }
+}
+
 impl Server {
     pub fn exists(&self, at: Timestamp) -> bool {
         self.appears <= at && self.gone.is_none_or(|gone| at < gone)
@@ -122,6 +142,7 @@ impl World {
             servers: BTreeMap::new(),
             images: BTreeMap::new(),
             keypairs: BTreeMap::new(),
+            floating_ips: BTreeMap::new(),
             quotas: BTreeMap::new(),
             limits: BTreeMap::new(),
             installation: None,
@@ -136,6 +157,7 @@ impl World {
             state.quotas.insert((*provider).to_owned(), *quota);
             state.servers.insert((*provider).to_owned(), BTreeMap::new());
             state.images.insert((*provider).to_owned(), BTreeMap::new());
+            state.floating_ips.insert((*provider).to_owned(), BTreeMap::new());
             state.keypairs.insert((*provider).to_owned(), BTreeSet::from(["operator".to_owned()]));
             state.add_foreigners(provider);
         }

@@ -11,23 +11,12 @@ use super::failure::Failure;
 use super::lenient::{lenient, lenient_list, whole_seconds};
 use super::mark;
 use super::microversion::Microversion;
+use super::order::Order;
 use super::pages::{Entry, Page};
 use super::server::{Link, ServersPage};
 use super::transport::{Answer, LISTING_LIMIT};
-use crate::cloud::{CloudError, ServerRequest, SnapshotRequest};
+use crate::cloud::{CloudError, SnapshotRequest};
 use crate::model::{Keypair, Server, Timestamp};
-
-/// A server to be created, its references resolved.
-pub(super) struct Order<'a> {
-    /// What the engine asked for.
-    pub(super) request: &'a ServerRequest,
-    /// The id of the image.
-    pub(super) image: &'a str,
-    /// The id of the flavor.
-    pub(super) flavor: &'a str,
-    /// The ids of the networks; empty leaves the choice to Nova.
-    pub(super) networks: &'a [String],
-}
 
 /// A flavor.
 #[derive(Debug, Deserialize)]
@@ -60,7 +49,7 @@ impl Connection {
     /// With tags, Nova wants to be told the networks. So where the choice is left to it, the server gets its metadata
     /// only.
     pub(super) async fn order_server(&self, order: &Order<'_>) -> Result<String, Failure> {
-        let mut server = server_body(order);
+        let mut server = order.body()?;
         let mut version = None;
         if !order.networks.is_empty() {
             let networks = order.networks.iter().map(|id| json!({"uuid": id}));
@@ -133,21 +122,6 @@ impl Connection {
     }
 }
 
-/// The body of the request for a server, without networks and tags.
-fn server_body(order: &Order<'_>) -> Map<String, Value> {
-    let request = order.request;
-    let fields = [
-        ("name", Some(request.name.clone().into())),
-        ("imageRef", Some(order.image.into())),
-        ("flavorRef", Some(order.flavor.into())),
-        ("metadata", Some(mark::server_metadata(request).into())),
-        ("availability_zone", request.az.clone().map(Value::String)),
-        ("key_name", request.keypair.clone().map(Value::String)),
-        ("config_drive", request.config_drive.map(Value::Bool)),
-    ];
-    fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
-}
-
 /// Nova refuses a snapshot of a server that it is taking one of. That may be the one that we asked for before, when the
 /// answer was lost: the caller has to look.
 fn busy(failure: Failure) -> CloudError {
@@ -176,7 +150,7 @@ fn snapshot_id(answer: &Answer) -> Option<String> {
 }
 
 /// The cloud said yes, but not what we need to know.
-fn unreadable(what: &str, answer: &Answer) -> CloudError {
+pub(super) fn unreadable(what: &str, answer: &Answer) -> CloudError {
     CloudError::Transient(format!("{} came without {what}", super::failure::text("an answer", answer, "")))
 }
 

@@ -85,10 +85,14 @@ impl Refusal<'_> {
     }
 }
 
-/// Whether a refusal is about a quota, by the words that Nova, Neutron and Glance use for it.
+/// Whether a refusal is about a quota, or want of room that ends as a quota's does, by the words of Nova,
+/// Neutron and Glance.
 fn speaks_of_quota(message: &str) -> bool {
     let message = message.to_lowercase();
-    message.contains("quota") || (message.contains("maximum number") && message.contains("exceeded"))
+    // Neutron, when a pool of floating IPs is used up.
+    message.contains("no more ip addresses available")
+        || message.contains("quota")
+        || (message.contains("maximum number") && message.contains("exceeded"))
 }
 
 /// How long the service wants to be left alone: seconds or a date (RFC 9110, 10.2.3).
@@ -229,6 +233,13 @@ mod tests {
             (Method::POST, 413, pause, "This request was rate-limited.", throttled.clone()),
             (Method::POST, 413, pause, "Quota exceeded for cores", CloudError::Quota(text())),
             (Method::POST, 409, None, "Quota exceeded for resources: ['port']", CloudError::Quota(text())),
+            (
+                Method::POST,
+                409,
+                None,
+                "No more IP addresses available on network n-1.",
+                CloudError::Quota(text()),
+            ),
             (Method::POST, 409, None, "conflict", CloudError::Rejected(text())),
             (Method::POST, 429, pause, "", throttled.clone()),
             (Method::GET, 503, pause, "", throttled),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::lenient::lenient;
-use crate::cloud::ServerRequest;
+use crate::cloud::{CloudError, ServerRequest};
 use crate::model::{Owner, Tag};
 
 /// The key of the installation.
@@ -21,7 +21,7 @@ const ATTEMPT: &str = "nodepool_attempt";
 /// The key of the server that a snapshot was taken of, for snapshots only.
 pub(super) const SERVER: &str = "nodepool_server_id";
 
-/// The longest value of metadata, in characters (Nova and Glance).
+/// The longest value of metadata (Nova and Glance) and of a description (Neutron), in characters.
 const VALUE_LIMIT: usize = 255;
 /// The longest tag, in characters (Nova).
 const TAG_LIMIT: usize = 60;
@@ -82,6 +82,23 @@ pub(super) fn metadata(tag: &Tag) -> Map<String, Value> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value))).collect()
 }
 
+/// The text that spells a tag where a thing has no metadata but a description: the same pairs, as JSON.
+///
+/// # Errors
+/// `Rejected` when the cloud would cut it off: a thing without our mark would be lost.
+pub(super) fn description(tag: &Tag) -> Result<String, CloudError> {
+    let text = Value::Object(metadata(tag)).to_string();
+    if text.chars().count() > VALUE_LIMIT {
+        return Err(CloudError::Rejected("our mark does not fit into a description".to_owned()));
+    }
+    Ok(text)
+}
+
+/// The tag that a description spells, if it spells one.
+pub(super) fn from_description(text: &str) -> Option<Tag> {
+    serde_json::from_str::<Marks>(text).ok().and_then(Marks::tag)
+}
+
 /// The metadata of a server: our tag, and what nodepool v0 wrote, which other tools of the operator may read.
 pub(super) fn server_metadata(request: &ServerRequest) -> Map<String, Value> {
     let mut metadata = metadata(&request.tag);
@@ -121,6 +138,7 @@ mod tests {
             let marks: Marks = serde_json::from_value(Value::Object(metadata(&tag(owner)))).unwrap();
             assert_eq!(marks.tag(), Some(tag(owner)));
             assert_eq!(from_tags(&tags(&tag(owner))), Some(tag(owner)));
+            assert_eq!(from_description(&description(&tag(owner)).unwrap()), Some(tag(owner)));
         }
     }
 
@@ -136,6 +154,21 @@ mod tests {
             let marks: Marks = serde_json::from_str(text).unwrap();
             assert_eq!(marks.tag(), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_description_is_ours_or_no_tag_and_never_cut_off() {
+        for text in ["", "of the web server", "[]", r#"{"nodepool_installation": "i"}"#] {
+            assert_eq!(from_description(text), None, "{text}");
+        }
+        let real = Tag {
+            installation: "0123456789abcdef".into(),
+            owner: Owner::Verifier(ImageId(i64::MAX)),
+            attempt: "01234567-89ab-cdef-0123-456789abcdef".into(),
+        };
+        assert!(description(&real).is_ok_and(|text| text.chars().count() < VALUE_LIMIT));
+        let long = Tag { attempt: "x".repeat(VALUE_LIMIT), ..real };
+        assert!(matches!(description(&long), Err(CloudError::Rejected(_))));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! OpenStack: Keystone v3, Nova, Glance and Neutron.
 //!
 //! The files from the outside in: this one implements [`Cloud`] and keeps what rarely changes; `compute`, `image` and
-//! `network` speak with one service each; `pages` reads listings whole; `connection` is the one door for requests;
+//! `network` speak with one service each, with `order`, `console` and `floating_ip` for their larger requests; `pages` reads listings whole; `connection` is the one door for requests;
 //! `keystone` and `catalog` know the token and where the services are; `transport` bounds one HTTP exchange; `failure`
 //! names errors. `mark` spells our tag, `lenient` reads odd answers.
 
@@ -9,7 +9,9 @@ mod cache;
 mod catalog;
 mod compute;
 mod connection;
+mod console;
 mod failure;
+mod floating_ip;
 mod image;
 mod keystone;
 mod lenient;
@@ -18,6 +20,7 @@ mod mark;
 mod microversion;
 mod names;
 mod network;
+mod order;
 mod pages;
 mod server;
 mod settings;
@@ -30,11 +33,12 @@ use async_trait::async_trait;
 pub use self::settings::{Credential, Domain, Identity, Named, Settings};
 
 use self::cache::Cached;
-use self::compute::{Flavor, Order};
+use self::compute::Flavor;
 use self::connection::Connection;
 use self::names::Names;
-use super::{BootImage, Cloud, CloudError, NetworkChoice, ServerRequest, SnapshotRequest};
-use crate::model::{CloudImage, Keypair, Server, Timestamp};
+use self::order::Order;
+use super::{BootImage, Cloud, CloudError, FloatingIpRequest, NetworkChoice, ServerRequest, SnapshotRequest};
+use crate::model::{CloudImage, FloatingIp, Keypair, Server, Timestamp};
 
 /// How long flavors, and the ids behind names, are believed.
 const LIFE: Duration = Duration::from_mins(5);
@@ -45,6 +49,7 @@ pub struct OpenStack {
     flavors: Cached<Vec<Flavor>>,
     images: Names,
     networks: Names,
+    pools: Names,
     only_network: Cached<Option<String>>,
 }
 
@@ -59,6 +64,7 @@ impl OpenStack {
             flavors: Cached::new(LIFE),
             images: Names::new(LIFE),
             networks: Names::new(LIFE),
+            pools: Names::new(LIFE),
             only_network: Cached::new(LIFE),
         })
     }
@@ -101,6 +107,14 @@ impl OpenStack {
             ids.extend(only.as_deref().map(str::to_owned));
         }
         Ok(ids)
+    }
+
+    /// The id of the external network that floating IPs come from.
+    async fn pool(&self, pool: &str) -> Result<String, CloudError> {
+        if is_uuid(pool) {
+            return Ok(pool.to_owned());
+        }
+        self.pools.id(pool, || self.connection.external_network_named(pool)).await
     }
 
     /// Forgets what a refused server was made of: an image that was replaced under its name, a flavor that is gone.
@@ -157,6 +171,28 @@ impl Cloud for OpenStack {
 
     async fn delete_keypair(&self, name: &str) -> Result<(), CloudError> {
         self.connection.delete_keypair(name).await
+    }
+
+    async fn floating_ips(&self) -> Result<Vec<FloatingIp>, CloudError> {
+        self.connection.floating_ips().await
+    }
+
+    /// A pool that does not exist, and a server without a port that it could lead to, are `Rejected`.
+    async fn create_floating_ip(&self, request: &FloatingIpRequest) -> Result<String, CloudError> {
+        let network = self.pool(&request.pool).await?;
+        let outcome = self.connection.create_floating_ip(&network, request).await;
+        if matches!(outcome, Err(CloudError::Rejected(_))) {
+            self.pools.forget();
+        }
+        outcome
+    }
+
+    async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError> {
+        self.connection.delete_floating_ip(id).await
+    }
+
+    async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {
+        self.connection.console_log(server_id).await
     }
 }
 

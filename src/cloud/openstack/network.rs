@@ -13,14 +13,15 @@ impl Connection {
     /// The id of the network of this name.
     pub(super) async fn network_named(&self, name: &str) -> Result<String, CloudError> {
         let networks = self.networks(&[("name", name.to_owned())]).await?;
-        let mut named = networks.into_iter().filter(|network| network.name.as_deref() == Some(name));
-        match (named.next(), named.next()) {
-            (Some(network), None) => Ok(network.id),
-            (None, _) => Err(CloudError::Rejected(format!("the cloud has no network named {name}"))),
-            (Some(_), Some(_)) => {
-                Err(CloudError::Rejected(format!("the cloud has several networks named {name}; give the id")))
-            }
-        }
+        the_only("network", name, networks)
+    }
+
+    /// The id of the external network of this name: a pool of floating IPs.
+    pub(super) async fn external_network_named(&self, name: &str) -> Result<String, CloudError> {
+        let filters = [("name", name.to_owned()), ("router:external", "true".to_owned())];
+        let mut networks = self.networks(&filters).await?;
+        networks.retain(|network| network.external != Some(false));
+        the_only("external network", name, networks)
     }
 
     /// The network that Nova would choose for a server, if there is exactly one that it could choose.
@@ -44,6 +45,18 @@ impl Connection {
 
     async fn networks(&self, filters: &[(&'static str, String)]) -> Result<Vec<WireNetwork>, CloudError> {
         self.list::<NetworksPage>(Network, &["networks"], None, filters).await
+    }
+}
+
+/// The id of the one network of that name.
+fn the_only(kind: &str, name: &str, networks: Vec<WireNetwork>) -> Result<String, CloudError> {
+    let mut named = networks.into_iter().filter(|network| network.name.as_deref() == Some(name));
+    match (named.next(), named.next()) {
+        (Some(network), None) => Ok(network.id),
+        (None, _) => Err(CloudError::Rejected(format!("the cloud has no {kind} named {name}"))),
+        (Some(_), Some(_)) => {
+            Err(CloudError::Rejected(format!("the cloud has several {kind}s named {name}; give the id")))
+        }
     }
 }
 

@@ -1,0 +1,238 @@
+//! Neutron: floating IPs.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+use tracing::{debug, warn};
+
+use super::catalog::Service::Network;
+use super::compute::unreadable;
+use super::connection::{Call, Connection};
+use super::failure::Failure;
+use super::lenient::{lenient, lenient_list};
+use super::mark;
+use super::pages::{Entry, Page};
+use super::server::Link;
+use crate::cloud::{CloudError, FloatingIpRequest};
+use crate::model::FloatingIp;
+
+/// The most ports of a server that are tried.
+const PORTS: usize = 8;
+
+/// How long the tags of a new floating IP may take. They are for people to see, so nobody waits long for them.
+const TAGGING: Duration = Duration::from_secs(2);
+
+impl Connection {
+    /// All floating IPs of the project. With the rights of an administrator Neutron lists those of others as well.
+    pub(super) async fn floating_ips(&self) -> Result<Vec<FloatingIp>, CloudError> {
+        let project = self.project().await?;
+        let filter: Vec<_> = project.iter().map(|id| ("project_id", id.clone())).collect();
+        let listed = self.list::<FloatingIpsPage>(Network, &["floatingips"], None, &filter).await?;
+        let ours = |one: &WireFloatingIp| match (one.project(), project.as_deref()) {
+            (Some(owner), Some(project)) => owner == project,
+            _ => true,
+        };
+        listed.into_iter().filter(ours).map(WireFloatingIp::read).collect()
+    }
+
+    /// Makes a floating IP of that external network that leads to the server, and gives its id.
+    ///
+    /// A server on several networks has several ports, and only those on a network with a router to the external one
+    /// can be led to. Neutron says so, and makes nothing, when asked for another: then the next port is asked for.
+    pub(super) async fn create_floating_ip(
+        &self,
+        network: &str,
+        request: &FloatingIpRequest,
+    ) -> Result<String, CloudError> {
+        let ports = self.ports(&request.server_id).await?;
+        let description = mark::description(&request.tag)?;
+        let mut refusal = None;
+        for port in ports.iter().filter(|port| port.has_ipv4()).take(PORTS) {
+            let body = json!({"floatingip": {
+                "floating_network_id": network, "port_id": port.id, "description": description}});
+            let call = Call::new(Network, Method::POST, &["floatingips"]).json(&body);
+            match self.call(&call).await {
+                Ok(answer) => {
+                    let read: Result<Created, _> = serde_json::from_slice(&answer.body);
+                    let id = read.map_err(|_| unreadable("the new floating IP's id", &answer))?.floatingip.id;
+                    self.put_tags(&id, request).await;
+                    return Ok(id);
+                }
+                Err(failure) if failure.says_unreachable() => refusal = Some(failure.of_no_thing()),
+                Err(failure) => return Err(taken(failure)),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| {
+            let server = &request.server_id;
+            let text =
+                format!("server {server} has no port with an IPv4 address for a floating IP to lead to");
+            CloudError::Rejected(text)
+        }))
+    }
+
+    /// Deletes a floating IP.
+    pub(super) async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError> {
+        self.call(&Call::new(Network, Method::DELETE, &["floatingips", id])).await?;
+        Ok(())
+    }
+
+    /// The ports of a server, by network and then by id, so that servers alike get theirs on the same network.
+    async fn ports(&self, server: &str) -> Result<Vec<WirePort>, CloudError> {
+        let filter = [("device_id", server.to_owned())];
+        let mut ports = self.list::<PortsPage>(Network, &["ports"], None, &filter).await?;
+        ports.retain(|port| port.device_id.as_deref().is_none_or(|device| device == server));
+        ports.sort_by(|a, b| (&a.network_id, &a.id).cmp(&(&b.network_id, &b.id)));
+        Ok(ports)
+    }
+
+    /// Puts Nova's tags on a floating IP, too, where Neutron has tags. The description says the same already.
+    async fn put_tags(&self, id: &str, request: &FloatingIpRequest) {
+        let body = json!({"tags": mark::tags(&request.tag)});
+        let path = ["floatingips", id, "tags"];
+        let call = Call::new(Network, Method::PUT, &path).json(&body);
+        match tokio::time::timeout(TAGGING, self.call(&call)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(failure)) => debug!(id, error = %failure.error, "a floating IP got no tags"),
+            Err(_) => debug!(id, "a floating IP got no tags in time"),
+        }
+    }
+}
+
+impl Failure {
+    /// Whether Neutron says that no router leads from the external network to the port.
+    fn says_unreachable(&self) -> bool {
+        let (CloudError::NotFound(text) | CloudError::Rejected(text)) = &self.error else { return false };
+        text.contains("is not reachable from subnet")
+    }
+}
+
+/// Neutron refuses a second floating IP for the same port. The first may be the one that we asked for before, when the
+/// answer was lost: the caller has to look. And what is not found is the network or the port, not the floating IP.
+fn taken(failure: Failure) -> CloudError {
+    let conflict = failure.status == Some(StatusCode::CONFLICT);
+    match failure.of_no_thing() {
+        CloudError::Rejected(text) if conflict && text.contains("already has a floating IP") => {
+            CloudError::Transient(text)
+        }
+        error => error,
+    }
+}
+
+/// A page of `GET /v2.0/floatingips`.
+#[derive(Deserialize)]
+struct FloatingIpsPage {
+    floatingips: Vec<WireFloatingIp>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    floatingips_links: Vec<Link>,
+}
+
+impl Page for FloatingIpsPage {
+    type Entry = WireFloatingIp;
+
+    fn open(self) -> (Vec<WireFloatingIp>, bool) {
+        let follows = self.floatingips_links.iter().any(Link::is_next);
+        (self.floatingips, follows)
+    }
+}
+
+#[derive(Deserialize)]
+struct WireFloatingIp {
+    id: String,
+    floating_ip_address: String,
+    #[serde(default, deserialize_with = "lenient")]
+    port_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    description: Option<String>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    tags: Vec<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    project_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    tenant_id: Option<String>,
+}
+
+impl Entry for WireFloatingIp {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl WireFloatingIp {
+    fn project(&self) -> Option<&str> {
+        self.project_id.as_deref().or(self.tenant_id.as_deref())
+    }
+
+    /// One whose address cannot be read fails the listing: leaving it out would say that it is gone.
+    fn read(self) -> Result<FloatingIp, CloudError> {
+        let ip: IpAddr = self.floating_ip_address.parse().map_err(|_| {
+            warn!(id = self.id, "the address of a floating IP cannot be read");
+            CloudError::Transient("the listing of floatingips has an address that cannot be read".to_owned())
+        })?;
+        let marked = self.description.as_deref().and_then(mark::from_description);
+        Ok(FloatingIp {
+            ip,
+            tag: marked.or_else(|| mark::from_tags(&self.tags)),
+            server_attached: self.port_id.is_some_and(|port| !port.is_empty()),
+            id: self.id,
+        })
+    }
+}
+
+/// A page of `GET /v2.0/ports`.
+#[derive(Deserialize)]
+struct PortsPage {
+    ports: Vec<WirePort>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    ports_links: Vec<Link>,
+}
+
+impl Page for PortsPage {
+    type Entry = WirePort;
+
+    fn open(self) -> (Vec<WirePort>, bool) {
+        let follows = self.ports_links.iter().any(Link::is_next);
+        (self.ports, follows)
+    }
+}
+
+#[derive(Deserialize)]
+struct WirePort {
+    id: String,
+    #[serde(default, deserialize_with = "lenient")]
+    device_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    network_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    fixed_ips: Vec<FixedIp>,
+}
+
+impl WirePort {
+    /// Floating IPs are IPv4, and so must be what they lead to.
+    fn has_ipv4(&self) -> bool {
+        self.fixed_ips.iter().any(|fixed| fixed.ip_address.parse().is_ok_and(|ip: IpAddr| ip.is_ipv4()))
+    }
+}
+
+impl Entry for WirePort {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+#[derive(Deserialize)]
+struct FixedIp {
+    ip_address: String,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    floatingip: CreatedFloatingIp,
+}
+
+#[derive(Deserialize)]
+struct CreatedFloatingIp {
+    id: String,
+}
