@@ -67,6 +67,7 @@ fn new_node(attempt: &str) -> NewNode {
         image_id: Some(ImageId(7)),
         az: Some("nova".to_owned()),
         attempt: attempt.to_owned(),
+        subnodes: Vec::new(),
         created: at(100),
         reason: "min-ready is 1".to_owned(),
     }
@@ -84,8 +85,11 @@ fn new_image(attempt: &str) -> NewImage {
     }
 }
 
-fn name(id: NodeId) -> String {
-    format!("ci-debian-{id}.example.org")
+fn name(id: NodeId, primary: Option<NodeId>) -> String {
+    match primary {
+        Some(primary) => format!("ci-debian-{primary}-{id}.example.org"),
+        None => format!("ci-debian-{id}.example.org"),
+    }
 }
 
 fn note(event: &str, at: Timestamp) -> Note {
@@ -132,6 +136,9 @@ async fn a_node_from_its_first_line_to_its_last() {
     let node = add_node(&store, "a1").await;
     let expected = Node {
         id: NodeId(1),
+        primary: None,
+        subnode_index: 0,
+        subnodes: 0,
         provider: "cloud-a".to_owned(),
         label: "debian".to_owned(),
         target: "jenkins".to_owned(),
@@ -335,7 +342,7 @@ async fn a_call_that_is_dropped_midway_leaves_no_lock_and_no_half_row() {
     assert!(finished < 100, "no call was dropped");
     let (nodes, lines) = (store.nodes().await.unwrap(), store.recent_history(1000).await.unwrap());
     assert_eq!(nodes.len(), lines.len());
-    assert!(nodes.iter().all(|node| node.hostname == name(node.id)));
+    assert!(nodes.iter().all(|node| node.hostname == name(node.id, None)));
 }
 
 #[tokio::test]
@@ -699,4 +706,69 @@ async fn a_closed_store_says_so() {
     let store = place.open().await;
     store.close().await;
     assert!(matches!(store.nodes().await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_set_is_made_whole_and_each_of_its_rows_has_its_own_life() {
+    let place = Place::new();
+    let store = place.open().await;
+    add_node(&store, "a1").await;
+    let set = NewNode { subnodes: vec!["s1".to_owned(), "s2".to_owned()], ..new_node("p1") };
+    let primary = store.insert_node(&set, &name).await.unwrap();
+    assert_eq!(
+        (primary.id, primary.primary, primary.subnode_index, primary.subnodes),
+        (NodeId(2), None, 0, 2)
+    );
+    let subnodes: Vec<Node> = store.nodes().await.unwrap().into_iter().skip(2).collect();
+    let facts = subnodes.iter().map(|node| {
+        let place = (node.primary, node.subnode_index, node.subnodes, node.state);
+        (node.id, place, node.attempt.as_str(), node.hostname.as_str(), node.nodename.as_str())
+    });
+    let building = NodeState::Building(NodeStep::Create);
+    let expected = [
+        (NodeId(3), (Some(NodeId(2)), 1, 0, building), "s1", "ci-debian-2-3.example.org", "ci-debian-2-3"),
+        (NodeId(4), (Some(NodeId(2)), 2, 0, building), "s2", "ci-debian-2-4.example.org", "ci-debian-2-4"),
+    ];
+    assert_eq!(facts.collect::<Vec<_>>(), expected);
+    for node in &subnodes {
+        assert_eq!(
+            (&node.provider, &node.az, node.image_id),
+            (&primary.provider, &primary.az, primary.image_id)
+        );
+        let lines = store.history(Subject::Node(node.id), 10).await.unwrap();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].note.reason, format!("subnode {} of node 2", node.subnode_index));
+    }
+    // The rows go one by one, the primary's first if it so happens.
+    store.remove_node(&primary, &note("gone", at(200))).await.unwrap();
+    assert_eq!(store.node(NodeId(3)).await.unwrap().as_ref(), subnodes.first());
+}
+
+#[tokio::test]
+async fn nothing_of_a_set_is_made_when_one_row_is_refused() {
+    let place = Place::new();
+    let store = place.open().await;
+    add_node(&store, "a1").await;
+    let twice = NewNode { subnodes: vec!["s1".to_owned(), "a1".to_owned()], ..new_node("p1") };
+    store.insert_node(&twice, &name).await.unwrap_err();
+    assert_eq!(store.nodes().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_set_is_written_whole_or_not_at_all() {
+    let place = Place::new();
+    let store = place.open().await;
+    let set = NewNode { subnodes: vec!["s1".to_owned()], ..new_node("p1") };
+    store.insert_node(&set, &name).await.unwrap();
+    let rows = store.nodes().await.unwrap();
+    let ready = |rows: &[Node]| -> Vec<(Node, Note)> {
+        let ready = |node: &Node| Node { state: NodeState::Ready, ..node.clone() };
+        rows.iter().map(|node| (ready(node), note("prepared", at(200)))).collect()
+    };
+    let subnode = store.update_node(&rows[1], &note("host-key", at(150))).await.unwrap();
+    assert!(is_conflict(&store.update_nodes(&ready(&rows)).await));
+    let building = NodeState::Building(NodeStep::Create);
+    assert!(store.nodes().await.unwrap().iter().all(|node| node.state == building));
+    store.update_nodes(&ready(&[rows[0].clone(), subnode])).await.unwrap();
+    assert!(store.nodes().await.unwrap().iter().all(|node| node.state == NodeState::Ready));
 }

@@ -114,10 +114,11 @@ impl Served {
             image_id: None,
             az: None,
             attempt: attempt.to_owned(),
+            subnodes: Vec::new(),
             created: now(),
             reason: "a spare node is missing".to_owned(),
         };
-        let mut node = self.store.insert_node(&new, &|id| format!("ci-jessie-{id}")).await.unwrap();
+        let mut node = self.store.insert_node(&new, &|id, _| format!("ci-jessie-{id}")).await.unwrap();
         node.state = state;
         node.comment = comment.map(str::to_owned);
         let why = Note {

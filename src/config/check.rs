@@ -23,6 +23,7 @@ const LAUNCH_TIMEOUT: Duration = Duration::from_hours(1);
 const RATE: Duration = Duration::from_secs(1);
 const TEMPLATE_HOSTNAME: &str = "template-{image.name}-{timestamp}";
 const NODE_HOSTNAME: &str = "{label.name}-{provider.name}-{node_id}";
+const SUBNODE_HOSTNAME: &str = "{label.name}-{provider.name}-{node_id}-{subnode_id}";
 const USERNAME: &str = "jenkins";
 const USER_HOME: &str = "/home/jenkins";
 const PRIVATE_KEY: &str = "/var/lib/jenkins/.ssh/id_rsa";
@@ -365,8 +366,14 @@ fn make_target(target: RawTarget, report: &mut Report) -> Option<Target> {
     {
         report.warning(&text.at, "without `{node_id}` two nodes may get the same name");
     }
-    template(target.subnode_hostname.as_ref(), Field::OF_SUBNODE, report);
-    Some(Target { name: target.name?.value, hostname })
+    let subnode_hostname = text_or(target.subnode_hostname.as_ref(), SUBNODE_HOSTNAME);
+    if let Some(found) = template(target.subnode_hostname.as_ref(), Field::OF_SUBNODE, report)
+        && let Some(text) = &target.subnode_hostname
+        && !found.names(Field::SubnodeId)
+    {
+        report.warning(&text.at, "without `{subnode_id}` all subnodes of a node get the same name");
+    }
+    Some(Target { name: target.name?.value, hostname, subnode_hostname })
 }
 
 /// Reads a template, or reports what is wrong with it.

@@ -145,6 +145,9 @@ pub struct Target {
     pub name: String,
     /// Template of a node's host name: `{label.name}`, `{provider.name}`, `{node_id}`, `{timestamp}`.
     pub hostname: String,
+    /// Template of a subnode's host name: the fields of `hostname`, where `{node_id}` is the number of its primary, and
+    /// `{subnode_id}`, its own number.
+    pub subnode_hostname: String,
 }
 
 /// How to log in to a cloud, after clouds.yaml, secure files and the environment were merged.

@@ -8,7 +8,7 @@ use crate::config::template::{self, Values};
 use crate::fsm;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
-use crate::model::{Image, ImageState, Node, NodeState, Owner, Tag, Timestamp};
+use crate::model::{Image, ImageState, Node, NodeId, NodeState, Owner, Tag, Timestamp};
 use crate::plan::{Errand, NewImage, NewNode, Reason};
 use crate::store::{self, Note, StoreError};
 use crate::telemetry::Launch;
@@ -110,19 +110,21 @@ impl Engine {
         node: &NewNode,
         reason: &Reason,
     ) -> Result<(), StoreError> {
-        let pattern =
-            self.config.target(&node.target).map(|target| target.hostname.clone()).unwrap_or_default();
-        let name = |id: crate::model::NodeId| {
+        let target = self.config.target(&node.target);
+        let pattern = target.map(|target| target.hostname.clone()).unwrap_or_default();
+        let of_subnode = target.map(|target| target.subnode_hostname.clone()).unwrap_or_default();
+        let name = |id: NodeId, primary: Option<NodeId>| {
             let values = Values {
                 label_name: Some(&node.label),
                 provider_name: Some(&node.provider),
                 image_name: Some(&node.image),
-                node_id: Some(id.0),
+                node_id: Some(primary.unwrap_or(id).0),
+                subnode_id: primary.map(|_| id.0),
                 timestamp: Some(now.seconds()),
-                ..Values::default()
             };
+            let pattern = if primary.is_some() { &of_subnode } else { &pattern };
             // The template was checked when the configuration was loaded; a name that works is better than no node.
-            template::render(&pattern, &values).unwrap_or_else(|_| format!("{}-{id}", node.label))
+            template::render(pattern, &values).unwrap_or_else(|_| format!("{}-{id}", node.label))
         };
         let new = store::NewNode {
             provider: node.provider.clone(),
@@ -132,12 +134,14 @@ impl Engine {
             image_id: node.image_id,
             az: node.az.clone(),
             attempt: self.memory.next_attempt(now),
+            subnodes: (0..node.subnodes).map(|_| self.memory.next_attempt(now)).collect(),
             created: now,
             reason: reason.0.clone(),
         };
         let row = self.store.insert_node(&new, &name).await?;
         tracing::info!(
-            target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label, "added: {reason}"
+            target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label,
+            subnodes = row.subnodes, "added: {reason}"
         );
         Ok(())
     }

@@ -1,4 +1,7 @@
 //! A node: our row for one single-use machine, from the wish to have it until its server is confirmed gone.
+//!
+//! A node of several servers is a set of rows: its primary and its subnodes. Each has its own server, tag and life; they
+//! are made together, become ready together and go together.
 
 use std::fmt;
 
@@ -124,6 +127,12 @@ impl fmt::Display for NodeState {
 pub struct Node {
     /// Its number.
     pub id: NodeId,
+    /// The node to which it belongs, when it is a subnode; `None` for ordinary nodes and for primaries.
+    pub primary: Option<NodeId>,
+    /// Its place among the subnodes of its primary: 1, 2, ...; 0 when it is none.
+    pub subnode_index: u32,
+    /// How many subnodes were made with it. It stays when some of them are gone.
+    pub subnodes: u32,
     /// Name of the provider whose cloud it is booted on.
     pub provider: String,
     /// Name of the label that it serves.
@@ -168,4 +177,27 @@ pub struct Node {
     pub reason: String,
     /// Counts the writes to this row; a write names the revision that it replaces (compare-and-set).
     pub revision: i64,
+}
+
+impl Node {
+    /// The node that stands for its whole set: its primary, or it itself.
+    pub const fn head(&self) -> NodeId {
+        match self.primary {
+            Some(primary) => primary,
+            None => self.id,
+        }
+    }
+
+    /// Whether it belongs to the node `primary` as a subnode.
+    pub fn is_subnode_of(&self, primary: NodeId) -> bool {
+        self.primary == Some(primary)
+    }
+
+    /// What it is called in reasons: `node 17`, or `subnode 2 (node 19)`.
+    pub fn title(&self) -> String {
+        match self.primary {
+            Some(_) => format!("subnode {} (node {})", self.subnode_index, self.id),
+            None => format!("node {}", self.id),
+        }
+    }
 }

@@ -146,6 +146,8 @@ pub struct NewNode {
     pub image_id: Option<ImageId>,
     /// In which availability zone.
     pub az: Option<String>,
+    /// With how many subnodes, all of them at the same place.
+    pub subnodes: u32,
 }
 
 /// An image to be built.

@@ -38,7 +38,11 @@ impl<'a> Draft<'a> {
         }
         for deficit in deficits.iter().filter(|deficit| deficit.missing > 0 && !deficit.providers.is_empty())
         {
-            let reason = format!("{} more wanted, but its providers have no room", deficit.missing);
+            let size = match size(deficit.label) {
+                1 => String::new(),
+                servers => format!(" for {servers} servers each"),
+            };
+            let reason = format!("{} more wanted, but its providers have no room{size}", deficit.missing);
             self.refuse(Subject::Label(deficit.label.name.clone()), reason);
         }
     }
@@ -47,7 +51,8 @@ impl<'a> Draft<'a> {
     fn missing(&self, label: &Label) -> Option<(u32, String)> {
         let spare = label.min_ready?;
         let (mut coming, mut busy) = (0_u32, 0_u32);
-        for node in self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.label == label.name) {
+        let nodes = self.nodes.values().map(|drafted| &drafted.row);
+        for node in nodes.filter(|node| node.label == label.name && node.primary.is_none()) {
             match node.state {
                 NodeState::Building(_) | NodeState::Ready => coming = coming.saturating_add(1),
                 NodeState::Test | NodeState::Used => busy = busy.saturating_add(1),
@@ -104,14 +109,14 @@ impl<'a> Draft<'a> {
             .providers
             .iter()
             .rev()
-            .filter(|(provider, _)| self.rooms.unreserved(provider) > 0)
+            .filter(|(provider, _)| self.rooms.unreserved(provider) >= size(label))
             .max_by_key(|(provider, _)| self.rooms.unreserved(provider));
         let Some(&(provider, image_id)) = roomiest else { return false };
         let Some(target) = self.least_served_target(label) else {
             self.refuse(Subject::Label(label.name.clone()), "no target is configured to offer its nodes at");
             return false;
         };
-        if !self.rooms.reserve(provider) {
+        if !self.rooms.reserve(provider, size(label)) {
             return false;
         }
         let node = NewNode {
@@ -121,6 +126,7 @@ impl<'a> Draft<'a> {
             image: label.image.clone(),
             image_id: Some(image_id),
             az: self.next_zone(provider, label),
+            subnodes: label.subnodes,
         };
         self.note_granted(&node);
         self.act(Action::AddNode(node), deficit.reason.clone());
@@ -132,14 +138,16 @@ impl<'a> Draft<'a> {
         *at_target = at_target.saturating_add(1);
         if let Some(az) = &node.az {
             let in_zone = self.granted.zones.entry((node.provider.clone(), az.clone())).or_default();
-            *in_zone = in_zone.saturating_add(1);
+            let servers = usize::try_from(node.subnodes).unwrap_or(usize::MAX).saturating_add(1);
+            *in_zone = in_zone.saturating_add(servers);
         }
     }
 
     fn least_served_target(&self, label: &Label) -> Option<String> {
         let count = |target: &str| {
             let there = self.nodes.values().map(|drafted| &drafted.row);
-            let there = there.filter(|node| node.label == label.name && node.target == target).count();
+            let there = there.filter(|node| node.label == label.name && node.primary.is_none());
+            let there = there.filter(|node| node.target == target).count();
             let coming =
                 self.granted.targets.get(&(label.name.clone(), target.to_owned())).copied().unwrap_or(0);
             there.saturating_add(coming)
@@ -212,7 +220,7 @@ impl<'a> Draft<'a> {
         if !self.may_send(&errand) {
             return;
         }
-        if self.rooms.occupy(provider) {
+        if self.rooms.occupy(provider, 1) {
             let (kind, number) = owner.words();
             return self.act(Action::Send(errand), format!("{kind} {number} needs its server"));
         }
@@ -246,9 +254,15 @@ impl<'a> Draft<'a> {
     fn take_place_elsewhere(&mut self, node: &Node) -> Option<&'a str> {
         let label = self.config.label(&node.label)?;
         let mut others = label.providers.iter().filter(|other| **other != node.provider);
-        let able = others.find(|other| self.ability(label, other).is_ok() && self.rooms.reserve(other));
+        let able =
+            others.find(|other| self.ability(label, other).is_ok() && self.rooms.reserve(other, size(label)));
         able.map(String::as_str)
     }
+}
+
+/// How many servers a node of this label is.
+fn size(label: &Label) -> u32 {
+    label.subnodes.saturating_add(1)
 }
 
 /// What this plan has granted so far, for the fair choice of targets and zones.

@@ -447,7 +447,7 @@ impl Draft<'_> {
         if limit == 0 {
             return Err(format!("max-servers of {provider} is 0"));
         }
-        if self.rooms.reserve(provider) {
+        if self.rooms.reserve(provider, 1) {
             return Ok(());
         }
         let here = || self.nodes.values().filter(|drafted| drafted.row.provider == provider);
@@ -456,6 +456,7 @@ impl Draft<'_> {
         }
         let idle = here()
             .filter(|drafted| !drafted.changed && drafted.row.state == NodeState::Ready)
+            .filter(|drafted| drafted.row.primary.is_none())
             .min_by_key(|drafted| (drafted.row.state_time, drafted.row.id))
             .map(|drafted| drafted.row.clone());
         if let Some(node) = idle {

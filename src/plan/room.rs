@@ -1,7 +1,7 @@
 //! How many servers a provider may still have.
 //!
 //! Two counts, because two questions are asked. *Reserved* counts every row and every server of ours: what must fit
-//! before another row is made. *Occupied* counts only what may exist in the cloud now: what must fit before a server is
+//! before more rows are made. *Occupied* counts only what may exist in the cloud now: what must fit before a server is
 //! created. Nodes, builders, verifiers, servers being deleted and leaked ones all count in both.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,27 +79,24 @@ impl Rooms {
         self.by_provider.get(provider).map_or(0, |room| room.limit)
     }
 
-    /// Takes one place for a new row, if one is free.
-    pub(super) fn reserve(&mut self, provider: &str) -> bool {
-        match self.by_provider.get_mut(provider) {
-            Some(room) if room.reserved < room.limit => {
-                room.reserved = room.reserved.saturating_add(1);
-                true
-            }
-            _ => false,
-        }
+    /// Takes places for new rows, if so many are free: all of them or none.
+    pub(super) fn reserve(&mut self, provider: &str, places: u32) -> bool {
+        self.by_provider.get_mut(provider).is_some_and(|room| take(&mut room.reserved, places, room.limit))
     }
 
-    /// Takes one place for a server about to be created, if one is free.
-    pub(super) fn occupy(&mut self, provider: &str) -> bool {
-        match self.by_provider.get_mut(provider) {
-            Some(room) if room.occupied < room.limit => {
-                room.occupied = room.occupied.saturating_add(1);
-                true
-            }
-            _ => false,
-        }
+    /// Takes places for servers about to be created, if so many are free: all of them or none.
+    pub(super) fn occupy(&mut self, provider: &str, places: u32) -> bool {
+        self.by_provider.get_mut(provider).is_some_and(|room| take(&mut room.occupied, places, room.limit))
     }
+}
+
+fn take(taken: &mut u32, places: u32, limit: u32) -> bool {
+    let after = taken.saturating_add(places);
+    let fits = after <= limit;
+    if fits {
+        *taken = after;
+    }
+    fits
 }
 
 /// Whether a row counts this server already. Each row counts one: a twin counts on its own.

@@ -24,6 +24,8 @@ pub struct NewNode {
     pub az: Option<String>,
     /// The attempt id for the tag of its server. It has to be unique for ever.
     pub attempt: String,
+    /// The attempt ids of its subnodes, as unique: one subnode is made for each.
+    pub subnodes: Vec<String>,
     /// Now.
     pub created: Timestamp,
     /// Why it is made, in words for a person.
@@ -33,7 +35,7 @@ pub struct NewNode {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, provider_name, label_name, target_name, hostname, nodename, image_name, snapshot_image_id, az, ",
+            "SELECT id, primary_id, subnode_index, subnodes, provider_name, label_name, target_name, hostname, nodename, image_name, snapshot_image_id, az, ",
             "external_id, ip, ip_private, host_key, state, step, state_time, created, attempt, attempted, ",
             "delete_called, held_until, comment, reason, revision FROM node ",
             $rest
@@ -45,8 +47,8 @@ const TABLE: &str = "node";
 const ALL: &str = select!("ORDER BY id");
 const ONE: &str = select!("WHERE id = $1");
 const INSERT: &str = "INSERT INTO node (provider_name, label_name, target_name, hostname, nodename, image_name, \
-    snapshot_image_id, az, state, step, state_time, created, attempt, reason, revision) \
-    VALUES ($1, $2, $3, '', '', $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)";
+    snapshot_image_id, az, state, step, state_time, created, attempt, reason, primary_id, subnode_index, subnodes, \
+    revision) VALUES ($1, $2, $3, '', '', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)";
 const NAME: &str = "UPDATE node SET hostname = $1, nodename = $2 WHERE id = $3";
 const UPDATE: &str = "UPDATE node SET az = $1, external_id = $2, ip = $3, ip_private = $4, host_key = $5, state = $6, \
     step = $7, state_time = $8, attempted = $9, delete_called = $10, held_until = $11, comment = $12, reason = $13, \
@@ -64,37 +66,22 @@ impl Store {
         self.db.row(ONE, &[id.0.into()]).await?.as_ref().map(node).transpose()
     }
 
-    /// Makes the row of a node, in state `building (create)`, and its first line of history.
+    /// Makes the row of a node and those of its subnodes, all in state `building (create)`, and their first lines of
+    /// history: all of them or none. Gives the row of the node itself.
     ///
-    /// `name` makes the host name from the number that the node gets, which no other node ever had.
+    /// `name` makes the host name from the number that a row gets, which no other node ever had, and for a subnode also
+    /// from the number of its primary.
     pub async fn insert_node(
         &self,
         new: &NewNode,
-        name: &(dyn Fn(NodeId) -> String + Sync),
+        name: &(dyn Fn(NodeId, Option<NodeId>) -> String + Sync),
     ) -> Result<Node, StoreError> {
-        let state = NodeState::Building(NodeStep::Create);
         let mut write = self.db.begin().await?;
-        let values = [
-            new.provider.as_str().into(),
-            new.label.as_str().into(),
-            new.target.as_str().into(),
-            new.image.as_str().into(),
-            new.image_id.map(|id| id.0).into(),
-            new.az.as_deref().into(),
-            state.word().into(),
-            state.step().map(NodeStep::word).into(),
-            new.created.into(),
-            new.created.into(),
-            new.attempt.as_str().into(),
-            bounded(&new.reason).into(),
-        ];
-        let id = NodeId(write.insert(INSERT, &values).await?);
-        let hostname = name(id);
-        let nodename = hostname.split('.').next().unwrap_or_default();
-        write.execute(NAME, &[hostname.as_str().into(), nodename.into(), id.0.into()]).await?;
-        let entry = history::first(new.created, &state, &new.reason);
-        history::append(&mut write, Subject::Node(id), &new.provider, &hostname, &entry).await?;
-        let node = read(&mut write, id).await?;
+        let primary = insert(&mut write, new, &Place::Alone, name).await?;
+        for (index, attempt) in (1..).zip(&new.subnodes) {
+            insert(&mut write, new, &Place::Subnode { primary, index, attempt }, name).await?;
+        }
+        let node = read(&mut write, primary).await?;
         write.commit().await?;
         Ok(node)
     }
@@ -106,30 +93,21 @@ impl Store {
     /// [`StoreError::Conflict`] when the row is gone or not at the revision of `node` any more.
     pub async fn update_node(&self, node: &Node, entry: &Note) -> Result<Node, StoreError> {
         let mut write = self.db.begin().await?;
-        let values = [
-            node.az.as_deref().into(),
-            node.server_id.as_deref().into(),
-            node.ip.as_deref().into(),
-            node.ip_private.as_deref().into(),
-            node.host_key.as_ref().map(|key| key.0.as_str()).into(),
-            node.state.word().into(),
-            node.state.step().map(NodeStep::word).into(),
-            node.state_time.into(),
-            node.attempted.into(),
-            node.delete_called.into(),
-            node.held_until.into(),
-            node.comment.as_deref().map(bounded).into(),
-            bounded(&node.reason).into(),
-            node.id.0.into(),
-            node.revision.into(),
-        ];
-        if write.execute(UPDATE, &values).await? == 0 {
-            return Err(conflict(node));
-        }
-        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, entry).await?;
-        let node = read(&mut write, node.id).await?;
+        let node = update(&mut write, node, entry).await?;
         write.commit().await?;
         Ok(node)
+    }
+
+    /// Writes several nodes as [`Self::update_node`] does one: all of them or none.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when one of the rows is gone or not at its revision any more; then none is written.
+    pub async fn update_nodes(&self, nodes: &[(Node, Note)]) -> Result<(), StoreError> {
+        let mut write = self.db.begin().await?;
+        for (node, entry) in nodes {
+            update(&mut write, node, entry).await?;
+        }
+        write.commit().await
     }
 
     /// Removes the row of a node whose server is confirmed gone, and writes the last line of its history.
@@ -144,6 +122,81 @@ impl Store {
         history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, entry).await?;
         write.commit().await
     }
+}
+
+/// What place a row has in its set.
+enum Place<'n> {
+    /// It stands for the set, or is alone.
+    Alone,
+    /// It is a subnode.
+    Subnode { primary: NodeId, index: u32, attempt: &'n str },
+}
+
+async fn insert(
+    write: &mut Write,
+    new: &NewNode,
+    place: &Place<'_>,
+    name: &(dyn Fn(NodeId, Option<NodeId>) -> String + Sync),
+) -> Result<NodeId, StoreError> {
+    let state = NodeState::Building(NodeStep::Create);
+    let (primary, index, subnodes, attempt, reason) = match place {
+        Place::Alone => {
+            let subnodes = u32::try_from(new.subnodes.len()).unwrap_or(u32::MAX);
+            (None, 0, subnodes, new.attempt.as_str(), new.reason.clone())
+        }
+        Place::Subnode { primary, index, attempt } => {
+            (Some(*primary), *index, 0, *attempt, format!("subnode {index} of node {primary}"))
+        }
+    };
+    let values = [
+        new.provider.as_str().into(),
+        new.label.as_str().into(),
+        new.target.as_str().into(),
+        new.image.as_str().into(),
+        new.image_id.map(|id| id.0).into(),
+        new.az.as_deref().into(),
+        state.word().into(),
+        state.step().map(NodeStep::word).into(),
+        new.created.into(),
+        new.created.into(),
+        attempt.into(),
+        bounded(&reason).into(),
+        primary.map(|id| id.0).into(),
+        index.into(),
+        subnodes.into(),
+    ];
+    let id = NodeId(write.insert(INSERT, &values).await?);
+    let hostname = name(id, primary);
+    let nodename = hostname.split('.').next().unwrap_or_default();
+    write.execute(NAME, &[hostname.as_str().into(), nodename.into(), id.0.into()]).await?;
+    let entry = history::first(new.created, &state, &reason);
+    history::append(write, Subject::Node(id), &new.provider, &hostname, &entry).await?;
+    Ok(id)
+}
+
+async fn update(write: &mut Write, node: &Node, entry: &Note) -> Result<Node, StoreError> {
+    let values = [
+        node.az.as_deref().into(),
+        node.server_id.as_deref().into(),
+        node.ip.as_deref().into(),
+        node.ip_private.as_deref().into(),
+        node.host_key.as_ref().map(|key| key.0.as_str()).into(),
+        node.state.word().into(),
+        node.state.step().map(NodeStep::word).into(),
+        node.state_time.into(),
+        node.attempted.into(),
+        node.delete_called.into(),
+        node.held_until.into(),
+        node.comment.as_deref().map(bounded).into(),
+        bounded(&node.reason).into(),
+        node.id.0.into(),
+        node.revision.into(),
+    ];
+    if write.execute(UPDATE, &values).await? == 0 {
+        return Err(conflict(node));
+    }
+    history::append(write, Subject::Node(node.id), &node.provider, &node.hostname, entry).await?;
+    read(write, node.id).await
 }
 
 fn conflict(node: &Node) -> StoreError {
@@ -163,6 +216,9 @@ fn node(row: &Row) -> Result<Node, StoreError> {
         .ok_or_else(|| columns.corrupt(&format!("unknown state {state:?} with step {step:?}")))?;
     Ok(Node {
         id: NodeId(id),
+        primary: columns.optional_integer("primary_id")?.map(NodeId),
+        subnode_index: columns.count("subnode_index")?,
+        subnodes: columns.count("subnodes")?,
         provider: columns.text("provider_name")?,
         label: columns.text("label_name")?,
         target: columns.text("target_name")?,

@@ -47,6 +47,12 @@ impl Columns<'_> {
         self.optional(column)
     }
 
+    pub(super) fn count(&self, column: &'static str) -> Result<u32, StoreError> {
+        let number = self.integer(column)?;
+        u32::try_from(number)
+            .map_err(|_| self.corrupt(&format!("column {column}: {number} is not a small number")))
+    }
+
     pub(super) fn text(&self, column: &'static str) -> Result<String, StoreError> {
         self.required(column)
     }

@@ -122,10 +122,12 @@ impl Bench {
             image_id: None,
             az: None,
             attempt: attempt(),
+            subnodes: Vec::new(),
             created: since,
             reason: "a spare node is missing".to_owned(),
         };
-        let mut node = self.store.insert_node(&new, &|id| format!("{label}-{id}.example.org")).await.unwrap();
+        let mut node =
+            self.store.insert_node(&new, &|id, _| format!("{label}-{id}.example.org")).await.unwrap();
         if state != NodeState::Building(NodeStep::Create) {
             node.state = state;
             node.server_id = Some(format!("server-{}", node.id));

@@ -43,8 +43,12 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
         Action::AddNode(node) => {
             let image = node.image_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
             let az = node.az.as_deref().map_or_else(String::new, |az| format!(", zone {az}"));
+            let subnodes = match node.subnodes {
+                0 => String::new(),
+                number => format!(", {number} subnodes"),
+            };
             format!(
-                "add a node: {} at {}{az}, target {}, {} image {image}",
+                "add a node: {} at {}{az}, target {}, {} image {image}{subnodes}",
                 node.label, node.provider, node.target, node.image
             )
         }

@@ -55,6 +55,14 @@ pub struct NodeRow {
     #[serde(default = "first")]
     pub image: i64,
     pub az: Option<String>,
+    /// The node to which it belongs as a subnode.
+    pub primary: Option<i64>,
+    /// Its place among the subnodes of that node.
+    #[serde(default)]
+    pub index: u32,
+    /// How many subnodes were made with it.
+    #[serde(default)]
+    pub subnodes: u32,
     /// The cloud's id of its server, as the row knows it.
     pub server: Option<String>,
     /// The id of a server with its tag that the row does not know of.

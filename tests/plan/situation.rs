@@ -122,6 +122,9 @@ pub fn read_node(row: &NodeRow) -> Result<Node, String> {
     let (word, step) = words(&row.state);
     Ok(Node {
         id: NodeId(row.id),
+        primary: row.primary.map(NodeId),
+        subnode_index: row.index,
+        subnodes: row.subnodes,
         provider: row.provider.clone(),
         label: row.label.clone(),
         target: row.target.clone(),

@@ -19,6 +19,7 @@ pub fn config(has_queues: bool) -> Config {
         targets: vec![Target {
             name: "jenkins".to_owned(),
             hostname: "{label.name}-{provider.name}-{node_id}".to_owned(),
+            subnode_hostname: "{label.name}-{provider.name}-{node_id}-{subnode_id}".to_owned(),
         }],
     }
 }
