@@ -18,7 +18,9 @@ mod listings;
 mod observation;
 mod outcome;
 mod room;
+pub mod shares;
 mod view;
+mod waiting;
 mod whereabouts;
 mod wishes;
 
@@ -30,6 +32,7 @@ pub use limits::{DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
 pub use view::{CloudView, Listing};
+pub use waiting::Waiting;
 
 use crate::config::Config;
 use crate::fsm;
