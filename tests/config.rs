@@ -9,8 +9,8 @@ use std::time::Duration;
 use nodepool::config::diff::diff;
 use nodepool::config::template::{Field, Template, TemplateError, Values, render as render_template};
 use nodepool::config::{
-    CloudCredentials, Diagnostic, Domain, Identity, ImageSource, Loaded, Named, Network, SecureConf,
-    Severity, Sources, load, render,
+    CloudCredentials, Diagnostic, Domain, Identity, ImageSource, Loaded, Named, Network, NetworkName,
+    SecureConf, Severity, Sources, load, render,
 };
 use secrecy::ExposeSecret as _;
 
@@ -219,9 +219,9 @@ fn the_form_of_0_3_loads_with_secure_conf_and_clouds_yaml() {
     assert_eq!(
         one.networks,
         [
-            Network::Id("8f1ad5d9-9cd3-4a0c-a04e-0b3f1b5d0a0b".into()),
-            Network::Name("fixed".into()),
-            Network::Name("outside".into())
+            Network { wanted: NetworkName::Id("8f1ad5d9-9cd3-4a0c-a04e-0b3f1b5d0a0b".into()), public: false },
+            Network { wanted: NetworkName::Name("fixed".into()), public: false },
+            Network { wanted: NetworkName::Name("outside".into()), public: true }
         ]
     );
     assert_eq!(one.credentials.auth_url, "https://auth.vexxhost.example");

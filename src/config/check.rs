@@ -11,7 +11,10 @@ use super::source_text::{Located, Position};
 use super::sources::Sources;
 use super::spelling;
 use super::template::{Field, Template};
-use super::types::{Config, DatabaseUrl, ImageSource, Label, Provider, ProviderImage, Target};
+use super::types::{
+    Config, ConnectionAddress, DatabaseUrl, HostKeySource, ImageSource, Label, Logging, NetworkName,
+    Provider, ProviderImage, Target,
+};
 
 const MIN_READY: i64 = 2;
 const READY_SCRIPT_TIMEOUT: Duration = Duration::from_mins(30);
@@ -77,6 +80,12 @@ pub(super) fn check(
         script_dir,
         database: database?,
         gearman_servers: raw.gearman_servers,
+        crons: raw.crons,
+        delete_delay: raw.delete_delay.unwrap_or(Duration::ZERO),
+        logging: raw.logging.map(|logging| Logging {
+            directory: logging.directory.map(|path| sources.path(&path.to_string_lossy())),
+            ..logging
+        }),
         labels: labels?,
         providers: providers?,
         targets: targets?,
@@ -232,6 +241,9 @@ fn check_images(
     report: &mut Report,
 ) -> Option<Vec<ProviderImage>> {
     unique(provider.images.iter().map(|image| &image.name), "image", report);
+    for image in &provider.images {
+        check_connection_address(image, provider, report);
+    }
     let mut images = Some(Vec::new());
     for image in &provider.images {
         let made = if let Some(diskimage) = &image.diskimage {
@@ -256,6 +268,33 @@ fn check_images(
         }
     }
     images
+}
+
+/// A network to connect through must be one of the provider's, as far as their names are known.
+fn check_connection_address(image: &RawImage, provider: &RawProvider, report: &mut Report) {
+    let Some(Located { value: ConnectionAddress::Network(name), at }) = &image.connection_address else {
+        return;
+    };
+    let known: Option<Vec<&str>> = provider
+        .networks
+        .iter()
+        .map(|network| match &network.wanted {
+            NetworkName::Name(name) => Some(name.as_str()),
+            NetworkName::Id(_) => None,
+        })
+        .collect();
+    if let Some(known) = known.filter(|known| !known.is_empty() && !known.contains(&name.as_str())) {
+        let message =
+            format!("`connection-address` names the network `{name}`, which is none of the provider's");
+        dangling(
+            at,
+            message,
+            name,
+            "networks, besides `public` and `private`,",
+            known.iter().copied(),
+            report,
+        );
+    }
 }
 
 fn make_image(image: &RawImage, files: &mut Files<'_>, report: &mut Report) -> Option<ProviderImage> {
@@ -290,6 +329,15 @@ fn make_image(image: &RawImage, files: &mut Files<'_>, report: &mut Report) -> O
         config_drive: image.config_drive.as_ref().map(|drive| drive.value),
         meta: image.meta.iter().map(|(key, value)| (key.value.clone(), value.value.clone())).collect(),
         ssh_port: image.ssh_port.as_ref().and_then(|port| u16::try_from(port.value).ok()).unwrap_or(SSH_PORT),
+        key_name: image.key_name.as_ref().map(|name| name.value.clone()),
+        user_data: image.user_data.as_ref().map(|text| text.value.clone()),
+        boot_volume_gib: image.boot_volume_gib.as_ref().and_then(|size| u32::try_from(size.value).ok()),
+        connection_address: image
+            .connection_address
+            .as_ref()
+            .map_or(ConnectionAddress::Public, |address| address.value.clone()),
+        host_key_source: image.host_key_source.as_ref().map_or(HostKeySource::Learn, |source| source.value),
+        pause: image.pause.as_ref().is_some_and(|pause| pause.value),
     })
 }
 
@@ -329,9 +377,13 @@ fn make_provider(
         rate: provider.rate.unwrap_or(RATE),
         availability_zones: provider.availability_zones.into_iter().map(|zone| zone.value).collect(),
         networks: provider.networks,
+        pool: provider.pool.map(|pool| pool.value),
+        security_groups: provider.security_groups.into_iter().map(|group| group.value).collect(),
+        host_key_checking: provider.host_key_checking.is_none_or(|checking| checking.value),
         ipv6_preferred: provider.ipv6_preferred.is_some_and(|preferred| preferred.value),
         template_hostname,
         images: images?,
+        retired: false,
     })
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::types::{
-    CloudCredentials, Config, Identity, ImageSource, Label, Named, Provider, ProviderImage, Target,
+    CloudCredentials, Config, Cron, Identity, ImageSource, Label, Named, Provider, ProviderImage, Target,
 };
 
 /// What is compared: a value that may be shown, or a secret.
@@ -128,8 +128,20 @@ fn general(config: &Config) -> Fields {
     let Collected(fields) = Collected::default()
         .maybe("script-dir", config.script_dir.as_ref())
         .secret("dburi", &config.database.0)
-        .open("gearman-servers", &servers);
+        .open("gearman-servers", &servers)
+        .maybe("cron image-update", config.crons.image_update.as_ref().map(cron).as_ref())
+        .maybe("cron cleanup", config.crons.cleanup.as_ref().map(cron).as_ref())
+        .maybe("cron check", config.crons.check.as_ref().map(cron).as_ref())
+        .open("delete-delay", &config.delete_delay)
+        .maybe("logging", config.logging.as_ref());
     fields
+}
+
+fn cron(cron: &Cron) -> String {
+    match &cron.zone {
+        Some(zone) => format!("{} ({zone})", cron.schedule),
+        None => cron.schedule.clone(),
+    }
 }
 
 fn label_fields(label: &Label) -> Fields {
@@ -153,6 +165,9 @@ fn provider_fields(provider: &Provider) -> Fields {
         .open("rate", &provider.rate)
         .open("availability-zones", &provider.availability_zones)
         .open("networks", &provider.networks)
+        .maybe("pool", provider.pool.as_ref())
+        .open("security-groups", &provider.security_groups)
+        .open("host-key-checking", &provider.host_key_checking)
         .open("ipv6-preferred", &provider.ipv6_preferred)
         .open("template-hostname", &provider.template_hostname);
     let Collected(fields) = credential_fields(collected, &provider.credentials);
@@ -204,11 +219,23 @@ fn image_fields(image: &ProviderImage) -> Fields {
         .open("bootstrap-users", &image.bootstrap_users)
         .maybe("config-drive", image.config_drive.as_ref())
         .open("meta", &image.meta)
-        .open("ssh-port", &image.ssh_port);
+        .open("ssh-port", &image.ssh_port)
+        .maybe("key-name", image.key_name.as_ref())
+        .maybe("boot volume in GiB", image.boot_volume_gib.as_ref())
+        .open("connection-address", &image.connection_address)
+        .open("host-key-source", &image.host_key_source)
+        .open("pause", &image.pause);
+    // User data often holds a password.
+    let Collected(fields) = match &image.user_data {
+        Some(text) => Collected(fields).secret("user-data", &text.clone().into()),
+        None => Collected(fields),
+    };
     fields
 }
 
 fn target_fields(target: &Target) -> Fields {
-    let Collected(fields) = Collected::default().open("hostname", &target.hostname);
+    let Collected(fields) = Collected::default()
+        .open("hostname", &target.hostname)
+        .open("subnode-hostname", &target.subnode_hostname);
     fields
 }

@@ -296,6 +296,26 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// Reads one of some words.
+    pub(super) fn one_of<T: Copy>(
+        &mut self,
+        key: &'static str,
+        words: &[(&str, T)],
+        report: &mut Report,
+    ) -> Option<Located<T>> {
+        let found = self.text(key, report)?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == found.value) {
+            return Some(Located { value: *value, at: found.at });
+        }
+        let list = words.iter().map(|(word, _)| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+        let near = spelling::nearest(&found.value, words.iter().map(|(word, _)| *word));
+        let finding = report.error(&found.at, format!("`{key}` must be one of {list}"));
+        if let Some(near) = near {
+            finding.help(format!("did you mean `{near}`?"));
+        }
+        None
+    }
+
     /// Reads a time: a number of seconds, or text such as `10m`. Zero is accepted where `zero` says so.
     pub(super) fn time(&mut self, key: &'static str, zero: bool, report: &mut Report) -> Option<Duration> {
         const EXPECTED: &str = "a number of seconds, or a time such as \"10m\"";

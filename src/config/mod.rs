@@ -6,11 +6,13 @@
 
 mod check;
 mod clouds;
+mod cron;
 mod database;
 mod diagnostic;
 pub mod diff;
 mod fields;
 mod files;
+mod logging;
 mod raw;
 mod secure;
 mod source_text;
@@ -30,8 +32,9 @@ use secrecy::SecretString;
 pub use diagnostic::{Diagnostic, Severity, SnippetLine, render};
 pub use sources::{DEFAULT_SECURE_CONF, SecureConf, Sources};
 pub use types::{
-    CloudCredentials, Config, DatabaseUrl, Domain, GearmanServer, Identity, ImageSource, Label, Named,
-    Network, Provider, ProviderImage, Target,
+    CloudCredentials, Config, ConnectionAddress, Cron, Crons, DatabaseUrl, Domain, GearmanServer,
+    HostKeySource, Identity, ImageSource, Label, LogFormat, LogLevel, Logging, Named, Network, NetworkName,
+    Provider, ProviderImage, Target,
 };
 
 use diagnostic::Report;

@@ -14,7 +14,8 @@ use super::diagnostic::Report;
 use super::fields::{self, Fields};
 use super::source_text::{Located, Position};
 use super::tree::Node;
-use super::types::{GearmanServer, Network};
+use super::types::{ConnectionAddress, Crons, GearmanServer, HostKeySource, Logging, Network, NetworkName};
+use super::{cron, logging};
 
 /// The numbers that a count may have.
 const COUNT: RangeInclusive<i64> = 0..=1_000_000;
@@ -22,12 +23,23 @@ const COUNT: RangeInclusive<i64> = 0..=1_000_000;
 const COUNT_OR_OFF: RangeInclusive<i64> = -1..=1_000_000;
 const PORT: RangeInclusive<i64> = 1..=65535;
 const GEARMAN_PORT: u16 = 4730;
+/// The sizes of a volume, in GiB.
+const VOLUME_GIB: RangeInclusive<i64> = 1..=65_536;
+const DEFAULT_VOLUME_GIB: i64 = 50;
+const HOST_KEY_SOURCES: [(&str, HostKeySource); 3] = [
+    ("learn", HostKeySource::Learn),
+    ("console", HostKeySource::Console),
+    ("user-data", HostKeySource::UserData),
+];
 
 /// The whole file.
 pub(super) struct RawConfig {
     pub(super) script_dir: Option<Located<String>>,
     pub(super) dburi: Option<Located<SecretString>>,
     pub(super) gearman_servers: Vec<GearmanServer>,
+    pub(super) crons: Crons,
+    pub(super) delete_delay: Option<Duration>,
+    pub(super) logging: Option<Logging>,
     pub(super) labels: Vec<RawLabel>,
     pub(super) providers: Vec<RawProvider>,
     pub(super) targets: Vec<RawTarget>,
@@ -60,6 +72,9 @@ pub(super) struct RawProvider {
     pub(super) rate: Option<Duration>,
     pub(super) availability_zones: Vec<Located<String>>,
     pub(super) networks: Vec<Network>,
+    pub(super) pool: Option<Located<String>>,
+    pub(super) security_groups: Vec<Located<String>>,
+    pub(super) host_key_checking: Option<Located<bool>>,
     pub(super) ipv6_preferred: Option<Located<bool>>,
     pub(super) template_hostname: Option<Located<String>>,
     pub(super) images: Vec<RawImage>,
@@ -82,6 +97,12 @@ pub(super) struct RawImage {
     pub(super) config_drive: Option<Located<bool>>,
     pub(super) meta: Vec<(Located<String>, Located<String>)>,
     pub(super) ssh_port: Option<Located<i64>>,
+    pub(super) key_name: Option<Located<String>>,
+    pub(super) user_data: Option<Located<String>>,
+    pub(super) boot_volume_gib: Option<Located<i64>>,
+    pub(super) connection_address: Option<Located<ConnectionAddress>>,
+    pub(super) host_key_source: Option<Located<HostKeySource>>,
+    pub(super) pause: Option<Located<bool>>,
 }
 
 /// An item of `targets`.
@@ -107,6 +128,9 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
         script_dir: fields.text("script-dir", report),
         dburi: fields.secret("dburi", report),
         gearman_servers: servers(fields.list("gearman-servers", report), report),
+        crons: cron::read(fields.find("cron"), report),
+        delete_delay: fields.find("nodepoold").and_then(|node| delete_delay(node, report)),
+        logging: fields.find("logging").and_then(|node| logging::read(node, report)),
         labels: each(fields.list("labels", report), label, report),
         providers: each(fields.list("providers", report), provider, report),
         targets: each(fields.list("targets", report), target, report),
@@ -118,24 +142,8 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
     for node in fields.list("zookeeper-servers", report) {
         zookeeper(node, report);
     }
-    if let Some(node) = fields.find("cron") {
-        cron(node, report);
-    }
-    if let Some(mut nodepoold) =
-        fields.find("nodepoold").and_then(|node| Fields::open(node, "`nodepoold`", report))
-    {
-        nodepoold.time("delete-delay", true, report);
-        nodepoold.finish(report);
-    }
-    let later = [
-        "elements-dir",
-        "images-dir",
-        "zmq-publishers",
-        "zookeeper-servers",
-        "cron",
-        "nodepoold",
-        "diskimages",
-    ];
+    let later =
+        ["elements-dir", "images-dir", "zmq-publishers", "zookeeper-servers", "nodepoold", "diskimages"];
     for key in later {
         fields.without_effect(key, report);
     }
@@ -172,20 +180,11 @@ fn zookeeper(node: &Node, report: &mut Report) {
     fields.finish(report);
 }
 
-fn cron(node: &Node, report: &mut Report) {
-    let Some(mut fields) = Fields::open(node, "`cron`", report) else { return };
-    for key in ["image-update", "cleanup", "check"] {
-        let Some(times) = fields.text(key, report) else { continue };
-        if !(5..=6).contains(&times.value.split_whitespace().count()) {
-            report
-                .error(
-                    &times.at,
-                    format!("`{key}` must have five fields: minute, hour, day, month, day of the week"),
-                )
-                .help("a sixth field, for the second, is accepted");
-        }
-    }
+fn delete_delay(node: &Node, report: &mut Report) -> Option<Duration> {
+    let mut fields = Fields::open(node, "`nodepoold`", report)?;
+    let delay = fields.time("delete-delay", true, report);
     fields.finish(report);
+    delay
 }
 
 fn diskimage(node: &Node, report: &mut Report) -> Option<Located<String>> {
@@ -214,9 +213,6 @@ fn label(node: &Node, report: &mut Report) -> Option<RawLabel> {
         ready_script_timeout: fields.time("ready-script-timeout", false, report),
         providers: each(fields.list("providers", report), named, report),
     };
-    if label.subnodes.as_ref().is_some_and(|number| number.value > 0) {
-        fields.without_effect("subnodes", report);
-    }
     match fields.find("providers") {
         None => fields.missing("providers", report),
         Some(node) if matches!(&node.value, super::tree::Value::List(items) if items.is_empty()) => {
@@ -253,6 +249,9 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
         rate: fields.time("rate", true, report),
         availability_zones: fields.texts("availability-zones", report),
         networks: each(fields.list("networks", report), network, report),
+        pool: fields.text("pool", report),
+        security_groups: fields.texts("security-groups", report),
+        host_key_checking: fields.boolean("host-key-checking", report),
         ipv6_preferred: fields.boolean("ipv6-preferred", report),
         template_hostname: fields.text("template-hostname", report),
         images: each(fields.list("images", report), image, report),
@@ -262,7 +261,7 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
             fields.missing(key, report);
         }
     }
-    for key in ["service-type", "service-name", "pool", "image-type", "nodepool-id"] {
+    for key in ["service-type", "service-name", "image-type", "nodepool-id"] {
         fields.text(key, report);
         fields.without_effect(key, report);
     }
@@ -301,13 +300,12 @@ fn network(node: &Node, report: &mut Report) -> Option<Network> {
     let id = fields.text("net-id", report);
     let label = fields.text("net-label", report);
     let name = fields.text("name", report);
-    fields.boolean("public", report);
-    fields.without_effect("public", report);
+    let public = fields.boolean("public", report).is_some_and(|public| public.value);
     let at = fields.at.clone();
     fields.finish(report);
     match (id, label.or(name)) {
-        (Some(id), None) => Some(Network::Id(id.value)),
-        (None, Some(name)) => Some(Network::Name(name.value)),
+        (Some(id), None) => Some(Network { wanted: NetworkName::Id(id.value), public }),
+        (None, Some(name)) => Some(Network { wanted: NetworkName::Name(name.value), public }),
         (Some(_), Some(_)) => {
             report.error(&at, "a network is given by `net-id` or by its name, not by both");
             None
@@ -337,6 +335,12 @@ fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
         config_drive: fields.boolean("config-drive", report),
         meta: fields.words("meta", report),
         ssh_port: fields.integer("ssh-port", PORT, report),
+        key_name: fields.text("key-name", report),
+        user_data: fields.text("user-data", report),
+        boot_volume_gib: boot_volume(&mut fields, report),
+        connection_address: fields.text("connection-address", report).map(connection_address),
+        host_key_source: fields.one_of("host-key-source", &HOST_KEY_SOURCES, report),
+        pause: fields.boolean("pause", report),
     };
     // A diskimage is not made from a base image.
     let required: &[&str] =
@@ -346,14 +350,39 @@ fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
             fields.missing(key, report);
         }
     }
-    fields.text("key-name", report);
-    fields.boolean("pause", report);
     fields.find("reset");
-    for key in ["diskimage", "key-name", "pause", "reset"] {
+    for key in ["diskimage", "reset"] {
         fields.without_effect(key, report);
     }
     fields.finish(report);
     Some(image)
+}
+
+/// The size of the volume to boot from, when nodes boot from one.
+fn boot_volume(fields: &mut Fields<'_>, report: &mut Report) -> Option<Located<i64>> {
+    let wanted = fields.boolean("boot-from-volume", report);
+    let size = fields.integer("volume-size", VOLUME_GIB, report);
+    match (wanted, size) {
+        (Some(Located { value: true, at }), size) => {
+            Some(size.unwrap_or(Located { value: DEFAULT_VOLUME_GIB, at }))
+        }
+        (_, Some(size)) => {
+            report
+                .warning(&size.at, "`volume-size` has no effect without `boot-from-volume`")
+                .help("add `boot-from-volume: true`, or take `volume-size` out");
+            None
+        }
+        _ => None,
+    }
+}
+
+fn connection_address(text: Located<String>) -> Located<ConnectionAddress> {
+    let value = match text.value.as_str() {
+        "public" => ConnectionAddress::Public,
+        "private" => ConnectionAddress::Private,
+        _ => ConnectionAddress::Network(text.value),
+    };
+    Located { value, at: text.at }
 }
 
 fn target(node: &Node, report: &mut Report) -> Option<RawTarget> {
@@ -366,7 +395,7 @@ fn target(node: &Node, report: &mut Report) -> Option<RawTarget> {
     };
     fields.time("rate", true, report);
     fields.boolean("assign-via-gearman", report);
-    for key in ["subnode-hostname", "jenkins", "rate", "assign-via-gearman"] {
+    for key in ["jenkins", "rate", "assign-via-gearman"] {
         fields.without_effect(key, report);
     }
     fields.finish(report);

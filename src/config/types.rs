@@ -15,6 +15,12 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Gearman servers whose queues tell the demand.
     pub gearman_servers: Vec<GearmanServer>,
+    /// When what is done by the clock is done.
+    pub crons: Crons,
+    /// How long a node rests between its job's end and its deletion.
+    pub delete_delay: Duration,
+    /// What is logged and where; `None` leaves it to the command line.
+    pub logging: Option<Logging>,
     /// Labels in the order of the file.
     pub labels: Vec<Label>,
     /// Providers in the order of the file: this is also the order in which equal ones are preferred.
@@ -34,6 +40,65 @@ pub struct GearmanServer {
     pub host: String,
     /// TCP port, 4730 unless configured.
     pub port: u16,
+}
+
+/// When what is done by the clock is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crons {
+    /// When every image in use is built again; `None` never.
+    pub image_update: Option<Cron>,
+    /// When leftovers are looked for; `None` never.
+    pub cleanup: Option<Cron>,
+    /// When ready nodes are visited to see whether they still answer; `None` never.
+    pub check: Option<Cron>,
+}
+
+/// Moments that come again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cron {
+    /// Five or six fields with one blank between them: minute, hour, day of the month, month, day of the week, second.
+    pub schedule: String,
+    /// The time zone by its IANA name; `None` is the machine's own.
+    pub zone: Option<String>,
+}
+
+/// What is logged and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// The form of the lines.
+    pub format: LogFormat,
+    /// The level of what `levels` does not name.
+    pub level: LogLevel,
+    /// Levels by the name of a log target, which stands for those below it, too: `nodepool.image`.
+    pub levels: BTreeMap<String, LogLevel>,
+    /// The folder for nodepool.log, debug.log and image.log; `None` writes no files.
+    pub directory: Option<PathBuf>,
+    /// How many old files of each are kept.
+    pub keep: u32,
+}
+
+/// The form of the lines of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object in each line.
+    Json,
+}
+
+/// The least urgent of what is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something is doubtful.
+    Warn,
+    /// What an operator wants to know.
+    Info,
+    /// What explains it.
+    Debug,
+    /// Every detail.
+    Trace,
 }
 
 /// A label: a kind of node that jobs ask for.
@@ -80,17 +145,34 @@ pub struct Provider {
     pub availability_zones: Vec<String>,
     /// Networks to plug, in order; empty leaves the choice to the cloud.
     pub networks: Vec<Network>,
+    /// The external network, by name or id, from which each server gets a floating IP; `None` uses no floating IPs.
+    pub pool: Option<String>,
+    /// Security groups of every server, by name or id; empty leaves the choice to the cloud.
+    pub security_groups: Vec<String>,
+    /// Whether a machine whose host key is not the one that is known is refused.
+    pub host_key_checking: bool,
     /// Whether to reach nodes over IPv6 when they have such an address.
     pub ipv6_preferred: bool,
     /// Template of the name of builders and snapshots: `{image.name}`, `{provider.name}`, `{timestamp}`.
     pub template_hostname: String,
     /// Its images in the order of the file.
     pub images: Vec<ProviderImage>,
+    /// Whether it left the configuration and is kept only to clean up what it still has. Never true in what was loaded.
+    pub retired: bool,
 }
 
 /// A network to plug into servers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Network {
+pub struct Network {
+    /// Which one.
+    pub wanted: NetworkName,
+    /// Whether its addresses can be reached from everywhere.
+    pub public: bool,
+}
+
+/// How a network is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NetworkName {
     /// By the cloud's id.
     Id(String),
     /// By its name.
@@ -122,6 +204,40 @@ pub struct ProviderImage {
     pub meta: BTreeMap<String, String>,
     /// The ssh port of builders and nodes.
     pub ssh_port: u16,
+    /// The cloud's keypair to give to nodes.
+    pub key_name: Option<String>,
+    /// Text for cloud-init on nodes.
+    pub user_data: Option<String>,
+    /// The size of the volume to boot nodes from, in GiB; `None` boots from the image itself.
+    pub boot_volume_gib: Option<u32>,
+    /// The address at which machines are reached.
+    pub connection_address: ConnectionAddress,
+    /// Where the host key of a machine is known from.
+    pub host_key_source: HostKeySource,
+    /// Whether no new builds of it are made.
+    pub pause: bool,
+}
+
+/// The address at which a machine is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionAddress {
+    /// The one that can be reached from everywhere: a floating IP, if it has one.
+    Public,
+    /// One that can be reached from inside the cloud only.
+    Private,
+    /// The one on the network of this name.
+    Network(String),
+}
+
+/// Where the host key of a machine is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostKeySource {
+    /// From the first time that it is reached.
+    Learn,
+    /// From the log of its console, where cloud-init prints it.
+    Console,
+    /// From us: user data sets it.
+    UserData,
 }
 
 /// Where a provider image comes from.

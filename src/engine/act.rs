@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, ready};
 
 use super::{Engine, Outcome, Rows, Work};
 use crate::cloud::{BootImage, Cloud, CloudError, NetworkChoice, ServerRequest, SnapshotRequest};
-use crate::config::{ImageSource, Network, Provider, ProviderImage};
+use crate::config::{ImageSource, NetworkName, Provider, ProviderImage};
 use crate::model::{ImageId, NodeId, Owner, Tag, Timestamp};
 use crate::plan::{Answer, Errand, Failure, Fault, LISTING_OVERLAP};
 use crate::remote::Remote;
@@ -201,9 +201,9 @@ fn request(
     boot: BootImage,
     tag: Tag,
 ) -> ServerRequest {
-    let networks = provider.networks.iter().map(|network| match network {
-        Network::Id(id) => NetworkChoice::Id(id.clone()),
-        Network::Name(name) => NetworkChoice::Name(name.clone()),
+    let networks = provider.networks.iter().map(|network| match &network.wanted {
+        NetworkName::Id(id) => NetworkChoice::Id(id.clone()),
+        NetworkName::Name(name) => NetworkChoice::Name(name.clone()),
     });
     ServerRequest {
         name: name.to_owned(),

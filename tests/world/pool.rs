@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nodepool::config::{
-    CloudCredentials, Config, DatabaseUrl, GearmanServer, Identity, ImageSource, Label, Named, Provider,
-    ProviderImage, Target,
+    CloudCredentials, Config, ConnectionAddress, Crons, DatabaseUrl, GearmanServer, HostKeySource, Identity,
+    ImageSource, Label, Named, Provider, ProviderImage, Target,
 };
 
 pub fn config(has_queues: bool) -> Config {
@@ -14,6 +14,9 @@ pub fn config(has_queues: bool) -> Config {
         script_dir: None,
         database: DatabaseUrl("sqlite::memory:".to_owned().into()),
         gearman_servers: if has_queues { vec![gearman] } else { Vec::new() },
+        crons: Crons { image_update: None, cleanup: None, check: None },
+        delete_delay: Duration::ZERO,
+        logging: None,
         labels: vec![label("small", 2, &["alpha"]), label("large", 1, &["alpha", "beta"])],
         providers: vec![provider("alpha", 5), provider("beta", 2)],
         targets: vec![Target {
@@ -60,6 +63,9 @@ fn provider(name: &str, max_servers: u32) -> Provider {
         rate: Duration::from_millis(200),
         availability_zones: Vec::new(),
         networks: Vec::new(),
+        pool: None,
+        security_groups: Vec::new(),
+        host_key_checking: true,
         ipv6_preferred: false,
         template_hostname: "template-{image.name}-{timestamp}".to_owned(),
         images: vec![ProviderImage {
@@ -78,7 +84,14 @@ fn provider(name: &str, max_servers: u32) -> Provider {
             config_drive: None,
             meta: BTreeMap::new(),
             ssh_port: 22,
+            key_name: None,
+            user_data: None,
+            boot_volume_gib: None,
+            connection_address: ConnectionAddress::Public,
+            host_key_source: HostKeySource::Learn,
+            pause: false,
         }],
+        retired: false,
     }
 }
 
