@@ -21,6 +21,7 @@ pub mod model;
 pub mod plan;
 pub mod remote;
 pub mod sandbox;
+pub mod service;
 pub mod store;
 pub mod target;
 pub mod telemetry;

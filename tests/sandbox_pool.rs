@@ -14,6 +14,8 @@ mod fill;
 mod images;
 #[path = "pool/scripts.rs"]
 mod scripts;
+#[path = "pool/service.rs"]
+mod service;
 #[path = "pool/setup.rs"]
 mod setup;
 #[path = "pool/stop.rs"]

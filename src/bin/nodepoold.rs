@@ -1,11 +1,9 @@
 //! `nodepoold`: keeps the pool full.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +13,11 @@ use nodepool::bell::{self, Bell};
 use nodepool::config::{self, Config, Loaded, Sources, diff};
 use nodepool::engine::Engine;
 use nodepool::engine::run::{Driver, Reconfiguration};
+use nodepool::plan::Permissions;
+use nodepool::service::{PidFile, Start};
 use nodepool::store::{self, Store};
 use nodepool::telemetry::{self, LastTick, LogFormat, Metrics};
-use nodepool::{web, wiring};
+use nodepool::{service, web, wiring};
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -25,10 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Keeps a pool of single-use CI machines full.
 ///
-/// INT, TERM and USR1 stop it gracefully: calls to clouds come home, what is building goes on after the next start.
-/// HUP reads the configuration again. Exit status: 0 stopped as asked, 1 it could not start or go on.
+/// INT, TERM and USR1 stop it gracefully: calls to clouds come home, what is building goes on after the next start; a
+/// second one ends it at once. HUP reads the configuration again. Exit status: 0 stopped as asked, 1 it could not start
+/// or go on, or was ended by a second signal.
 #[derive(Debug, Parser)]
 #[command(name = "nodepoold", version)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line that stands alone")]
 struct Arguments {
     /// Path of nodepool.yaml
     #[arg(short, long, value_name = "FILE", default_value = "/etc/nodepool/nodepool.yaml")]
@@ -58,6 +60,68 @@ struct Arguments {
     /// Serve no status page
     #[arg(long)]
     no_webapp: bool,
+    /// Delete nothing in any cloud; what is to go waits
+    #[arg(long)]
+    no_deletes: bool,
+    /// Make no new nodes; those that have a server go on
+    #[arg(long)]
+    no_launches: bool,
+    /// Begin no image builds
+    #[arg(long)]
+    no_images: bool,
+    #[command(flatten)]
+    without_effect: WithoutEffect,
+    /// Set by the process that goes into the background
+    #[arg(long, hide = true)]
+    detached: bool,
+}
+
+/// Options of nodepool v0 that mean nothing here: images are built by the daemon itself, as many as its clouds allow.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Accepted for the sake of nodepool v0 and without effect")]
+struct WithoutEffect {
+    /// There is no builder process
+    #[arg(long)]
+    no_builder: bool,
+    /// There are no builder threads
+    #[arg(long, value_name = "N")]
+    build_workers: Option<u32>,
+    /// There are no upload threads
+    #[arg(long, value_name = "N")]
+    upload_workers: Option<u32>,
+}
+
+impl WithoutEffect {
+    fn given(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("--no-builder", self.no_builder),
+            ("--build-workers", self.build_workers.is_some()),
+            ("--upload-workers", self.upload_workers.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name)
+    }
+}
+
+impl Arguments {
+    const fn permissions(&self) -> Permissions {
+        Permissions { deletes: !self.no_deletes, launches: !self.no_launches, images: !self.no_images }
+    }
+
+    /// Says what the command line brings with it that an operator may have forgotten.
+    fn report(&self) {
+        for name in self.without_effect.given() {
+            tracing::warn!(target: "nodepool", "{name} has no effect: nodepoold builds images itself");
+        }
+        for (name, given, what) in [
+            ("--no-deletes", self.no_deletes, "nothing is deleted in any cloud"),
+            ("--no-launches", self.no_launches, "no new nodes are made"),
+            ("--no-images", self.no_images, "no image builds begin"),
+        ] {
+            if given {
+                tracing::warn!(target: "nodepool", "{name}: {what}");
+            }
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -83,12 +147,17 @@ fn go_into_background(arguments: &Arguments) -> anyhow::Result<()> {
     let output = File::options().create(true).append(true).open(&log);
     let output = output.with_context(|| format!("{} cannot be written", log.display()))?;
     let mut again = std::process::Command::new(std::env::current_exe()?);
-    again.args(std::env::args_os().skip(1)).arg("-d").process_group(0);
+    again.args(std::env::args_os().skip(1)).args(["-d", "--detached"]);
     if arguments.pidfile.is_none() {
         again.arg("-p").arg("/var/run/nodepool/nodepool.pid");
     }
-    let child = again.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).spawn()?;
-    println!("nodepoold runs in the background as process {}; it logs to {}", child.id(), log.display());
+    let (id, start) = service::detach(again, output)?;
+    let log = log.display();
+    match start {
+        Start::Serves => println!("nodepoold runs in the background as process {id}; it logs to {log}"),
+        Start::StillStarts => println!("nodepoold still starts, as process {id}; it logs to {log}"),
+        Start::Ended => bail!("it ended before it served; {log} says why"),
+    }
     Ok(())
 }
 
@@ -105,20 +174,36 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.logconfig.is_some() {
         tracing::warn!(target: "nodepool", "-l is accepted but not read; RUST_LOG and --debug set what is logged");
     }
+    arguments.report();
     let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone())?;
     let loaded = load(&sources)?;
     report_warnings(&loaded);
     let config = Arc::new(loaded.config);
+    let _pid = arguments.pidfile.as_deref().map(write_pid).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let _pid = arguments.pidfile.as_deref().map(PidFile::write).transpose()?;
-    let served = runtime.block_on(run(arguments, sources, config));
-    runtime.shutdown_timeout(Duration::from_secs(5));
+    let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
+    let served = runtime.block_on(async {
+        stop_on_signals(&stop, &at_once)?;
+        tokio::select! {
+            served = run(arguments, sources, config, stop) => served,
+            () = at_once.cancelled() => Err(anyhow::anyhow!("ended at once, by a second signal")),
+        }
+    });
+    let patience = if at_once.is_cancelled() { Duration::ZERO } else { Duration::from_secs(5) };
+    runtime.shutdown_timeout(patience);
     served
 }
 
-async fn run(arguments: &Arguments, sources: Sources, config: Arc<Config>) -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
-    stop_on_signals(&stop)?;
+fn write_pid(path: &Path) -> anyhow::Result<PidFile> {
+    PidFile::write(path).with_context(|| format!("the pid file {} cannot be used", path.display()))
+}
+
+async fn run(
+    arguments: &Arguments,
+    sources: Sources,
+    config: Arc<Config>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let hangups = signal(SignalKind::hangup())?;
     let url = config.database.0.clone();
     let (bell, _lock) = match store::database_file(url.expose_secret()) {
@@ -136,6 +221,7 @@ async fn run(arguments: &Arguments, sources: Sources, config: Arc<Config>) -> an
     let drivers = make_drivers(&config, &sources, &metrics).await?;
     let (mut engine, news) = Engine::new(store.clone(), Arc::clone(&config), drivers).await?;
     engine.report_to(Arc::clone(&metrics));
+    engine.permit(arguments.permissions());
     let (published, last) = watch::channel(LastTick::default());
     let (reconfigure, reconfigurations) = mpsc::channel(1);
     let (in_force, config_seen) = watch::channel(Arc::clone(&config));
@@ -152,6 +238,9 @@ async fn run(arguments: &Arguments, sources: Sources, config: Arc<Config>) -> an
     tokio::spawn(reloads.watch(hangups, stop.clone()));
     let driver = Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics };
     tracing::info!(target: "nodepool", "nodepoold {} has started", env!("CARGO_PKG_VERSION"));
+    if arguments.detached {
+        println!("{}", service::STARTED);
+    }
     driver.run(stop).await;
     if let Some(web) = web {
         // The page ends with the same token; a page that does not end in time is cut off with the runtime.
@@ -225,12 +314,20 @@ fn report_warnings(loaded: &Loaded) {
     }
 }
 
-fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
+/// The first signal stops the daemon gracefully. Any second one, whichever it is, ends it at once.
+fn stop_on_signals(stop: &CancellationToken, at_once: &CancellationToken) -> anyhow::Result<()> {
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()] {
-        let (mut signals, stop) = (signal(kind)?, stop.clone());
+        let (mut signals, stop, at_once) = (signal(kind)?, stop.clone(), at_once.clone());
         tokio::spawn(async move {
-            if signals.recv().await.is_some() {
-                tracing::info!(target: "nodepool", "asked to stop; calls that are on their way come home first");
+            while signals.recv().await.is_some() {
+                if stop.is_cancelled() {
+                    at_once.cancel();
+                    return;
+                }
+                tracing::info!(
+                    target: "nodepool",
+                    "asked to stop; calls that are on their way come home first, unless a second signal comes"
+                );
                 stop.cancel();
             }
         });
@@ -263,26 +360,4 @@ fn lock_beside(database: &Path) -> anyhow::Result<File> {
 fn holder() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("nodepoold@{}", name.trim())
-}
-
-/// A file with the process id, as long as the process runs.
-struct PidFile(PathBuf);
-
-impl PidFile {
-    fn write(path: &Path) -> anyhow::Result<Self> {
-        let wrong = || format!("{} cannot be written", path.display());
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(wrong)?;
-        }
-        let mut file = File::create(path).with_context(wrong)?;
-        writeln!(file, "{}", std::process::id()).with_context(wrong)?;
-        Ok(Self(path.to_owned()))
-    }
-}
-
-impl Drop for PidFile {
-    fn drop(&mut self) {
-        // A file that stays behind names a process that is gone, which whoever reads it has to expect anyway.
-        let _ = std::fs::remove_file(&self.0);
-    }
 }

@@ -25,7 +25,9 @@ use tokio::sync::mpsc;
 use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
-use crate::plan::{self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Plan, Reason};
+use crate::plan::{
+    self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Permissions, Plan, Reason,
+};
 use crate::remote::Remote;
 use crate::store::{Store, StoreError};
 use crate::target::DemandSource;
@@ -55,6 +57,7 @@ pub struct Engine {
     memory: Memory,
     news: mpsc::UnboundedSender<News>,
     metrics: Option<Arc<Metrics>>,
+    permissions: Permissions,
 }
 
 /// What a tick did.
@@ -82,7 +85,14 @@ impl Engine {
         let installation = store.installation().await?;
         let memory = Memory::new(&config);
         let (news, receiver) = mpsc::unbounded_channel();
-        Ok((Self { store, installation, config, drivers, memory, news, metrics: None }, receiver))
+        let permissions = Permissions::default();
+        let engine = Self { store, installation, config, drivers, memory, news, metrics: None, permissions };
+        Ok((engine, receiver))
+    }
+
+    /// Does from now on only what is permitted.
+    pub fn permit(&mut self, permissions: Permissions) {
+        self.permissions = permissions;
     }
 
     /// Counts from now on how launches end.
@@ -133,6 +143,7 @@ impl Engine {
             demand_asked: self.memory.demand_asked,
             in_flight: &self.memory.in_flight,
             tries: &self.memory.tries,
+            permissions: self.permissions,
         })
     }
 

@@ -271,6 +271,11 @@ impl Errand {
         }
     }
 
+    /// Whether it takes something away from a cloud.
+    pub const fn is_deletion(&self) -> bool {
+        matches!(self, Self::DeleteServer { .. } | Self::DeleteSnapshot { .. } | Self::DeleteKeypair { .. })
+    }
+
     /// Whether it only looks: a listing, or the question for the demand.
     pub const fn is_listing(&self) -> bool {
         matches!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Draft;
 use super::action::{Action, Errand, NewNode, Subject};
+use super::observation::{NO_IMAGES, NO_LAUNCHES};
 use crate::config::Label;
 use crate::fsm::node::NodeEvent;
 use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, SetbackKind};
@@ -72,6 +73,10 @@ impl<'a> Draft<'a> {
 
     /// The providers that can boot a node of this label now, each with its current image.
     fn able_providers(&mut self, label: &'a Label) -> Vec<(&'a str, ImageId)> {
+        if !self.seen.permissions.launches {
+            self.refuse(Subject::Label(label.name.clone()), format!("no node is made: {NO_LAUNCHES}"));
+            return Vec::new();
+        }
         let mut able = Vec::new();
         for provider in &label.providers {
             match self.ability(label, provider) {
@@ -204,7 +209,19 @@ impl<'a> Draft<'a> {
         }
         wanted.sort();
         for (_, owner, provider, subject) in wanted {
-            self.create_server(owner, &provider, subject);
+            match self.forbidden(owner) {
+                Some(why) => self.refuse(subject, format!("no server is created: {why}")),
+                None => self.create_server(owner, &provider, subject),
+            }
+        }
+    }
+
+    /// Why no server may be created for this owner, if so. A build that has its snapshot may end.
+    fn forbidden(&self, owner: Owner) -> Option<&'static str> {
+        match owner {
+            Owner::Node(_) => (!self.seen.permissions.launches).then_some(NO_LAUNCHES),
+            Owner::Builder(_) => (!self.seen.permissions.images).then_some(NO_IMAGES),
+            Owner::Verifier(_) => None,
         }
     }
 

@@ -7,6 +7,7 @@ use super::action::{Action, Errand, NewImage, Subject};
 use super::address::reach;
 use super::lifecycle::word;
 use super::limits;
+use super::observation::{NO_DELETES, NO_IMAGES};
 use super::room::needs_builder;
 use super::whereabouts::{Unsure, Whereabouts};
 use crate::config::Provider;
@@ -440,6 +441,9 @@ impl Draft<'_> {
 
     /// Takes a place for a builder. A pool that is full of idle nodes gives one up, or an image could never be renewed.
     pub(super) fn make_room_for_build(&mut self, provider: &str) -> Result<(), String> {
+        if !self.seen.permissions.images {
+            return Err(format!("no build begins: {NO_IMAGES}"));
+        }
         if let Some(obstacle) = self.obstacle(provider) {
             return Err(obstacle);
         }
@@ -451,6 +455,9 @@ impl Draft<'_> {
             return Ok(());
         }
         let here = || self.nodes.values().filter(|drafted| drafted.row.provider == provider);
+        if !self.seen.permissions.deletes {
+            return Err(format!("all {limit} servers of {provider} are taken, and {NO_DELETES}"));
+        }
         if here().any(|drafted| drafted.row.state == NodeState::Delete) {
             return Err(format!("waits for one of the {limit} servers of {provider} to be gone"));
         }

@@ -91,7 +91,7 @@ impl Draft<'_> {
         for node in self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.provider == provider) {
             let expects = match node.state {
                 NodeState::Building(step) => step != NodeStep::Ssh,
-                NodeState::Delete => true,
+                NodeState::Delete => self.seen.permissions.deletes || node.delete_called.is_some(),
                 NodeState::Test | NodeState::Ready | NodeState::Used | NodeState::Hold | NodeState::Gone => {
                     false
                 }
@@ -135,9 +135,8 @@ impl Draft<'_> {
         let awaited = self.images.values().map(|drafted| &drafted.row).any(|image| {
             image.provider == provider
                 && match image.state {
-                    ImageState::Building(ImageStep::Snapshot) | ImageState::Delete => {
-                        image.snapshot_attempted.is_some()
-                    }
+                    ImageState::Building(ImageStep::Snapshot) => image.snapshot_attempted.is_some(),
+                    ImageState::Delete => image.snapshot_attempted.is_some() && self.seen.permissions.deletes,
                     ImageState::Building(ImageStep::Save) => true,
                     ImageState::Building(_) | ImageState::Ready | ImageState::Gone => false,
                 }

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
 pub use address::{Reach, reach};
 pub use limits::{DEMAND_KEPT, LISTING_OVERLAP, backoff};
-pub use observation::{Observation, Tries};
+pub use observation::{Observation, Permissions, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
 pub use view::{CloudView, Listing};
 pub use waiting::Waiting;
@@ -40,6 +40,7 @@ use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{Image, ImageId, ImageState, Node, NodeId, NodeState, SetbackKind, Timestamp};
 use allocate::Granted;
+use observation::NO_DELETES;
 use room::Rooms;
 
 /// Decides what to do next.
@@ -213,6 +214,12 @@ impl<'a> Draft<'a> {
     /// Whether the errand is neither under way nor waiting for its next try.
     fn may_send(&mut self, errand: &Errand) -> bool {
         if self.seen.in_flight.contains_key(errand) {
+            return false;
+        }
+        if errand.is_deletion() && !self.seen.permissions.deletes {
+            if let Some(subject) = self.subject(errand) {
+                self.refuse(subject, format!("{} is not asked for: {NO_DELETES}", errand.purpose()));
+            }
             return false;
         }
         if let Some(tries) = self.seen.tries.get(errand) {

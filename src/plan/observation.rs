@@ -32,7 +32,33 @@ pub struct Observation<'a> {
     pub in_flight: &'a BTreeMap<Errand, Timestamp>,
     /// Errands that were tried and whose purpose is not reached.
     pub tries: &'a BTreeMap<Errand, Tries>,
+    /// What the daemon may do.
+    pub permissions: Permissions,
 }
+
+/// What the daemon may do, as its command line says. What is not permitted is refused with a reason; the rest goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// Whether it deletes anything in a cloud (`--no-deletes` forbids it).
+    pub deletes: bool,
+    /// Whether it makes new nodes (`--no-launches` forbids it).
+    pub launches: bool,
+    /// Whether it begins to build images (`--no-images` forbids it).
+    pub images: bool,
+}
+
+impl Default for Permissions {
+    fn default() -> Self {
+        Self { deletes: true, launches: true, images: true }
+    }
+}
+
+/// Why nothing is deleted, in words for a person.
+pub(super) const NO_DELETES: &str = "nodepoold runs with --no-deletes";
+/// Why no node is made, in words for a person.
+pub(super) const NO_LAUNCHES: &str = "nodepoold runs with --no-launches";
+/// Why no image is built, in words for a person.
+pub(super) const NO_IMAGES: &str = "nodepoold runs with --no-images";
 
 /// How often an errand was tried in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

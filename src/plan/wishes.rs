@@ -5,6 +5,7 @@
 
 use super::Draft;
 use super::action::{Action, Subject};
+use super::observation::NO_IMAGES;
 use super::whereabouts::Whereabouts;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
@@ -145,6 +146,9 @@ impl Draft<'_> {
             .max_by_key(|row| row.id);
         if let Some(row) = newest {
             return Verdict::Granted(format!("image {} of {provider} {image} is being built", row.id));
+        }
+        if !self.seen.permissions.images {
+            return Verdict::Refused(format!("no image of {provider} {image} is built: {NO_IMAGES}"));
         }
         let wanted = Subject::ProviderImage(provider.to_owned(), image.to_owned());
         if let Err(reason) = self.make_room_for_build(provider) {

@@ -36,6 +36,9 @@ pub struct Scenario {
     pub in_flight: Vec<String>,
     #[serde(default)]
     pub tries: Vec<TryRow>,
+    /// What the daemon must not do: `deletes`, `launches`, `images`.
+    #[serde(default)]
+    pub forbidden: Vec<String>,
 }
 
 /// A row of the node table.

@@ -12,7 +12,7 @@ use nodepool::model::{
     NodeId, NodeState, Owner, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Wish, WishId,
     WishKind,
 };
-use nodepool::plan::{CloudView, Errand, Listing, Observation, Tries};
+use nodepool::plan::{CloudView, Errand, Listing, Observation, Permissions, Tries};
 
 use super::errands;
 use super::scenario::{CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
@@ -35,6 +35,7 @@ pub struct Situation {
     demand: Option<BTreeMap<String, u32>>,
     in_flight: BTreeMap<Errand, Timestamp>,
     tries: BTreeMap<Errand, Tries>,
+    permissions: Permissions,
 }
 
 impl Situation {
@@ -63,6 +64,7 @@ impl Situation {
             in_flight: in_flight.collect::<Result<_, String>>()?,
             tries: tries.collect::<Result<_, String>>()?,
             demand: scenario.demand.clone(),
+            permissions: permissions(&scenario.forbidden)?,
             config,
             clouds,
         })
@@ -82,8 +84,22 @@ impl Situation {
             demand_asked: None,
             in_flight: &self.in_flight,
             tries: &self.tries,
+            permissions: self.permissions,
         }
     }
+}
+
+fn permissions(forbidden: &[String]) -> Result<Permissions, String> {
+    let mut permissions = Permissions::default();
+    for word in forbidden {
+        match word.as_str() {
+            "deletes" => permissions.deletes = false,
+            "launches" => permissions.launches = false,
+            "images" => permissions.images = false,
+            other => return Err(format!("{other} cannot be forbidden")),
+        }
+    }
+    Ok(permissions)
 }
 
 /// A real configuration, read as the daemon reads it, with the files that it names.

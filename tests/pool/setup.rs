@@ -166,15 +166,26 @@ impl Pool {
 
     /// Starts the daemon. It logs to one file, however often it is started.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts the daemon with more arguments.
+    pub(crate) fn start_with(&mut self, more: &[&str]) {
         assert!(self.daemon.is_none(), "it runs already");
         let mut command = self.command(env!("CARGO_BIN_EXE_nodepoold"), Some("daemon.log"));
-        self.daemon = Some(command.args(DAEMON).stdout(Stdio::null()).spawn().unwrap());
+        self.daemon = Some(command.args(DAEMON).args(more).stdout(Stdio::null()).spawn().unwrap());
     }
 
     /// Starts another daemon on the same database and gives how it ends.
     pub(crate) async fn start_another(&self) -> Ran {
         let output = self.command(env!("CARGO_BIN_EXE_nodepoold"), None).args(DAEMON).output();
         ran(output, "another nodepoold").await
+    }
+
+    /// Runs the daemon with these arguments and nothing else, and gives how that ended.
+    pub(crate) async fn nodepoold(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nodepoold"), None);
+        ran(command.args(arguments).output(), &format!("nodepoold {arguments:?}")).await
     }
 
     /// Sends a signal to the daemon.

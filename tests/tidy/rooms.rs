@@ -225,6 +225,13 @@ pub const ROOMS: &[Room] = &[
         because: "It is the outside world: what it shared with us it could not test.",
     },
     Room {
+        name: "service",
+        rooms: &["model"],
+        crates: &["tokio", "tracing"],
+        never: &["std::env"],
+        because: "It knows the machine that the daemon runs on, and puts around the engine what that machine expects.",
+    },
+    Room {
         name: "wiring",
         rooms: &["model", "config", "cloud", "remote", "builder", "engine", "store", "telemetry", "target"],
         crates: &["anyhow", "openstack", "secrecy", "thiserror", "tokio", "tracing"],
@@ -246,6 +253,7 @@ pub const ROOMS: &[Room] = &[
             "web",
             "cli",
             "sandbox",
+            "service",
             "wiring",
             "target",
         ],
