@@ -81,6 +81,8 @@ fn settings(credentials: &CloudCredentials, provider: &Provider) -> openstack::S
         identity: identity(&credentials.identity),
         region: credentials.region.clone(),
         interface: credentials.interface.clone(),
+        compute_type: None,
+        compute_name: None,
         ca_file: credentials.ca_file.clone(),
         verify: credentials.verify,
         api_timeout: provider.api_timeout,

@@ -10,5 +10,13 @@ mod floating;
 mod listing;
 #[path = "openstack_wire/login.rs"]
 mod login;
+#[path = "openstack_wire/old.rs"]
+mod old;
+#[path = "openstack_wire/order.rs"]
+mod order;
+#[path = "openstack_wire/place.rs"]
+mod place;
 #[path = "openstack_wire/refusal.rs"]
 mod refusal;
+#[path = "openstack_wire/trace.rs"]
+mod trace;

@@ -103,13 +103,14 @@ pub const METRICS: [Metric; 11] = [
 ];
 
 /// Every log target, for filters such as `info,nodepool.image.build=off`, and what is logged there.
-pub const LOG_TARGETS: [(&str, &str); 7] = [
+pub const LOG_TARGETS: [(&str, &str); 8] = [
     ("nodepool.node", "a node's row changed, and why"),
     ("nodepool.image", "an image's row changed, and why"),
     ("nodepool.image.build", "the lines that setup scripts print"),
     ("nodepool.node.ready", "the lines that ready scripts print, at debug"),
     ("nodepool.engine", "the loop: leases, stores and work that broke off"),
     ("nodepool.web", "the web page: a store that did not answer"),
+    ("nodepool.http", "each exchange with a cloud, at debug, with its secrets masked"),
     ("nodepool.log", "the log itself"),
 ];
 

@@ -58,9 +58,14 @@ impl Fake {
 
     /// A flavor, an image and a network.
     pub(crate) async fn things(&self) {
+        self.things_of("/compute/v2.1").await;
+    }
+
+    /// The same, where Nova is elsewhere.
+    pub(crate) async fn things_of(&self, nova: &str) {
         self.answer(
             "GET",
-            "/compute/v2.1/flavors/detail",
+            &format!("{nova}/flavors/detail"),
             200,
             json!({"flavors": [
             {"id": "f-large", "name": "ci.large", "ram": 8192},
@@ -109,6 +114,16 @@ impl Fake {
         Mock::given(method(verb)).and(path(place)).respond_with(response).mount(&self.server).await;
     }
 
+    /// Answers such requests in this way, whatever others say.
+    pub(crate) async fn first(&self, verb: &str, place: &str, response: ResponseTemplate) {
+        Mock::given(method(verb))
+            .and(path(place))
+            .respond_with(response)
+            .with_priority(1)
+            .mount(&self.server)
+            .await;
+    }
+
     /// Such requests that came, in order.
     pub(crate) async fn requests(&self, verb: &str, place: &str) -> Vec<Request> {
         let all = self.server.received_requests().await.unwrap();
@@ -138,6 +153,8 @@ impl Fake {
             },
             region: Some("One".into()),
             interface: "public".into(),
+            compute_type: None,
+            compute_name: None,
             ca_file: None,
             verify: true,
             api_timeout: Duration::from_secs(20),

@@ -65,6 +65,28 @@ pub(super) struct Choice {
     pub(super) region: Option<String>,
     /// `public`, `internal` or `admin`.
     pub(super) interface: String,
+    /// The type under which the catalogue lists Nova, where the operator names one.
+    pub(super) compute_type: Option<String>,
+    /// The name that the catalogue gives Nova, where the operator names one.
+    pub(super) compute_name: Option<String>,
+}
+
+impl Choice {
+    /// The types under which to look for a service, the preferred one first.
+    fn types(&self, service: Service) -> Vec<&str> {
+        match &self.compute_type {
+            Some(kind) if service == Service::Compute => vec![kind.as_str()],
+            _ => service.types().to_vec(),
+        }
+    }
+
+    /// Whether an entry is the one that is meant, if one of that name is.
+    fn names(&self, service: Service, entry: &Entry) -> bool {
+        match &self.compute_name {
+            Some(name) if service == Service::Compute => entry.name.as_deref() == Some(name.as_str()),
+            _ => true,
+        }
+    }
 }
 
 /// One service of the catalogue. Odd entries are left out when it is read.
@@ -72,6 +94,8 @@ pub(super) struct Choice {
 pub(super) struct Entry {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default, deserialize_with = "lenient")]
+    name: Option<String>,
     #[serde(default, deserialize_with = "lenient_list")]
     endpoints: Vec<Endpoint>,
 }
@@ -106,9 +130,9 @@ impl Endpoint {
 /// The URL of a service with its version, if the catalogue lists one that fits.
 pub(super) fn endpoint(catalog: &[Entry], service: Service, choice: &Choice) -> Option<Url> {
     let wanted = choice.interface.trim_end_matches("URL");
-    service.types().iter().find_map(|kind| {
+    choice.types(service).into_iter().find_map(|kind| {
         let fitting = || {
-            let entries = catalog.iter().filter(|entry| entry.kind == *kind);
+            let entries = catalog.iter().filter(|entry| entry.kind == kind && choice.names(service, entry));
             entries.flat_map(|entry| &entry.endpoints).filter(|endpoint| endpoint.has_interface(wanted))
         };
         let chosen = match &choice.region {
@@ -146,8 +170,17 @@ mod tests {
 
     fn find(catalog: &str, service: Service, region: Option<&str>, interface: &str) -> Option<String> {
         let entries: Vec<Entry> = serde_json::from_str(catalog).unwrap();
-        let choice = Choice { region: region.map(str::to_owned), interface: interface.to_owned() };
+        let choice = choice(region, interface);
         endpoint(&entries, service, &choice).map(String::from)
+    }
+
+    fn choice(region: Option<&str>, interface: &str) -> Choice {
+        Choice {
+            region: region.map(str::to_owned),
+            interface: interface.to_owned(),
+            compute_type: None,
+            compute_name: None,
+        }
     }
 
     const CATALOG: &str = r#"[
@@ -177,5 +210,27 @@ mod tests {
         assert_eq!(network.as_deref(), Some("http://any:9696/v2.0"));
         let compute = find(CATALOG, Service::Compute, Some("One"), "public");
         assert_eq!(compute.as_deref(), Some("http://one:8774/v2.1/abc"));
+    }
+
+    #[test]
+    fn finds_nova_by_the_type_and_name_that_the_operator_gives() {
+        let catalog = r#"[
+            {"type": "compute", "name": "nova", "endpoints": [{"interface": "public", "url": "http://one/v2.1"}]},
+            {"type": "compute", "name": "ironic", "endpoints": [{"interface": "public", "url": "http://two/v2.1"}]},
+            {"type": "compute_bare", "endpoints": [{"interface": "public", "url": "http://three/v2.1"}]},
+            {"type": "image", "name": "glance", "endpoints": [{"interface": "public", "url": "http://four/v2"}]}]"#;
+        let entries: Vec<Entry> = serde_json::from_str(catalog).unwrap();
+        let find = |kind: Option<&str>, name: Option<&str>, service| {
+            let words = |word: Option<&str>| word.map(str::to_owned);
+            let choice =
+                Choice { compute_type: words(kind), compute_name: words(name), ..choice(None, "public") };
+            endpoint(&entries, service, &choice).map(String::from)
+        };
+        let compute = |kind, name| find(kind, name, Service::Compute);
+        assert_eq!(compute(None, Some("ironic")).as_deref(), Some("http://two/v2.1"));
+        assert_eq!(compute(Some("compute"), Some("nova")).as_deref(), Some("http://one/v2.1"));
+        assert_eq!(compute(Some("compute_bare"), None).as_deref(), Some("http://three/v2.1"));
+        assert_eq!(compute(None, Some("other")), None);
+        assert_eq!(find(Some("x"), Some("x"), Service::Image).as_deref(), Some("http://four/v2"));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use openstack::auth::AuthType;
 use openstack::{EndpointFilters, Error, ErrorKind};
@@ -16,6 +16,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::catalog::{self, Choice, Entry, Service};
 use super::failure;
@@ -30,7 +31,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Where and as whom to log in, and the token of the moment.
 pub(super) struct Keystone {
     http: Client,
-    url: Url,
+    /// Where tokens are got: by the configuration at first, then where Keystone says that its v3 is.
+    url: ArcSwap<Url>,
     identity: Identity,
     choice: Choice,
     deadline: Duration,
@@ -72,12 +74,13 @@ impl Login {
 impl Keystone {
     /// Prepares to log in; asks nothing yet.
     pub(super) fn new(http: Client, url: Url, settings: Settings) -> Self {
-        let Settings { identity, region, interface, api_timeout: deadline, .. } = settings;
+        let Settings { identity, region, interface, compute_type, compute_name, .. } = settings;
+        let deadline = settings.api_timeout;
         Self {
             http,
-            url,
+            url: ArcSwap::from_pointee(url),
             identity,
-            choice: Choice { region, interface },
+            choice: Choice { region, interface, compute_type, compute_name },
             deadline,
             current: ArcSwapOption::empty(),
             refused: AtomicBool::new(false),
@@ -104,7 +107,7 @@ impl Keystone {
         if let Some((_, error)) = recent {
             return alive.ok_or_else(|| error.clone());
         }
-        match login::log_in(&self.http, &self.url, &self.identity, self.deadline).await {
+        match self.log_in().await {
             Ok(mut login) => {
                 login.after_refusal = self.refused.swap(false, Ordering::Relaxed);
                 let login = Arc::new(login);
@@ -117,6 +120,24 @@ impl Keystone {
                 alive.ok_or(error)
             }
         }
+    }
+
+    /// Logs in where the configuration says, or where Keystone says that its v3 is.
+    async fn log_in(&self) -> Result<Login, CloudError> {
+        let url = self.url.load_full();
+        let outcome = login::log_in(&self.http, &url, &self.identity, self.deadline).await;
+        let Err(CloudError::NotFound(text)) = outcome else { return outcome };
+        let nowhere = || CloudError::AuthFailed(format!("the auth URL does not lead to Keystone v3: {text}"));
+        let found = login::discover(&self.http, &url, self.deadline).await;
+        let found = found.filter(|found| *found != *url).ok_or_else(nowhere)?;
+        let login = login::log_in(&self.http, &found, &self.identity, self.deadline).await;
+        let login = login.map_err(|error| match error {
+            CloudError::NotFound(_) => nowhere(),
+            other => other,
+        })?;
+        warn!(configured = %url, used = %found, "Keystone v3 is not at the auth URL; it was found at the same host");
+        self.url.store(Arc::new(found));
+        Ok(login)
     }
 
     /// Notes that a service refused this token. Says whether another attempt makes sense: not if the token is itself the
@@ -145,7 +166,7 @@ pub(super) struct Shared(pub(super) Arc<Keystone>);
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keystone").field("url", &self.0.url.as_str()).finish_non_exhaustive()
+        f.debug_struct("Keystone").field("url", &self.0.url.load().as_str()).finish_non_exhaustive()
     }
 }
 
@@ -166,7 +187,7 @@ impl AuthType for Shared {
         let service = Service::from_type(service_type);
         let url = service.and_then(|service| catalog::endpoint(&login.catalog, service, &self.0.choice));
         url.ok_or_else(|| {
-            let Choice { region, interface } = &self.0.choice;
+            let Choice { region, interface, .. } = &self.0.choice;
             let region = region.as_deref().unwrap_or("any");
             let text = format!(
                 "the catalogue has no {interface} URL of a {service_type} service in region {region}"
@@ -217,6 +238,8 @@ mod tests {
             identity,
             region: None,
             interface: "public".into(),
+            compute_type: None,
+            compute_name: None,
             ca_file: None,
             verify: true,
             api_timeout: Duration::from_secs(20),

@@ -50,6 +50,38 @@ pub(super) fn tokens_url(auth_url: &str) -> Result<Url, CloudError> {
     Ok(url)
 }
 
+/// Where Keystone v3 is, by Keystone's own list of its versions, when it is not where the configuration says.
+///
+/// Only the path of the link that Keystone writes is taken: behind a proxy its host is often one that only the cloud can
+/// reach. `None` when Keystone has no v3, or no list.
+pub(super) async fn discover(http: &Client, tokens: &Url, deadline: Duration) -> Option<Url> {
+    let mut places = Vec::new();
+    let mut above = tokens.clone();
+    if let Ok(mut path) = above.path_segments_mut() {
+        // `v3/auth/tokens`, up to where versions are listed.
+        path.pop().pop().pop().push("");
+    }
+    places.push(above.clone());
+    above.set_path("/");
+    places.push(above);
+    places.dedup();
+    for place in places {
+        let answer = transport::exchange(http.get(place.clone()), deadline, ANSWER_LIMIT).await.ok()?;
+        // Keystone lists its versions with the status 300.
+        let listed = answer.status.is_success() || answer.status.as_u16() == 300;
+        let read: Option<Versions> = listed.then(|| serde_json::from_slice(&answer.body).ok()).flatten();
+        let Some(link) = read.and_then(Versions::third) else { continue };
+        let path = place.join(&link).ok()?.path().to_owned();
+        let mut found = place;
+        found.set_path(&path);
+        if let Ok(mut path) = found.path_segments_mut() {
+            path.pop_if_empty().extend(["auth", "tokens"]);
+        }
+        return Some(found);
+    }
+    None
+}
+
 /// Puts the token on a request.
 pub(super) fn with_token(request: RequestBuilder, login: &Login) -> RequestBuilder {
     match HeaderValue::from_str(login.token.expose_secret()) {
@@ -65,7 +97,8 @@ pub(super) fn with_token(request: RequestBuilder, login: &Login) -> RequestBuild
 /// Logs in once.
 ///
 /// # Errors
-/// `AuthFailed` when Keystone refuses, `Throttled` when it asks to wait, `Transient` when it cannot be reached.
+/// `AuthFailed` when Keystone refuses, `Throttled` when it asks to wait, `Transient` when it cannot be reached, `NotFound`
+/// when there is no Keystone v3 at this URL.
 pub(super) async fn log_in(
     http: &Client,
     url: &Url,
@@ -108,9 +141,7 @@ fn refusal(answer: &transport::Answer, identity: &Identity) -> CloudError {
     };
     match refusal.into_failure().error {
         waiting @ (CloudError::Transient(_) | CloudError::Throttled { .. }) => waiting,
-        CloudError::NotFound(text) => {
-            CloudError::AuthFailed(format!("the auth URL does not lead to Keystone v3: {text}"))
-        }
+        CloudError::NotFound(text) => CloudError::NotFound(text),
         CloudError::Quota(text) | CloudError::Rejected(text) | CloudError::AuthFailed(text) => {
             CloudError::AuthFailed(text)
         }
@@ -160,6 +191,40 @@ fn life(token: &Token) -> Duration {
     let told = read(&token.expires_at).zip(read(&token.issued_at));
     let life = told.and_then(|(end, start)| end.signed_duration_since(start).to_std().ok());
     life.unwrap_or(UNKNOWN_LIFE).max(SHORTEST_LIFE)
+}
+
+/// Keystone's list of its versions.
+#[derive(Deserialize)]
+struct Versions {
+    versions: VersionValues,
+}
+
+#[derive(Deserialize)]
+struct VersionValues {
+    #[serde(default, deserialize_with = "lenient_list")]
+    values: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    id: String,
+    #[serde(default, deserialize_with = "lenient_list")]
+    links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    rel: String,
+    href: String,
+}
+
+impl Versions {
+    /// The link of v3.
+    fn third(self) -> Option<String> {
+        let is_third = |version: &Version| version.id == "v3" || version.id.starts_with("v3.");
+        let third = self.versions.values.into_iter().find(is_third)?;
+        third.links.into_iter().find(|link| link.rel == "self").map(|link| link.href)
+    }
 }
 
 #[derive(Deserialize)]

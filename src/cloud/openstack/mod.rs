@@ -2,7 +2,7 @@
 //!
 //! The files from the outside in: this one implements [`Cloud`] and keeps what rarely changes; `compute`, `image` and
 //! `network` speak with one service each, with `order`, `console` and `floating_ip` for their larger requests; `pages` reads listings whole; `connection` is the one door for requests;
-//! `keystone` and `catalog` know the token and where the services are; `transport` bounds one HTTP exchange; `failure`
+//! `keystone` and `catalog` know the token and where the services are; `transport` bounds one HTTP exchange and `trace` shows it; `failure`
 //! names errors. `mark` spells our tag, `lenient` reads odd answers.
 
 mod cache;
@@ -24,6 +24,7 @@ mod order;
 mod pages;
 mod server;
 mod settings;
+mod trace;
 mod transport;
 
 use std::time::Duration;

@@ -1,19 +1,40 @@
 //! Neutron: the network that an operator's word names, and the one to take when none is named.
 
+use reqwest::Method;
 use serde::Deserialize;
 
-use super::catalog::Service::Network;
-use super::connection::Connection;
+use super::catalog::Service::{Compute, Network};
+use super::compute::unreadable;
+use super::connection::{Call, Connection};
 use super::lenient::{lenient, lenient_list};
 use super::pages::{Entry, Page};
 use super::server::Link;
+use super::transport::LISTING_LIMIT;
 use crate::cloud::CloudError;
 
 impl Connection {
-    /// The id of the network of this name.
+    /// The id of the network of this name: on a cloud without Neutron, of Nova's own network with this label.
     pub(super) async fn network_named(&self, name: &str) -> Result<String, CloudError> {
-        let networks = self.networks(&[("name", name.to_owned())]).await?;
-        the_only("network", name, networks)
+        match self.networks(&[("name", name.to_owned())]).await {
+            Ok(networks) => the_only("network", name, networks),
+            Err(CloudError::Rejected(text)) => {
+                let labelled = self.network_labelled(name).await;
+                labelled.map_err(|error| match error {
+                    CloudError::NotFound(_) => CloudError::Rejected(text),
+                    other => other,
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Nova's own networks: `GET /os-tenant-networks`, which a Nova with Neutron behind it answers as well.
+    async fn network_labelled(&self, label: &str) -> Result<String, CloudError> {
+        let call = Call::new(Compute, Method::GET, &["os-tenant-networks"]).limit(LISTING_LIMIT);
+        let answer = self.call(&call).await?;
+        let read: Result<NovaNetworks, _> = serde_json::from_slice(&answer.body);
+        let networks = read.map_err(|_| unreadable("the listing of networks", &answer))?.networks;
+        the_only("network", label, networks.into_iter().map(WireNetwork::from).collect())
     }
 
     /// The id of the external network of this name: a pool of floating IPs.
@@ -77,7 +98,7 @@ impl Page for NetworksPage {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct WireNetwork {
     id: String,
     #[serde(default, deserialize_with = "lenient")]
@@ -92,6 +113,25 @@ struct WireNetwork {
     admin_state_up: Option<bool>,
     #[serde(rename = "router:external", default, deserialize_with = "lenient")]
     external: Option<bool>,
+}
+
+/// The answer to `GET /os-tenant-networks`.
+#[derive(Deserialize)]
+struct NovaNetworks {
+    #[serde(deserialize_with = "lenient_list")]
+    networks: Vec<NovaNetwork>,
+}
+
+#[derive(Deserialize)]
+struct NovaNetwork {
+    id: String,
+    label: String,
+}
+
+impl From<NovaNetwork> for WireNetwork {
+    fn from(network: NovaNetwork) -> Self {
+        Self { id: network.id, name: Some(network.label), ..Self::default() }
+    }
 }
 
 impl WireNetwork {

@@ -16,6 +16,10 @@ pub struct Settings {
     pub region: Option<String>,
     /// `public`, `internal` or `admin` (or the old spelling `publicURL`): which URLs of the catalogue to use.
     pub interface: String,
+    /// The type under which the catalogue lists Nova; `None` knows the usual ones.
+    pub compute_type: Option<String>,
+    /// The name that the catalogue gives Nova; `None` takes any.
+    pub compute_name: Option<String>,
     /// A PEM file with the certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether TLS certificates are checked.

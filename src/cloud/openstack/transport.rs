@@ -1,14 +1,15 @@
 //! One HTTP exchange: a deadline on all of it, and a bound on what is read.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder, Request, RequestBuilder, Response, StatusCode};
 
 use super::settings::Settings;
+use super::trace::Trace;
 use crate::cloud::CloudError;
 
 /// The most that is read of a listing: some ten thousand servers.
@@ -69,8 +70,25 @@ pub(super) async fn exchange(
     deadline: Duration,
     limit: usize,
 ) -> Result<Answer, String> {
+    let (client, request) = request.build_split();
+    let request = request.map_err(|error| chain(&error.without_url()))?;
+    let trace = Trace::begin(&request);
+    let start = Instant::now();
+    let outcome = bounded(client, request, deadline, limit).await;
+    if let Some(trace) = trace {
+        trace.end(&outcome, start.elapsed());
+    }
+    outcome
+}
+
+async fn bounded(
+    client: Client,
+    request: Request,
+    deadline: Duration,
+    limit: usize,
+) -> Result<Answer, String> {
     let whole = async {
-        let response = request.send().await.map_err(|error| chain(&error.without_url()))?;
+        let response = client.execute(request).await.map_err(|error| chain(&error.without_url()))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = if status.is_success() {
             read(response, limit).await?
