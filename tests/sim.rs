@@ -311,7 +311,7 @@ impl Simulation {
             }
             3..=4 => {
                 if let Some(id) = pick(&used) {
-                    self.rules.excused.insert(id);
+                    self.excuse(id);
                     self.job(id, JobEventKind::Finished).await;
                 }
             }
@@ -333,7 +333,7 @@ impl Simulation {
             7 => {
                 let either: Vec<_> = ready.iter().chain(&held).copied().collect();
                 if let Some(node) = pick(&either) {
-                    self.rules.excused.insert(node);
+                    self.excuse(node);
                     self.release(node);
                     self.wish(WishKind::Delete { node, now: false }).await;
                 }
@@ -350,13 +350,28 @@ impl Simulation {
         }
     }
 
-    /// From now on the hold of this node may end.
-    fn release(&mut self, id: NodeId) {
-        self.rules.released.insert(id);
-        let server = self.nodes.iter().find(|node| node.id == id).and_then(|node| node.server_id.clone());
-        if let Some(server) = server {
-            self.world.lock().held.remove(&server);
+    /// From now on this node may go, and its subnodes with it. What is asked of a subnode alone changes nothing.
+    fn excuse(&mut self, id: NodeId) {
+        if self.is_primary(id) {
+            self.rules.excused.insert(id);
         }
+    }
+
+    /// From now on the hold of this node may end, and that of its subnodes with it.
+    fn release(&mut self, id: NodeId) {
+        if !self.is_primary(id) {
+            return;
+        }
+        self.rules.released.insert(id);
+        for node in self.nodes.iter().filter(|node| node.head() == id) {
+            if let Some(server) = &node.server_id {
+                self.world.lock().held.remove(server);
+            }
+        }
+    }
+
+    fn is_primary(&self, id: NodeId) -> bool {
+        self.nodes.iter().any(|node| node.id == id && node.primary.is_none())
     }
 
     /// A server breaks or vanishes, or the cloud has less room than the configuration says.
@@ -411,7 +426,7 @@ impl Simulation {
         self.world.lock().end_troubles();
         let store = Store::open(&self.url).await.expect("the store opens");
         let now = self.now();
-        for node in store.nodes().await.expect("nodes") {
+        for node in store.nodes().await.expect("nodes").into_iter().filter(|node| node.primary.is_none()) {
             match node.state {
                 NodeState::Used => {
                     self.rules.excused.insert(node.id);
@@ -438,9 +453,13 @@ impl Simulation {
             _ => false,
         });
         let full = self.config.labels.iter().all(|label| {
-            let ready =
-                self.nodes.iter().filter(|node| node.label == label.name && node.state == NodeState::Ready);
+            let of_label = || self.nodes.iter().filter(|node| node.label == label.name);
+            let ready = of_label().filter(|node| node.state == NodeState::Ready && node.primary.is_none());
             let ready = u32::try_from(ready.count()).expect("small");
+            let servers = u32::try_from(of_label().count()).expect("small");
+            if servers != ready * (1 + label.subnodes) {
+                return false;
+            }
             // Nodes that were made for jobs which came to nothing stay for others.
             let most = if has_queues { MOST_JOBS } else { 0 };
             let least = label.min_ready.expect("all labels are on");
@@ -469,8 +488,9 @@ impl Simulation {
     fn situation(&self) -> String {
         let mut lines = vec![format!("at {} s", self.elapsed())];
         lines.extend(self.nodes.iter().map(|node| {
-            let Node { id, provider, label, state, server_id, reason, .. } = node;
-            format!("node {id} {provider} {label} {state} server {server_id:?}: {reason}")
+            let Node { id, primary, provider, label, state, server_id, reason, .. } = node;
+            let of = primary.map_or_else(String::new, |primary| format!(" of {primary}"));
+            format!("node {id}{of} {provider} {label} {state} server {server_id:?}: {reason}")
         }));
         lines.extend(self.images.iter().map(|image| {
             let Image {

@@ -245,12 +245,15 @@ impl Engine {
         };
         self.memory.note_try(errand, &answer, now);
         self.memory.note_deletion(errand, &answer);
-        let node = match errand.node() {
-            Some(id) => self.store.node(id).await?,
-            None => None,
+        let nodes = match errand {
+            Errand::PrepareNode(id) => self.store.node_set(*id).await?,
+            _ => match errand.node() {
+                Some(id) => self.store.node(id).await?.into_iter().collect(),
+                None => Vec::new(),
+            },
         };
         let image = self.image_of(errand).await?;
-        for consequence in plan::consequences(errand, &answer, node, image) {
+        for consequence in plan::consequences(errand, &answer, nodes, image) {
             self.follow(now, consequence).await?;
         }
         Ok(())
@@ -280,6 +283,7 @@ impl Engine {
     async fn follow(&mut self, now: Timestamp, consequence: Consequence) -> Result<(), StoreError> {
         match consequence {
             Consequence::Node { row, event, reason } => self.record_node(now, &row, event, &reason).await,
+            Consequence::Nodes { rows, event, reason } => self.record_nodes(now, &rows, event, &reason).await,
             Consequence::NodeFacts { row, reason } => {
                 self.record_node_facts(now, &row, "facts", &reason).await
             }

@@ -21,11 +21,40 @@ impl Engine {
         event: NodeEvent,
         reason: &Reason,
     ) -> Result<(), StoreError> {
+        let Some((following, note)) = self.next_node(now, row, event, reason) else { return Ok(()) };
+        if following.state == NodeState::Gone {
+            return unless_conflict(self.store.remove_node(row, &note).await);
+        }
+        unless_conflict(self.store.update_node(&following, &note).await)
+    }
+
+    /// Records what happened to all members of a set: for all of them or, when somebody else changed one, for none.
+    pub(super) async fn record_nodes(
+        &mut self,
+        now: Timestamp,
+        rows: &[Node],
+        event: NodeEvent,
+        reason: &Reason,
+    ) -> Result<(), StoreError> {
+        let following: Option<Vec<_>> =
+            rows.iter().map(|row| self.next_node(now, row, event, reason)).collect();
+        let Some(following) = following else { return Ok(()) };
+        unless_conflict(self.store.update_nodes(&following).await)
+    }
+
+    /// The row after an event and its line of history; `None` for an event that is not legal.
+    fn next_node(
+        &self,
+        now: Timestamp,
+        row: &Node,
+        event: NodeEvent,
+        reason: &Reason,
+    ) -> Option<(Node, Note)> {
         let following = match fsm::node::next(row.state, event) {
             Ok(following) => following,
             Err(illegal) => {
                 tracing::error!(target: "nodepool.engine", node = row.id.0, "{illegal}");
-                return Ok(());
+                return None;
             }
         };
         tracing::info!(
@@ -34,12 +63,8 @@ impl Engine {
         );
         self.count_launch(row, following);
         let note = note(now, event.word(), row.state, following, reason);
-        if following == NodeState::Gone {
-            return unless_conflict(self.store.remove_node(row, &note).await);
-        }
         let state_time = if following == row.state { row.state_time } else { now };
-        let row = Node { state: following, state_time, reason: reason.0.clone(), ..row.clone() };
-        unless_conflict(self.store.update_node(&row, &note).await)
+        Some((Node { state: following, state_time, reason: reason.0.clone(), ..row.clone() }, note))
     }
 
     fn count_launch(&self, row: &Node, following: NodeState) {
@@ -48,6 +73,10 @@ impl Engine {
             (NodeState::Building(_), NodeState::Delete) => Launch::Failed,
             _ => return,
         };
+        if row.primary.is_some() {
+            // A set is one launch.
+            return;
+        }
         if let Some(metrics) = &self.metrics {
             metrics.launch(&row.provider, &row.label, outcome);
         }

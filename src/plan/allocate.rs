@@ -180,9 +180,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Creates the servers that rows wait for, as far as there is room: those that finish a build, then those that
-    /// start one, then nodes.
+    /// start one, then nodes. The servers of a set are created when there is room for all that it still lacks.
     pub(super) fn create_servers(&mut self) {
-        let mut wanted = Vec::new();
+        let mut wanted: BTreeMap<(u8, Owner), (String, Vec<Owner>)> = BTreeMap::new();
         for image in self.untouched_images() {
             let owner = match image.state {
                 ImageState::Building(ImageStep::Verify) if image.verify_attempted.is_none() => {
@@ -194,24 +194,27 @@ impl<'a> Draft<'a> {
                 _ => continue,
             };
             let order = u8::from(!matches!(owner, Owner::Verifier(_)));
-            wanted.push((order, owner, image.provider, Subject::Image(image.id)));
+            wanted.insert((order, owner), (image.provider, vec![owner]));
         }
         for node in self.untouched_nodes() {
             if !matches!(node.state, NodeState::Building(_)) || node.attempted.is_some() {
                 continue;
             }
-            if self.is_bootable(&node) {
-                wanted.push((2, Owner::Node(node.id), node.provider, Subject::Node(node.id)));
+            if self.loss(node.head()).is_some() {
+                // The next plan takes the whole set away.
+                self.refuse(Subject::Node(node.id), "no server is created: its set is not whole any more");
+            } else if self.is_bootable(&node) {
+                let set = wanted.entry((2, Owner::Node(node.head()))).or_insert((node.provider, Vec::new()));
+                set.1.push(Owner::Node(node.id));
             } else {
                 // Its image was doomed a moment ago, by this very plan.
                 self.check_image(node);
             }
         }
-        wanted.sort();
-        for (_, owner, provider, subject) in wanted {
-            match self.forbidden(owner) {
-                Some(why) => self.refuse(subject, format!("no server is created: {why}")),
-                None => self.create_server(owner, &provider, subject),
+        for ((_, head), (provider, owners)) in wanted {
+            match self.forbidden(head) {
+                Some(why) => self.refuse_servers(&owners, why),
+                None => self.create_together(&provider, &owners),
             }
         }
     }
@@ -225,46 +228,77 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn create_server(&mut self, owner: Owner, provider: &str, subject: Subject) {
-        let errand = Errand::CreateServer { provider: provider.to_owned(), owner };
+    fn create_together(&mut self, provider: &str, owners: &[Owner]) {
         let checked = match self.obstacle(provider) {
             Some(obstacle) => Err(obstacle),
             None => self.check_setback(SetbackKind::Capacity, provider, ""),
         };
         if let Err(reason) = checked {
-            return self.put_off(owner, provider, subject, &reason);
+            return self.put_off(provider, owners, &reason);
         }
-        if !self.may_send(&errand) {
+        let errand = |owner: &Owner| Errand::CreateServer { provider: provider.to_owned(), owner: *owner };
+        let due: Vec<&Owner> = owners.iter().filter(|owner| self.may_send(&errand(owner))).collect();
+        if due.is_empty() {
             return;
         }
-        if self.rooms.occupy(provider, 1) {
-            let (kind, number) = owner.words();
-            return self.act(Action::Send(errand), format!("{kind} {number} needs its server"));
+        let places = u32::try_from(owners.len()).unwrap_or(u32::MAX);
+        if self.rooms.occupy(provider, places) {
+            for owner in due {
+                let (kind, number) = owner.words();
+                self.act(Action::Send(errand(owner)), format!("{kind} {number} needs its server"));
+            }
+            return;
         }
-        let reason = match self.rooms.limit(provider) {
-            0 => format!("max-servers of {provider} is 0"),
-            limit => format!("all {limit} servers of {provider} are taken"),
+        let reason = match (self.rooms.limit(provider), self.rooms.unoccupied(provider)) {
+            (0, _) => format!("max-servers of {provider} is 0"),
+            (limit, 0) => format!("all {limit} servers of {provider} are taken"),
+            (limit, free) => {
+                format!("its set needs {places} places at once, and {free} of {limit} are free at {provider}")
+            }
         };
-        self.put_off(owner, provider, subject, &reason);
+        self.put_off(provider, owners, &reason);
     }
 
-    /// A server cannot be created now. Its row waits, unless it is a node's that would wait in vain: it counts for its
-    /// label, and would keep another provider from serving in its place.
-    fn put_off(&mut self, owner: Owner, provider: &str, subject: Subject, reason: &str) {
-        let waiting = match owner {
-            Owner::Node(id) => self.nodes.get(&id).map(|drafted| drafted.row.clone()),
+    /// Servers cannot be created now. Their rows wait, unless they are a node's that would wait in vain: it counts for
+    /// its label, and would keep another provider from serving in its place.
+    fn put_off(&mut self, provider: &str, owners: &[Owner], reason: &str) {
+        let waiting = owners.iter().find_map(|owner| match owner {
+            Owner::Node(id) => self.nodes.get(id).map(|drafted| drafted.row.head()),
             Owner::Builder(_) | Owner::Verifier(_) => None,
-        };
-        if let Some(node) = waiting {
-            if let Some(other) = self.take_place_elsewhere(&node) {
-                let reason = format!("{reason}, but {other} can serve in its place");
-                return self.node_event(node, NodeEvent::Doomed, reason);
-            }
-            if self.rooms.limit(provider) == 0 {
-                return self.node_event(node, NodeEvent::Doomed, reason);
+        });
+        let drafted = waiting.and_then(|id| self.nodes.get(&id)).filter(|drafted| !drafted.changed);
+        if let Some(node) = drafted.map(|drafted| drafted.row.clone()) {
+            let untried = self.set_of(node.id).iter().all(|member| member.attempted.is_none());
+            let elsewhere = if untried { self.take_place_elsewhere(&node) } else { None };
+            let reason = match elsewhere {
+                Some(other) => Some(format!("{reason}, but {other} can serve in its place")),
+                None => (self.rooms.limit(provider) == 0).then(|| reason.to_owned()),
+            };
+            if let Some(reason) = reason {
+                return self.give_up_set(&node, &reason);
             }
         }
-        self.refuse(subject, format!("no server is created: {reason}"));
+        self.refuse_servers(owners, reason);
+    }
+
+    fn refuse_servers(&mut self, owners: &[Owner], reason: &str) {
+        for owner in owners {
+            let subject = match owner {
+                Owner::Node(id) => Subject::Node(*id),
+                Owner::Builder(id) | Owner::Verifier(id) => Subject::Image(*id),
+            };
+            self.refuse(subject, format!("no server is created: {reason}"));
+        }
+    }
+
+    /// Gives up a node with all its subnodes.
+    fn give_up_set(&mut self, node: &Node, reason: &str) {
+        self.node_event(node.clone(), NodeEvent::Doomed, reason);
+        for member in self.set_of(node.id) {
+            if !self.is_changed(member.id) {
+                self.follow_primary(&member);
+            }
+        }
     }
 
     /// Another provider that could boot this node now; its place is taken, so that no other node counts on it.

@@ -1,4 +1,4 @@
-//! What jobs did: events that wait in rows, oldest first.
+//! What jobs did: events that wait in rows, oldest first. Jobs run on nodes and on primaries; subnodes follow.
 
 use super::Draft;
 use super::action::Action;
@@ -10,7 +10,10 @@ impl Draft<'_> {
     /// the others in the next ones, so that their order is kept.
     pub(super) fn settle_job_events(&mut self) {
         for event in self.seen.events.clone() {
-            let node = self.nodes.values().find(|drafted| drafted.row.nodename == event.nodename);
+            let node = self
+                .nodes
+                .values()
+                .find(|drafted| drafted.row.nodename == event.nodename && drafted.row.primary.is_none());
             let Some(drafted) = node else {
                 self.act(Action::SettleJobEvent(event.id), format!("no node is called {}", event.nodename));
                 continue;

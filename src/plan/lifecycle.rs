@@ -13,6 +13,9 @@ use crate::model::{
 impl Draft<'_> {
     pub(super) fn settle_nodes(&mut self) {
         for node in self.untouched_nodes() {
+            if self.follow_primary(&node) {
+                continue;
+            }
             match node.state {
                 NodeState::Building(step) => self.build_node(node, step),
                 NodeState::Test | NodeState::Ready | NodeState::Used => self.keep_node(node),
@@ -21,6 +24,7 @@ impl Draft<'_> {
                 NodeState::Gone => {}
             }
         }
+        self.settle_sets();
         self.recall_visits();
     }
 
@@ -76,6 +80,12 @@ impl Draft<'_> {
                 let fault = server.fault.as_deref().unwrap_or("the cloud gives no reason");
                 return self.fail_node(node, format!("its server is in ERROR: {fault}"));
             }
+            // Members of a set are visited together.
+            ServerStatus::Active
+                if step == NodeStep::Ssh && (node.subnodes > 0 || node.primary.is_some()) =>
+            {
+                return;
+            }
             ServerStatus::Active if step == NodeStep::Ssh => {
                 let errand = Errand::PrepareNode(node.id);
                 return self.send(errand, "its server is ACTIVE and has an address");
@@ -119,7 +129,7 @@ impl Draft<'_> {
 
     fn check_launch_timeout(&mut self, node: Node, provider: &Provider, found: &str) {
         let Some(attempted) = node.attempted else { return };
-        if self.seen.in_flight.contains_key(&Errand::PrepareNode(node.id)) {
+        if self.seen.in_flight.contains_key(&Errand::PrepareNode(node.head())) {
             // Somebody is on the machine, and will tell more about it than a listing.
             return;
         }
@@ -134,7 +144,7 @@ impl Draft<'_> {
     }
 
     /// Lets a launch fail, and remembers that it did.
-    fn fail_node(&mut self, node: Node, reason: String) {
+    pub(super) fn fail_node(&mut self, node: Node, reason: String) {
         self.set_back(SetbackKind::Launch, &node.provider, &node.label, &reason);
         self.node_event(node, NodeEvent::Doomed, reason);
     }
@@ -275,10 +285,7 @@ impl Draft<'_> {
         let visits: Vec<Errand> = self.seen.in_flight.keys().cloned().collect();
         for errand in visits {
             let wanted = match &errand {
-                Errand::PrepareNode(id) => self
-                    .nodes
-                    .get(id)
-                    .is_some_and(|node| node.row.state == NodeState::Building(NodeStep::Ssh)),
+                Errand::PrepareNode(id) => self.awaits_preparation(*id),
                 _ => true,
             };
             if !wanted {

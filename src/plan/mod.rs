@@ -18,6 +18,7 @@ mod listings;
 mod observation;
 mod outcome;
 mod room;
+mod sets;
 pub mod shares;
 mod view;
 mod waiting;
@@ -126,6 +127,7 @@ impl<'a> Draft<'a> {
                     row.state_time = self.seen.now;
                 }
                 row.state = following;
+                row.reason.clone_from(&reason.0);
                 if following == NodeState::Gone {
                     self.nodes.remove(&row.id);
                 } else {

@@ -62,6 +62,15 @@ pub enum Consequence {
         /// Why.
         reason: Reason,
     },
+    /// This happened to all of these nodes, which are one set: to all or to none.
+    Nodes {
+        /// The rows with their new facts and their old states.
+        rows: Vec<Node>,
+        /// What happened.
+        event: NodeEvent,
+        /// Why.
+        reason: Reason,
+    },
     /// The node's facts changed.
     NodeFacts {
         /// The row with its new facts.
@@ -127,14 +136,15 @@ const HOLD_OFF: Duration = Duration::from_secs(10);
 /// The longest time that a cloud may ask to be left alone.
 const LONGEST_HOLD_OFF: Duration = Duration::from_secs(600);
 
-/// What follows from an answer, given the rows as they are now.
+/// What follows from an answer, given the rows as they are now: the node that the errand is about and then its subnodes,
+/// or the image.
 pub fn consequences(
     errand: &Errand,
     answer: &Answer,
-    node: Option<Node>,
+    nodes: Vec<Node>,
     image: Option<Image>,
 ) -> Vec<Consequence> {
-    let mut follow = match (errand, node, image) {
+    let mut follow = match (errand, nodes.first().cloned(), image) {
         (Errand::CreateServer { owner: Owner::Node(_), .. }, Some(node), _) => node_created(node, answer),
         (Errand::CreateServer { owner: Owner::Builder(_), .. }, _, Some(image)) => {
             builder_created(image, answer)
@@ -146,7 +156,7 @@ pub fn consequences(
         (Errand::DeleteSnapshot { id, .. }, _, Some(image)) => snapshot_deleted(image, id, answer),
         (Errand::DeleteKeypair { name, .. }, _, Some(image)) => keypair_deleted(image, name, answer),
         (Errand::DeleteServer { provider, id, .. }, _, _) => server_deleted(provider, id, answer),
-        (Errand::PrepareNode(_), Some(node), _) => node_prepared(node, answer),
+        (Errand::PrepareNode(_), Some(node), _) => set_prepared(&node, nodes, answer),
         (Errand::SetUpBuilder(_), _, Some(image)) => {
             image_visited(image, ImageStep::Setup, ImageEvent::SetUp, answer)
         }
@@ -304,23 +314,24 @@ fn server_deleted(provider: &str, id: &str, answer: &Answer) -> Vec<Consequence>
     }
 }
 
-fn node_prepared(node: Node, answer: &Answer) -> Vec<Consequence> {
-    if node.state != NodeState::Building(NodeStep::Ssh) {
+/// The members of a set become ready together, or go together. A set that is not whole any more is given up anyway.
+fn set_prepared(primary: &Node, rows: Vec<Node>, answer: &Answer) -> Vec<Consequence> {
+    let whole = u32::try_from(rows.len()).is_ok_and(|rows| rows == primary.subnodes.saturating_add(1));
+    if !whole || rows.iter().any(|row| row.state != NodeState::Building(NodeStep::Ssh)) {
         return Vec::new();
     }
-    let (provider, name) = (node.provider.clone(), node.label.clone());
-    let row = Box::new(node);
+    let (provider, name) = (primary.provider.clone(), primary.label.clone());
     match answer {
         Answer::Id(_) | Answer::Done => vec![
             Consequence::Recovered { kind: SetbackKind::Launch, provider: provider.clone(), name },
             Consequence::Recovered { kind: SetbackKind::Capacity, provider, name: String::new() },
-            Consequence::Node { row, event: NodeEvent::Prepared, reason: "reached and prepared".into() },
+            Consequence::Nodes { rows, event: NodeEvent::Prepared, reason: "reached and prepared".into() },
         ],
         Answer::Failed(failure) => {
             let reason = Reason(failure.text.clone());
             vec![
                 set_back(SetbackKind::Launch, provider, name, reason.clone()),
-                Consequence::Node { row, event: NodeEvent::Doomed, reason },
+                Consequence::Nodes { rows, event: NodeEvent::Doomed, reason },
             ]
         }
     }

@@ -74,6 +74,11 @@ impl Rooms {
         self.by_provider.get(provider).map_or(0, |room| room.limit.saturating_sub(room.reserved))
     }
 
+    /// How many more servers can be created.
+    pub(super) fn unoccupied(&self, provider: &str) -> u32 {
+        self.by_provider.get(provider).map_or(0, |room| room.limit.saturating_sub(room.occupied))
+    }
+
     /// The limit of the provider.
     pub(super) fn limit(&self, provider: &str) -> u32 {
         self.by_provider.get(provider).map_or(0, |room| room.limit)

@@ -3,10 +3,10 @@
 //! Answering a wish twice does no harm: a crash between recording its effect and settling it only means that the next
 //! plan finds the effect already there.
 
-use super::Draft;
 use super::action::{Action, Subject};
 use super::observation::NO_IMAGES;
 use super::whereabouts::Whereabouts;
+use super::{Draft, Drafted};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{ImageId, ImageState, Node, NodeId, NodeState, Timestamp, Wish, WishKind};
@@ -43,12 +43,36 @@ impl Draft<'_> {
 
     fn with_node(&mut self, id: NodeId, grant: impl FnOnce(&mut Self, Node) -> Verdict) -> Verdict {
         match self.nodes.get(&id) {
+            Some(Drafted { row: Node { primary: Some(primary), subnode_index, .. }, .. }) => {
+                Verdict::Refused(self.refuse_subnode(id, *subnode_index, *primary))
+            }
             Some(drafted) if drafted.changed => Verdict::Later,
             Some(drafted) => {
                 let row = drafted.row.clone();
                 grant(self, row)
             }
             None => Verdict::Refused(format!("Node {id} not found.")),
+        }
+    }
+
+    /// Why nothing is done with a subnode alone.
+    fn refuse_subnode(&self, id: NodeId, index: u32, primary: NodeId) -> String {
+        let next = if self.nodes.contains_key(&primary) {
+            format!("; a set is held and deleted whole, by its primary: say {primary} instead of {id}")
+        } else {
+            ", which is gone, so it is being deleted, too".to_owned()
+        };
+        format!("node {id} is subnode {index} of node {primary}{next}")
+    }
+
+    /// What is said of a node's subnodes when it is held or deleted.
+    fn with_subnodes(&self, id: NodeId) -> String {
+        let made = self.nodes.get(&id).map_or(0, |drafted| drafted.row.subnodes);
+        match (made, self.loss(id)) {
+            (0, _) => String::new(),
+            (1, None) => " with its subnode".to_owned(),
+            (_, None) => format!(" with its {made} subnodes"),
+            (_, Some(loss)) => format!(" with what is left of its set: {loss}"),
         }
     }
 
@@ -75,12 +99,12 @@ impl Draft<'_> {
                 row.held_until = until;
                 draft.node_event(row, NodeEvent::Held, format!("an operator holds it{said}"));
             }
-            Verdict::Granted(format!("node {id} is held"))
+            Verdict::Granted(format!("node {id} is held{}", draft.with_subnodes(id)))
         })
     }
 
     /// Why a node that is to be deleted cannot be held any more, if so.
-    fn nothing_to_hold(&self, row: &Node) -> Option<String> {
+    pub(super) fn nothing_to_hold(&self, row: &Node) -> Option<String> {
         let id = row.id;
         if row.delete_called.is_some() {
             Some(format!("node {id} is already being deleted in the cloud"))
@@ -124,7 +148,7 @@ impl Draft<'_> {
             | NodeState::Used
             | NodeState::Gone => self.node_event(row, NodeEvent::Doomed, "an operator deleted it"),
         }
-        Verdict::Granted(format!("node {id} will be deleted"))
+        Verdict::Granted(format!("node {id} will be deleted{}", self.with_subnodes(id)))
     }
 
     fn update_image(&mut self, provider: &str, image: &str, asked: Timestamp) -> Verdict {

@@ -46,6 +46,7 @@ macro_rules! select {
 const TABLE: &str = "node";
 const ALL: &str = select!("ORDER BY id");
 const ONE: &str = select!("WHERE id = $1");
+const SET: &str = select!("WHERE id = $1 OR primary_id = $2 ORDER BY subnode_index");
 const INSERT: &str = "INSERT INTO node (provider_name, label_name, target_name, hostname, nodename, image_name, \
     snapshot_image_id, az, state, step, state_time, created, attempt, reason, primary_id, subnode_index, subnodes, \
     revision) VALUES ($1, $2, $3, '', '', $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)";
@@ -64,6 +65,11 @@ impl Store {
     /// One node, if it exists.
     pub async fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
         self.db.row(ONE, &[id.0.into()]).await?.as_ref().map(node).transpose()
+    }
+
+    /// A node, if it exists, and then the subnodes that are left of it, in their order.
+    pub async fn node_set(&self, id: NodeId) -> Result<Vec<Node>, StoreError> {
+        self.db.rows(SET, &[id.0.into(), id.0.into()]).await?.iter().map(node).collect()
     }
 
     /// Makes the row of a node and those of its subnodes, all in state `building (create)`, and their first lines of

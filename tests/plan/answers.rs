@@ -54,7 +54,15 @@ const HOMECOMINGS: [(&str, &[&str]); 10] = [
     ("delete-keypair alpha key-1", &["images: [{id: 1, state: delete, keypair: key-1}]"]),
     (
         "prepare-node 1",
-        &["nodes: [{id: 1, state: building ssh, server: s1}]", "nodes: [{id: 1, state: delete, server: s1}]"],
+        &[
+            "nodes: [{id: 1, state: building ssh, server: s1}]",
+            "nodes: [{id: 1, state: delete, server: s1}]",
+            "nodes: [{id: 1, subnodes: 1, state: building ssh, server: s1}, \
+             {id: 2, primary: 1, index: 1, state: building ssh, server: s2}]",
+            "nodes: [{id: 1, subnodes: 1, state: building ssh, server: s1}, \
+             {id: 2, primary: 1, index: 1, state: delete, server: s2}]",
+            "nodes: [{id: 1, subnodes: 1, state: building ssh, server: s1}]",
+        ],
     ),
     (
         "set-up-builder 1",
@@ -73,13 +81,13 @@ pub fn table() -> String {
         for situation in situations {
             let scenario: Scenario =
                 serde_yaml::from_str(&format!("about: a homecoming\n{situation}")).unwrap();
-            let node = scenario.nodes.first().map(|row| read_node(row).unwrap());
+            let nodes: Vec<Node> = scenario.nodes.iter().map(|row| read_node(row).unwrap()).collect();
             let image = scenario.images.first().map(|row| read_image(row).unwrap());
             writeln!(text, "{errand}, with {situation}").unwrap();
             let errand = errands::read(errand).unwrap();
             for (name, answer) in answers() {
                 writeln!(text, "  {name}").unwrap();
-                for line in lines(&errand, &answer, node.as_ref(), image.as_ref()) {
+                for line in lines(&errand, &answer, &nodes, image.as_ref()) {
                     writeln!(text, "    {line}").unwrap();
                 }
             }
@@ -103,13 +111,26 @@ fn answers() -> Vec<(&'static str, Answer)> {
     ]
 }
 
-fn lines(errand: &Errand, answer: &Answer, node: Option<&Node>, image: Option<&Image>) -> Vec<String> {
-    let follow = consequences(errand, answer, node.cloned(), image.cloned());
-    follow.iter().map(|consequence| line(consequence, node, image)).collect()
+fn lines(errand: &Errand, answer: &Answer, nodes: &[Node], image: Option<&Image>) -> Vec<String> {
+    let follow = consequences(errand, answer, nodes.to_vec(), image.cloned());
+    follow.iter().flat_map(|consequence| lines_of(consequence, nodes, image)).collect()
+}
+
+fn lines_of(consequence: &Consequence, nodes: &[Node], image: Option<&Image>) -> Vec<String> {
+    let Consequence::Nodes { rows, event, reason } = consequence else {
+        return vec![line(consequence, nodes.first(), image)];
+    };
+    let text = |row: &Node| {
+        let following = fsm::node::next(row.state, *event).expect("a legal event");
+        let subject = if rows.len() == 1 { "node".to_owned() } else { row.title() };
+        format!("{subject}: {following} by {}: {reason}", event.word())
+    };
+    rows.iter().map(text).collect()
 }
 
 fn line(consequence: &Consequence, node: Option<&Node>, image: Option<&Image>) -> String {
     match consequence {
+        Consequence::Nodes { .. } => unreachable!("a line for each"),
         Consequence::Node { row, event, reason } => {
             let following = fsm::node::next(row.state, *event).expect("a legal event");
             format!(

@@ -79,7 +79,8 @@ fn silence(seen: &Observation<'_>, plan: &Plan) -> Vec<String> {
             Action::Node { row, .. } => row.id == node.id,
             _ => false,
         });
-        let served = errands.iter().any(|errand| errand.node() == Some(node.id));
+        let visited = Errand::PrepareNode(node.head());
+        let served = errands.iter().any(|errand| errand.node() == Some(node.id) || **errand == visited);
         if moves && !changes && !served && !told(&Subject::Node(node.id)) {
             silent.push(format!("nothing is said of node {}, which is {}", node.id, node.state));
         }

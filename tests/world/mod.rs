@@ -62,6 +62,8 @@ pub struct State {
     pub crimes: Vec<String>,
     /// How many calls were made, by operation.
     pub calls: BTreeMap<&'static str, u64>,
+    /// Servers that somebody is logged in to.
+    pub visited: BTreeSet<String>,
     /// How often somebody asked to delete what is not there, by what that is.
     in_vain: BTreeMap<String, u32>,
     next_id: u64,
@@ -151,6 +153,7 @@ impl World {
             crimes: Vec::new(),
             calls: BTreeMap::new(),
             in_vain: BTreeMap::new(),
+            visited: BTreeSet::new(),
             next_id: 0,
         };
         for (provider, quota) in providers {

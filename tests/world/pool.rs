@@ -17,7 +17,7 @@ pub fn config(has_queues: bool) -> Config {
         crons: Crons { image_update: None, cleanup: None, check: None },
         delete_delay: Duration::ZERO,
         logging: None,
-        labels: vec![label("small", 2, &["alpha"]), label("large", 1, &["alpha", "beta"])],
+        labels: vec![label("small", 2, 0, &["alpha"]), label("large", 1, 1, &["alpha", "beta"])],
         providers: vec![provider("alpha", 5), provider("beta", 2)],
         targets: vec![Target {
             name: "jenkins".to_owned(),
@@ -27,12 +27,12 @@ pub fn config(has_queues: bool) -> Config {
     }
 }
 
-fn label(name: &str, min_ready: u32, providers: &[&str]) -> Label {
+fn label(name: &str, min_ready: u32, subnodes: u32, providers: &[&str]) -> Label {
     Label {
         name: name.to_owned(),
         image: "trusty".to_owned(),
         min_ready: Some(min_ready),
-        subnodes: 0,
+        subnodes,
         ready_script: Some("ready.sh".to_owned()),
         ready_script_timeout: Duration::from_secs(60),
         providers: providers.iter().map(|name| (*name).to_owned()).collect(),

@@ -45,7 +45,7 @@ impl Remote for SimulatedRemote {
 
 impl SimulatedRemote {
     fn try_once(&self, endpoint: &Endpoint) -> Result<Option<SimulatedConnection>, RemoteError> {
-        let state = self.world.lock();
+        let mut state = self.world.lock();
         let now = state.now;
         let answering = state
             .servers
@@ -66,13 +66,23 @@ impl SimulatedRemote {
                 found: server.host_key.clone(),
             });
         }
-        Ok(Some(SimulatedConnection {
+        let connection = SimulatedConnection {
             world: self.world.clone(),
             provider: provider.clone(),
             server: id.clone(),
             host_key: server.host_key.clone(),
             user: endpoint.users.first().cloned().unwrap_or_default(),
-        }))
+        };
+        if !state.visited.insert(connection.server.clone()) {
+            state.crimes.push(format!("server {} is visited by two at once", connection.server));
+        }
+        Ok(Some(connection))
+    }
+}
+
+impl Drop for SimulatedConnection {
+    fn drop(&mut self) {
+        self.world.lock().visited.remove(&self.server);
     }
 }
 

@@ -17,9 +17,9 @@ pub struct Rules {
     before: BTreeMap<NodeId, Node>,
     used: BTreeSet<NodeId>,
     unclaimed: BTreeMap<String, Timestamp>,
-    /// Nodes that somebody asked to be deleted or whose job ended, so that they may leave `ready` or `used`.
+    /// Nodes that somebody asked to be deleted or whose job ended, so that they and their subnodes may leave `ready` or `used`.
     pub excused: BTreeSet<NodeId>,
-    /// Nodes whose hold somebody ended.
+    /// Nodes whose hold, and that of their subnodes, somebody ended.
     pub released: BTreeSet<NodeId>,
 }
 
@@ -37,13 +37,14 @@ impl Rules {
             return Err(crime.clone());
         }
         self.check_lives(&state, nodes)?;
+        check_sets(nodes)?;
         check_holds(&state, nodes)?;
         check_limits(&state, config)?;
         check_twins(&state)?;
         self.check_leaks(&state, nodes, images)?;
         state.held = nodes
             .iter()
-            .filter(|node| node.state == NodeState::Hold && !self.released.contains(&node.id))
+            .filter(|node| node.state == NodeState::Hold && !self.released.contains(&node.head()))
             .filter_map(|node| Some((node.server_id.clone()?, node.held_until)))
             .collect();
         Ok(())
@@ -67,7 +68,7 @@ impl Rules {
                 NodeState::Ready | NodeState::Used if leaving => self.check_excuse(state, before, after)?,
                 NodeState::Hold if leaving => {
                     let over = before.held_until.is_some_and(|until| until <= state.now);
-                    if !over && !self.released.contains(id) {
+                    if !over && !self.released.contains(&before.head()) {
                         return Err(format!("node {id} was held and is being deleted"));
                     }
                 }
@@ -82,9 +83,20 @@ impl Rules {
         let id = before.id;
         let reason = after.map_or("its row is gone", |after| after.reason.as_str());
         let made_room = reason.contains("makes room");
-        let server = before.server_id.as_ref().and_then(|server| state.servers[&before.provider].get(server));
-        let lost = server.is_none_or(|server| server.gone.is_some() || server.is_broken(state.now));
-        if self.excused.contains(&id) || made_room || lost {
+        let members = || self.before.values().filter(|node| node.head() == before.head());
+        let lost = match (before.state, before.primary) {
+            // No job began on what is ready, so a set goes with the first of its members.
+            (NodeState::Ready, _) => {
+                let made = members().find(|node| node.primary.is_none()).map_or(0, |node| node.subnodes);
+                members().count() <= usize::try_from(made).expect("small")
+                    || members().any(|node| node.state == NodeState::Delete || is_lost(state, node))
+            }
+            (_, None) => is_lost(state, before),
+            (_, Some(primary)) => {
+                is_lost(state, before) || self.before.get(&primary).is_none_or(|node| is_lost(state, node))
+            }
+        };
+        if self.excused.contains(&before.head()) || made_room || lost {
             return Ok(());
         }
         Err(format!("node {id} was {} and is being deleted: {reason}", before.state))
@@ -103,6 +115,33 @@ impl Rules {
         self.unclaimed = unclaimed;
         Ok(())
     }
+}
+
+/// Whether the server of a row is gone or broken.
+fn is_lost(state: &State, node: &Node) -> bool {
+    let server = node.server_id.as_ref().and_then(|server| state.servers[&node.provider].get(server));
+    server.is_none_or(|server| server.gone.is_some() || server.is_broken(state.now))
+}
+
+/// Nodes of several servers: all members are at one provider, and they become ready together.
+fn check_sets(nodes: &[Node]) -> Result<(), String> {
+    for subnode in nodes.iter().filter(|node| node.primary.is_some()) {
+        for other in nodes.iter().filter(|other| other.head() == subnode.head()) {
+            if (&other.provider, &other.az) != (&subnode.provider, &subnode.az) {
+                return Err(format!("nodes {} and {} of one set are apart", subnode.id, other.id));
+            }
+            let states = [subnode.state, other.state];
+            if states.contains(&NodeState::Ready)
+                && states.iter().any(|state| matches!(state, NodeState::Building(_)))
+            {
+                return Err(format!(
+                    "of one set, node {} is {} and node {} is {}",
+                    subnode.id, subnode.state, other.id, other.state
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Promise 2, second half: a hold is not granted on a machine that is being deleted.
