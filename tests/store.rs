@@ -78,6 +78,7 @@ fn new_image(attempt: &str) -> NewImage {
         provider: "cloud-a".to_owned(),
         image: "debian-12".to_owned(),
         hostname: "debian-12-1700000000.template.example.org".to_owned(),
+        az: None,
         version: 1_700_000_000,
         attempt: attempt.to_owned(),
         created: at(100),

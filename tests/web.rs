@@ -241,6 +241,7 @@ async fn image_list_is_the_text_table_of_nodepool_v0() {
         provider: "cloud1".to_owned(),
         image: "jessie".to_owned(),
         hostname: "template-jessie-1486399717".to_owned(),
+        az: None,
         version: 1_486_399_717,
         attempt: "b1".to_owned(),
         created: now(),

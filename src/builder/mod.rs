@@ -72,6 +72,13 @@ pub struct BuildError {
     pub cause: Cause,
 }
 
+impl BuildError {
+    /// Whether the machine never answered or let us in, so that nothing was done on it.
+    pub fn is_unreachable(&self) -> bool {
+        matches!((self.step, &self.cause), (Step::Connect, Cause::Remote(RemoteError::Unreachable(_))))
+    }
+}
+
 /// Why a step failed.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Cause {

@@ -138,7 +138,8 @@ impl Engine {
         let snapshot = row.external_id.clone().ok_or("its snapshot has no id")?;
         let tag = self.tag(Owner::Verifier(id), &row.attempt);
         let name = format!("{}-verify", row.hostname);
-        Ok(request(provider, image, &name, BootImage::Id(snapshot), tag))
+        let base = request(provider, image, &name, BootImage::Id(snapshot), tag);
+        Ok(ServerRequest { az: row.az.clone(), ..base })
     }
 
     /// The keypair first, then the builder: both carry the tag, so neither can be lost.
@@ -156,7 +157,8 @@ impl Engine {
         let boot = BootImage::NameOrId(base_image.clone());
         let base = request(provider, image, &row.hostname, boot, tag);
         let own = row.keypair.clone();
-        let request = ServerRequest { keypair: own.clone().or_else(|| provider.keypair.clone()), ..base };
+        let keypair = own.clone().or_else(|| provider.keypair.clone());
+        let request = ServerRequest { keypair, az: row.az.clone(), ..base };
         let (remote, private_key) = (Arc::clone(&self.drivers.remote), image.private_key.clone());
         let future = async move {
             if let Some(name) = own {
@@ -210,7 +212,7 @@ fn request(
         image: boot,
         min_ram: image.min_ram,
         name_filter: image.name_filter.clone(),
-        az: provider.availability_zones.first().cloned(),
+        az: None,
         networks: networks.collect(),
         keypair: None,
         config_drive: image.config_drive,

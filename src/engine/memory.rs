@@ -6,7 +6,7 @@ use super::{Outcome, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
 use crate::model::Timestamp;
-use crate::plan::{Answer, CloudView, DEMAND_KEPT, Errand, Failure, Fault, Tries};
+use crate::plan::{Answer, CloudView, DEMAND_KEPT, Errand, Failure, Fault, Tries, Waits};
 use crate::target::Demand;
 
 /// What the engine remembers.
@@ -17,6 +17,8 @@ pub(super) struct Memory {
     pub(super) in_flight: BTreeMap<Errand, Timestamp>,
     /// What was tried in vain.
     pub(super) tries: BTreeMap<Errand, Tries>,
+    /// Who asked for nodes and got none.
+    pub(super) waiting: Waits,
     /// When the demand was last asked for, whatever came of it.
     pub(super) demand_asked: Option<Timestamp>,
     /// How many jobs asked for each label, and when.
@@ -33,6 +35,7 @@ impl Memory {
             clouds: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             tries: BTreeMap::new(),
+            waiting: Waits::default(),
             demand_asked: None,
             demand: None,
             paces: BTreeMap::new(),

@@ -125,6 +125,7 @@ impl Engine {
         if let Some(wake) = self.memory.next_token(now) {
             tick.wake = Some(tick.wake.map_or(wake, |earlier| earlier.min(wake)));
         }
+        self.memory.waiting.clone_from(&plan.waiting);
         tick.plan = plan;
         Ok(tick)
     }
@@ -141,6 +142,7 @@ impl Engine {
             clouds: &self.memory.clouds,
             demand: self.memory.demand(now),
             demand_asked: self.memory.demand_asked,
+            waiting: &self.memory.waiting,
             in_flight: &self.memory.in_flight,
             tries: &self.memory.tries,
             permissions: self.permissions,

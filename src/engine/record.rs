@@ -193,6 +193,7 @@ impl Engine {
         let new = store::NewImage {
             provider: image.provider.clone(),
             image: image.image.clone(),
+            az: image.az.clone(),
             hostname,
             version: now.seconds(),
             attempt: self.memory.next_attempt(now),

@@ -8,7 +8,7 @@ use crate::plan::{Errand, Failure, Fault};
 /// Tells that a call failed for the `count`th time in a row.
 pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
     let row_tells = match failure.fault {
-        Fault::NotFound | Fault::Quota | Fault::Refused => {
+        Fault::NotFound | Fault::Quota | Fault::Refused | Fault::Unreachable => {
             matches!(errand, Errand::CreateServer { .. } | Errand::TakeSnapshot { .. })
         }
         Fault::Throttled(_) | Fault::Uncertain | Fault::Login => false,

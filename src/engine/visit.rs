@@ -127,6 +127,9 @@ impl Engine {
 fn visited(result: Result<(), BuildError>) -> Outcome {
     Outcome::Answer(match result {
         Ok(()) => Answer::Done,
-        Err(error) => Answer::Failed(Failure { fault: Fault::Refused, text: error.to_string() }),
+        Err(error) => {
+            let fault = if error.is_unreachable() { Fault::Unreachable } else { Fault::Refused };
+            Answer::Failed(Failure { fault, text: error.to_string() })
+        }
     })
 }

@@ -140,6 +140,8 @@ pub struct Image {
     pub external_id: Option<String>,
     /// The cloud's id of the server that verifies the snapshot, while it may exist.
     pub verify_server_id: Option<String>,
+    /// The availability zone that was chosen for the server made last: the builder, and later the server that verifies.
+    pub az: Option<String>,
     /// Where it stands.
     pub state: ImageState,
     /// When it entered `state`.

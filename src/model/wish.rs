@@ -82,6 +82,8 @@ pub enum SetbackKind {
     Launch,
     /// The cloud refused to create servers for lack of quota, or asked us to slow down.
     Capacity,
+    /// Servers that were made in an availability zone of a provider failed, whatever they were for.
+    Zone,
 }
 
 /// How often in a row something went wrong, and when last. A success removes it.
@@ -91,7 +93,7 @@ pub struct Setback {
     pub kind: SetbackKind,
     /// The provider.
     pub provider: String,
-    /// The image or label; empty for the whole provider.
+    /// The image, label or zone; empty for the whole provider.
     pub name: String,
     /// Failures since the last success, at least 1.
     pub failures: u32,

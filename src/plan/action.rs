@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::waiting::Waits;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{Image, ImageId, Node, NodeId, Owner, SetbackKind, Timestamp, WishId};
@@ -15,6 +16,8 @@ pub struct Plan {
     pub refusals: Vec<Refusal>,
     /// When the clock alone will have changed the answer; `None`: only news will.
     pub wake: Option<Timestamp>,
+    /// Who asks for nodes and got none: the next observation brings it back.
+    pub waiting: Waits,
 }
 
 /// An action and the reason for it.
@@ -157,6 +160,8 @@ pub struct NewImage {
     pub provider: String,
     /// Which.
     pub image: String,
+    /// In which availability zone its builder is made.
+    pub az: Option<String>,
 }
 
 /// A call or a visit: work that takes time and may fail. It is known by what it is for, so that it is never done twice

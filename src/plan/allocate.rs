@@ -1,10 +1,12 @@
 //! Which nodes to add where, and which of the added ones to create now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Draft;
 use super::action::{Action, Errand, NewNode, Subject};
 use super::observation::{NO_IMAGES, NO_LAUNCHES};
+use super::shares::{self, Free, Grant, Request, missing};
+use super::waiting::Waiting;
 use crate::config::Label;
 use crate::fsm::node::NodeEvent;
 use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, SetbackKind};
@@ -12,44 +14,122 @@ use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, Setba
 /// What a label lacks, and who can serve it.
 struct Deficit<'a> {
     label: &'a Label,
-    missing: u32,
+    /// Nodes for jobs that ask for them now.
+    jobs: u32,
+    /// Nodes to keep ready beyond those.
+    spares: u32,
     reason: String,
-    providers: Vec<(&'a str, ImageId)>,
+    /// The providers that can boot its nodes now, each with the image to boot.
+    providers: BTreeMap<&'a str, ImageId>,
+}
+
+/// Nodes that were granted and are to be added.
+struct Share<'a> {
+    deficit: &'a Deficit<'a>,
+    provider: String,
+    image_id: ImageId,
+    /// Where each of them is to be offered.
+    targets: VecDeque<String>,
 }
 
 impl<'a> Draft<'a> {
-    /// Adds the nodes that are missing: one for each label in turn, so that none takes all the room.
+    /// Adds the nodes that are missing. Those that jobs wait for are granted first; spare ones get the room that is left,
+    /// as many as fit.
     pub(super) fn allocate(&mut self) {
-        let mut deficits: Vec<Deficit<'a>> = Vec::new();
-        for label in &self.config.labels {
-            if let Some((missing, reason)) = self.missing(label) {
-                let providers = self.able_providers(label);
-                deficits.push(Deficit { label, missing, reason, providers });
-            }
+        let labels = &self.config.labels;
+        let deficits: Vec<Deficit<'a>> = labels.iter().filter_map(|label| self.deficit(label)).collect();
+        let mut room: Vec<Free> = Vec::new();
+        for provider in &self.config.providers {
+            room.push(Free::new(&provider.name, self.rooms.unreserved(&provider.name)));
         }
-        let mut granted = true;
-        while granted {
-            granted = false;
-            for deficit in deficits.iter_mut().filter(|deficit| deficit.missing > 0) {
-                if self.grant_one(deficit) {
-                    deficit.missing = deficit.missing.saturating_sub(1);
-                    granted = true;
-                }
-            }
-        }
-        for deficit in deficits.iter().filter(|deficit| deficit.missing > 0 && !deficit.providers.is_empty())
-        {
-            let size = match size(deficit.label) {
-                1 => String::new(),
-                servers => format!(" for {servers} servers each"),
-            };
-            let reason = format!("{} more wanted, but its providers have no room{size}", deficit.missing);
-            self.refuse(Subject::Label(deficit.label.name.clone()), reason);
+        let seen = self.seen;
+        let (jobs, added) = self.share_out(&deficits, &seen.waiting.jobs, |deficit| deficit.jobs, &mut room);
+        self.plan.waiting.jobs = seen.waiting.jobs.after(seen.now, &jobs, &added);
+        let (spares, more) =
+            self.share_out(&deficits, &seen.waiting.spares, |deficit| deficit.spares, &mut room);
+        self.plan.waiting.spares = seen.waiting.spares.after(seen.now, &spares, &more);
+        for (deficit, (jobs, spares)) in deficits.iter().zip(jobs.iter().zip(&spares)) {
+            let lacks = missing(jobs, &added).saturating_add(missing(spares, &more));
+            self.explain_lack(deficit, lacks, &room);
         }
     }
 
-    /// How many more nodes a label wants, and why: enough for its jobs, and its spare ones.
-    fn missing(&self, label: &Label) -> Option<(u32, String)> {
+    /// Shares the room out between the labels, and adds what each is granted. Gives what was asked for and what was added.
+    fn share_out(
+        &mut self,
+        deficits: &[Deficit<'a>],
+        waiting: &Waiting,
+        amount: impl Fn(&Deficit<'a>) -> u32,
+        room: &mut [Free],
+    ) -> (Vec<Request>, Vec<Grant>) {
+        let requests = deficits.iter().map(|deficit| Request {
+            label: deficit.label.name.clone(),
+            amount: amount(deficit),
+            servers: size(deficit.label),
+            providers: deficit.providers.keys().map(|&name| name.to_owned()).collect(),
+            waited: waiting.waited(&deficit.label.name, self.seen.now),
+        });
+        let requests: Vec<Request> = requests.collect();
+        let mut grants = shares::share(&requests, room);
+        shares::fill(&requests, room, &mut grants);
+        let added = self.add_nodes(deficits, &grants, room);
+        (requests, added)
+    }
+
+    /// Adds what was granted: a node of each grant in turn, so that no label has to wait for all nodes of another one. What
+    /// cannot be added after all is free again.
+    fn add_nodes(&mut self, deficits: &[Deficit<'a>], grants: &[Grant], room: &mut [Free]) -> Vec<Grant> {
+        let mut granted: Vec<Share<'_>> = Vec::new();
+        for grant in grants {
+            let deficit = deficits.iter().find(|deficit| deficit.label.name == grant.label);
+            let Some(deficit) = deficit else { continue };
+            let Some(&image_id) = deficit.providers.get(grant.provider.as_str()) else { continue };
+            let targets = self.spread_over_targets(&grant.label, grant.amount);
+            granted.push(Share { deficit, provider: grant.provider.clone(), image_id, targets });
+        }
+        let mut added: Vec<Grant> = Vec::new();
+        while granted.iter().any(|share| !share.targets.is_empty()) {
+            for share in &mut granted {
+                let Some(target) = share.targets.pop_front() else { continue };
+                let (label, provider) = (share.deficit.label.name.clone(), share.provider.clone());
+                match self.add_node(share, target) {
+                    Ok(()) => added.push(Grant { label, provider, amount: 1 }),
+                    Err(reason) => {
+                        let left = u32::try_from(share.targets.len()).unwrap_or(u32::MAX).saturating_add(1);
+                        shares::give_back(room, &provider, left.saturating_mul(size(share.deficit.label)));
+                        share.targets.clear();
+                        self.refuse_once(Subject::Label(label), reason);
+                    }
+                }
+            }
+        }
+        added
+    }
+
+    fn add_node(&mut self, share: &Share<'_>, target: String) -> Result<(), String> {
+        let (label, provider) = (share.deficit.label, &share.provider);
+        let az = self.zone_for_node(provider)?;
+        if !self.rooms.reserve(provider, size(label)) {
+            return Err(format!("provider {provider} has no room"));
+        }
+        let node = NewNode {
+            provider: provider.clone(),
+            label: label.name.clone(),
+            target,
+            image: label.image.clone(),
+            image_id: Some(share.image_id),
+            az,
+            subnodes: label.subnodes,
+        };
+        if let Some(az) = &node.az {
+            self.note_in_zone(provider, az, size(label));
+        }
+        self.act(Action::AddNode(node), share.deficit.reason.clone());
+        Ok(())
+    }
+
+    /// What a label lacks: nodes for its jobs, and its spare ones. A label with `min-ready: -1` lacks nothing.
+    fn deficit(&mut self, label: &'a Label) -> Option<Deficit<'a>> {
         let spare = label.min_ready?;
         let (mut coming, mut busy) = (0_u32, 0_u32);
         let nodes = self.nodes.values().map(|drafted| &drafted.row);
@@ -64,23 +144,55 @@ impl<'a> Draft<'a> {
         // Jobs that run are part of the demand; where nothing tells the demand, the busy nodes do.
         let (jobs, there) = (demand.max(busy), coming.saturating_add(busy));
         let missing = jobs.saturating_add(spare).saturating_sub(there);
+        if missing == 0 {
+            return None;
+        }
+        if self.config.targets.is_empty() {
+            let reason = "no target is configured to offer its nodes at";
+            self.refuse(Subject::Label(label.name.clone()), reason);
+            return None;
+        }
         let reason = format!(
             "label {} wants nodes for {jobs} jobs and {spare} spare ones, and has {there}",
             label.name
         );
-        (missing > 0).then_some((missing, reason))
+        let for_jobs = jobs.saturating_sub(there);
+        let spares = missing.saturating_sub(for_jobs);
+        Some(Deficit { label, jobs: for_jobs, spares, reason, providers: self.able_providers(label) })
+    }
+
+    /// Says that a label lacks nodes because its providers have no room, and whom the room is kept for.
+    fn explain_lack(&mut self, deficit: &Deficit<'_>, lacks: u32, room: &[Free]) {
+        let mut able = room.iter().filter(|free| deficit.providers.contains_key(free.provider.as_str()));
+        if lacks == 0 || deficit.providers.is_empty() || able.any(|free| free.fits(size(deficit.label)) > 0) {
+            return;
+        }
+        let size = match size(deficit.label) {
+            1 => String::new(),
+            servers => format!(" for {servers} servers each"),
+        };
+        let kept = room.iter().filter(|free| deficit.providers.contains_key(free.provider.as_str()));
+        let kept = kept.filter_map(|free| {
+            let label = free.kept_for.as_ref()?;
+            Some(format!("; {} free at {} are kept for {label}", free.servers, free.provider))
+        });
+        let kept: String = kept.collect();
+        let reason = format!("{lacks} more wanted, but its providers have no room{size}{kept}");
+        self.refuse(Subject::Label(deficit.label.name.clone()), reason);
     }
 
     /// The providers that can boot a node of this label now, each with its current image.
-    fn able_providers(&mut self, label: &'a Label) -> Vec<(&'a str, ImageId)> {
+    fn able_providers(&mut self, label: &'a Label) -> BTreeMap<&'a str, ImageId> {
+        let mut able = BTreeMap::new();
         if !self.seen.permissions.launches {
             self.refuse(Subject::Label(label.name.clone()), format!("no node is made: {NO_LAUNCHES}"));
-            return Vec::new();
+            return able;
         }
-        let mut able = Vec::new();
         for provider in &label.providers {
             match self.ability(label, provider) {
-                Ok(image) => able.push((provider.as_str(), image)),
+                Ok(image) => {
+                    able.insert(provider.as_str(), image);
+                }
                 Err(reason) => self.refuse(Subject::Label(label.name.clone()), reason),
             }
         }
@@ -91,10 +203,25 @@ impl<'a> Draft<'a> {
         if let Some(obstacle) = self.obstacle(provider) {
             return Err(obstacle);
         }
+        self.check_limit(label, provider)?;
+        self.check_zones(provider)?;
         self.check_setback(SetbackKind::Capacity, provider, "")?;
         self.check_setback(SetbackKind::Launch, provider, &label.name)?;
         self.current_image(provider, &label.image)
             .ok_or_else(|| format!("provider {provider} has no image {} ready", label.image))
+    }
+
+    /// Whether a node of this label could ever fit at a provider.
+    fn check_limit(&self, label: &Label, provider: &str) -> Result<(), String> {
+        let limit = self.config.provider(provider).and_then(|provider| provider.max_servers);
+        match limit {
+            None => Err(format!("provider {provider} is drained (max-servers: -1)")),
+            Some(limit) if limit < size(label) => {
+                let servers = size(label);
+                Err(format!("a node takes {servers} servers, and max-servers of {provider} is {limit}"))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     /// The newest ready image: the one that nodes boot from.
@@ -107,76 +234,31 @@ impl<'a> Draft<'a> {
             .map(|row| row.id)
     }
 
-    /// Adds one node where there is most room; of equal providers, at the first one in the configuration.
-    fn grant_one(&mut self, deficit: &Deficit<'_>) -> bool {
-        let label = deficit.label;
-        let roomiest = deficit
-            .providers
-            .iter()
-            .rev()
-            .filter(|(provider, _)| self.rooms.unreserved(provider) >= size(label))
-            .max_by_key(|(provider, _)| self.rooms.unreserved(provider));
-        let Some(&(provider, image_id)) = roomiest else { return false };
-        let Some(target) = self.least_served_target(label) else {
-            self.refuse(Subject::Label(label.name.clone()), "no target is configured to offer its nodes at");
-            return false;
-        };
-        if !self.rooms.reserve(provider, size(label)) {
-            return false;
+    /// Where to offer new nodes of a label, so that its targets have about equally many; one target after the other.
+    fn spread_over_targets(&mut self, label: &str, amount: u32) -> VecDeque<String> {
+        let targets = &self.config.targets;
+        let mut there: Vec<u32> = targets.iter().map(|target| self.at_target(label, &target.name)).collect();
+        let mut left = shares::spread(amount, &mut there);
+        let mut order = VecDeque::new();
+        while left.iter().any(|left| *left > 0) {
+            for (target, left) in targets.iter().zip(&mut left).filter(|(_, left)| **left > 0) {
+                *left = left.saturating_sub(1);
+                order.push_back(target.name.clone());
+                let offered =
+                    self.granted.targets.entry((label.to_owned(), target.name.clone())).or_default();
+                *offered = offered.saturating_add(1);
+            }
         }
-        let node = NewNode {
-            provider: provider.to_owned(),
-            label: label.name.clone(),
-            target: target.clone(),
-            image: label.image.clone(),
-            image_id: Some(image_id),
-            az: self.next_zone(provider, label),
-            subnodes: label.subnodes,
-        };
-        self.note_granted(&node);
-        self.act(Action::AddNode(node), deficit.reason.clone());
-        true
+        order
     }
 
-    fn note_granted(&mut self, node: &NewNode) {
-        let at_target = self.granted.targets.entry((node.label.clone(), node.target.clone())).or_default();
-        *at_target = at_target.saturating_add(1);
-        if let Some(az) = &node.az {
-            let in_zone = self.granted.zones.entry((node.provider.clone(), az.clone())).or_default();
-            let servers = usize::try_from(node.subnodes).unwrap_or(usize::MAX).saturating_add(1);
-            *in_zone = in_zone.saturating_add(servers);
-        }
-    }
-
-    fn least_served_target(&self, label: &Label) -> Option<String> {
-        let count = |target: &str| {
-            let there = self.nodes.values().map(|drafted| &drafted.row);
-            let there = there.filter(|node| node.label == label.name && node.primary.is_none());
-            let there = there.filter(|node| node.target == target).count();
-            let coming =
-                self.granted.targets.get(&(label.name.clone(), target.to_owned())).copied().unwrap_or(0);
-            there.saturating_add(coming)
-        };
-        self.config.targets.iter().min_by_key(|target| count(&target.name)).map(|target| target.name.clone())
-    }
-
-    /// The zone with fewest nodes. After failed launches the others get their turn, or a zone that is out of order
-    /// would stay the one with fewest nodes for ever.
-    fn next_zone(&self, provider: &str, label: &Label) -> Option<String> {
-        let count = |zone: &str| {
-            let there = self.nodes.values().map(|drafted| &drafted.row);
-            let there =
-                there.filter(|node| node.provider == provider && node.az.as_deref() == Some(zone)).count();
-            let coming =
-                self.granted.zones.get(&(provider.to_owned(), zone.to_owned())).copied().unwrap_or(0);
-            there.saturating_add(coming)
-        };
-        let mut zones: Vec<&String> = self.config.provider(provider)?.availability_zones.iter().collect();
-        zones.sort_by_cached_key(|zone| count(zone));
-        let failures = self.seen.setback(SetbackKind::Launch, provider, &label.name);
-        let failures = failures.map_or(0, |setback| usize::try_from(setback.failures).unwrap_or(0));
-        let turn = failures.checked_rem(zones.len())?;
-        zones.get(turn).map(|zone| (*zone).clone())
+    /// How many nodes of a label are offered at a target, or will be.
+    fn at_target(&self, label: &str, target: &str) -> u32 {
+        let there = self.nodes.values().map(|drafted| &drafted.row);
+        let there = there.filter(|node| node.label == label && node.primary.is_none());
+        let there = there.filter(|node| node.target == target).count();
+        let coming = self.granted.targets.get(&(label.to_owned(), target.to_owned())).copied().unwrap_or(0);
+        u32::try_from(there).unwrap_or(u32::MAX).saturating_add(coming)
     }
 
     /// Creates the servers that rows wait for, as far as there is room: those that finish a build, then those that
@@ -319,6 +401,8 @@ fn size(label: &Label) -> u32 {
 /// What this plan has granted so far, for the fair choice of targets and zones.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
-    targets: BTreeMap<(String, String), usize>,
-    zones: BTreeMap<(String, String), usize>,
+    /// Nodes, by label and target.
+    targets: BTreeMap<(String, String), u32>,
+    /// Servers, by provider and zone.
+    pub(super) zones: BTreeMap<(String, String), u32>,
 }

@@ -63,7 +63,7 @@ impl Draft<'_> {
                 let row = Image { server_id: Some(server.id.clone()), ..image };
                 self.image_event(row, ImageEvent::Created, "its builder was found by its tag");
             }
-            Whereabouts::Nowhere => self.fail_image(image, "its builder is not in the cloud".to_owned()),
+            Whereabouts::Nowhere => self.fail_boot(image, "its builder is not in the cloud".to_owned()),
             Whereabouts::Unsure(doubt) => {
                 self.wait_for(doubt);
                 self.check_build_timeout(
@@ -76,7 +76,7 @@ impl Draft<'_> {
             Whereabouts::Shown(server) => {
                 let server = server.clone();
                 match (&server.status, step) {
-                    (ServerStatus::Error, _) => self.fail_image(image, in_error("builder", &server)),
+                    (ServerStatus::Error, _) => self.fail_boot(image, in_error("builder", &server)),
                     (ServerStatus::Active, ImageStep::Setup) => {
                         self.send(Errand::SetUpBuilder(image.id), "its builder is ACTIVE and has an address");
                     }
@@ -113,7 +113,7 @@ impl Draft<'_> {
             let limit = provider.launch_timeout.as_secs();
             let reason =
                 format!("no ACTIVE server with an address within the launch-timeout of {limit} s: {found}");
-            self.fail_image(image.clone(), reason);
+            self.fail_boot(image.clone(), reason);
         } else {
             self.refuse(Subject::Image(image.id), format!("waits: {found}"));
         }
@@ -162,7 +162,9 @@ impl Draft<'_> {
         let shown = self.cloud(&image.provider).and_then(|cloud| cloud.images.items.get(&id));
         match shown.map(|shown| shown.status) {
             Some(CloudImageStatus::Active) => {
-                return self.image_event(image, ImageEvent::Saved, "the cloud has saved its snapshot");
+                // From here on the zone is that of the server which verifies the snapshot.
+                let row = Image { az: self.zone_for_build(&image.provider), ..image };
+                return self.image_event(row, ImageEvent::Saved, "the cloud has saved its snapshot");
             }
             Some(CloudImageStatus::Unusable) => {
                 return self.fail_image(image, "the cloud could not save its snapshot".to_owned());
@@ -199,13 +201,13 @@ impl Draft<'_> {
                 self.image_facts(row, "its verifying server was found by its tag");
             }
             Whereabouts::Nowhere => {
-                self.fail_image(image, "the server booted from its snapshot is not in the cloud".to_owned());
+                self.fail_boot(image, "the server booted from its snapshot is not in the cloud".to_owned());
             }
             Whereabouts::Shown(server) => {
                 let server = server.clone();
                 match &server.status {
                     ServerStatus::Error => {
-                        self.fail_image(image, in_error("server booted from its snapshot", &server));
+                        self.fail_boot(image, in_error("server booted from its snapshot", &server));
                     }
                     ServerStatus::Active if reach(&server, provider.ipv6_preferred).is_some() => {
                         let reason = "a server booted from its snapshot is ACTIVE and has an address";
@@ -436,7 +438,11 @@ impl Draft<'_> {
 
     pub(super) fn start_build(&mut self, provider: String, image: String, reason: &str) {
         self.started.insert((provider.clone(), image.clone()));
-        self.act(Action::AddImage(NewImage { provider, image }), reason);
+        let az = self.zone_for_build(&provider);
+        if let Some(az) = &az {
+            self.note_in_zone(&provider, az, 1);
+        }
+        self.act(Action::AddImage(NewImage { provider, image, az }), reason);
     }
 
     /// Takes a place for a builder. A pool that is full of idle nodes gives one up, or an image could never be renewed.
@@ -474,6 +480,12 @@ impl Draft<'_> {
     }
 
     /// Lets a build fail, and remembers that it did.
+    /// Lets a build fail because the server that it needs now did not come up.
+    fn fail_boot(&mut self, image: Image, reason: String) {
+        self.set_back_zone(&image.provider, image.az.as_deref(), &reason);
+        self.fail_image(image, reason);
+    }
+
     fn fail_image(&mut self, image: Image, reason: String) {
         self.set_back(SetbackKind::Image, &image.provider, &image.image, &reason);
         self.image_event(image, ImageEvent::Doomed, reason);

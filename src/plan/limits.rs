@@ -67,6 +67,8 @@ pub fn backoff(kind: SetbackKind, failures: u32) -> Duration {
         SetbackKind::Image => (Duration::from_secs(10), Duration::from_secs(3600)),
         SetbackKind::Launch => (Duration::from_secs(1), Duration::from_secs(300)),
         SetbackKind::Capacity => (Duration::from_secs(10), Duration::from_secs(300)),
+        // Other zones serve meanwhile, so there is no hurry.
+        SetbackKind::Zone => (Duration::from_secs(60), Duration::from_secs(1800)),
     };
     doubled(first, failures).min(longest)
 }

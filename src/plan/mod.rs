@@ -24,6 +24,7 @@ mod view;
 mod waiting;
 mod whereabouts;
 mod wishes;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,7 @@ pub use limits::{DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Permissions, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
 pub use view::{CloudView, Listing};
-pub use waiting::Waiting;
+pub use waiting::{Waiting, Waits};
 
 use crate::config::Config;
 use crate::fsm;
@@ -192,6 +193,7 @@ impl<'a> Draft<'a> {
             SetbackKind::Image => "a build",
             SetbackKind::Launch => "a launch",
             SetbackKind::Capacity => "a call for a server",
+            SetbackKind::Zone => "an availability zone",
         };
         if self.set_back.contains(&key) {
             return Err(format!("{what} failed at {provider} just now"));
@@ -268,6 +270,14 @@ impl<'a> Draft<'a> {
 
     fn act(&mut self, action: Action, reason: impl Into<Reason>) {
         self.plan.actions.push(Planned { action, reason: reason.into() });
+    }
+
+    /// Refuses what may have been refused for the same reason already.
+    fn refuse_once(&mut self, subject: Subject, reason: String) {
+        let refusal = Refusal { subject, reason: Reason(reason) };
+        if !self.plan.refusals.contains(&refusal) {
+            self.plan.refusals.push(refusal);
+        }
     }
 
     fn refuse(&mut self, subject: Subject, reason: impl Into<Reason>) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{CloudView, Errand};
+use super::{CloudView, Errand, Waits};
 use crate::model::{Image, JobEvent, Node, Setback, SetbackKind, Timestamp, Wish};
 
 /// Everything that is known at one moment.
@@ -28,6 +28,8 @@ pub struct Observation<'a> {
     pub demand: Option<&'a BTreeMap<String, u32>>,
     /// When the demand was last asked for, whatever came of it.
     pub demand_asked: Option<Timestamp>,
+    /// Who asked for nodes and got none, as the last plan left it.
+    pub waiting: &'a Waits,
     /// What is under way, and since when.
     pub in_flight: &'a BTreeMap<Errand, Timestamp>,
     /// Errands that were tried and whose purpose is not reached.

@@ -48,6 +48,8 @@ pub enum Fault {
     Refused,
     /// We could not log in.
     Login,
+    /// The machine did not answer, or did not let us in.
+    Unreachable,
 }
 
 /// One thing that follows.
@@ -144,6 +146,7 @@ pub fn consequences(
     nodes: Vec<Node>,
     image: Option<Image>,
 ) -> Vec<Consequence> {
+    let zone = verdict_on_zone(errand, answer, nodes.first(), image.as_ref());
     let mut follow = match (errand, nodes.first().cloned(), image) {
         (Errand::CreateServer { owner: Owner::Node(_), .. }, Some(node), _) => node_created(node, answer),
         (Errand::CreateServer { owner: Owner::Builder(_), .. }, _, Some(image)) => {
@@ -165,6 +168,7 @@ pub fn consequences(
         }
         _ => Vec::new(),
     };
+    follow.extend(zone);
     if let (Some(provider), Answer::Failed(Failure { fault: Fault::Throttled(pause), .. })) =
         (errand.paced_by(), answer)
     {
@@ -172,6 +176,34 @@ pub fn consequences(
         follow.push(Consequence::HoldOff { provider: provider.to_owned(), pause });
     }
     follow
+}
+
+/// What an answer tells of the availability zone that a server was made in. A zone has failed when the cloud refuses to
+/// make a server there or the server cannot be reached; it works when the server was reached and did its part.
+fn verdict_on_zone(
+    errand: &Errand,
+    answer: &Answer,
+    node: Option<&Node>,
+    image: Option<&Image>,
+) -> Option<Consequence> {
+    let node = node.filter(|node| matches!(node.state, NodeState::Building(_)));
+    let image = image.filter(|image| matches!(image.state, ImageState::Building(_)));
+    let (provider, az) = node
+        .map(|node| (&node.provider, &node.az))
+        .or_else(|| image.map(|image| (&image.provider, &image.az)))?;
+    let (kind, provider, name) = (SetbackKind::Zone, provider.clone(), az.clone()?);
+    let failed = match errand {
+        Errand::CreateServer { .. } => Fault::Refused,
+        Errand::PrepareNode(_) | Errand::SetUpBuilder(_) | Errand::VerifySnapshot(_) => Fault::Unreachable,
+        _ => return None,
+    };
+    match answer {
+        Answer::Failed(failure) if failure.fault == failed => {
+            Some(set_back(kind, provider, name, Reason(failure.text.clone())))
+        }
+        Answer::Done if failed == Fault::Unreachable => Some(Consequence::Recovered { kind, provider, name }),
+        Answer::Id(_) | Answer::Done | Answer::Failed(_) => None,
+    }
 }
 
 fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
@@ -199,7 +231,7 @@ fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
             set_back(SetbackKind::Capacity, provider, String::new(), reason.clone()),
             Consequence::Node { row, event: NodeEvent::Doomed, reason },
         ],
-        Fault::NotFound | Fault::Refused => vec![
+        Fault::NotFound | Fault::Refused | Fault::Unreachable => vec![
             set_back(SetbackKind::Launch, provider, label, reason.clone()),
             Consequence::Node { row, event: NodeEvent::Doomed, reason },
         ],
@@ -282,7 +314,7 @@ fn not_made(row: Image, fault: Fault, reason: Reason) -> Vec<Consequence> {
             set_back(SetbackKind::Capacity, provider, String::new(), reason.clone()),
             Consequence::ImageFacts { row, reason },
         ],
-        Fault::NotFound | Fault::Refused => vec![
+        Fault::NotFound | Fault::Refused | Fault::Unreachable => vec![
             set_back(SetbackKind::Image, provider, name, reason.clone()),
             Consequence::Image { row, event: ImageEvent::Doomed, reason },
         ],

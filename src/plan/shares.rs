@@ -56,7 +56,7 @@ impl Free {
     }
 
     /// How many nodes fit that take `servers` each.
-    fn fits(&self, servers: u32) -> u32 {
+    pub fn fits(&self, servers: u32) -> u32 {
         if self.kept_for.is_some() { 0 } else { self.servers.checked_div(servers).unwrap_or(0) }
     }
 
@@ -125,6 +125,13 @@ pub fn fill(requests: &[Request], room: &mut [Free], grants: &mut Vec<Grant>) {
         if !granted {
             return;
         }
+    }
+}
+
+/// Frees places that were granted and not used.
+pub fn give_back(room: &mut [Free], provider: &str, servers: u32) {
+    if let Some(free) = room.iter_mut().find(|free| free.provider == provider) {
+        free.servers = free.servers.saturating_add(servers);
     }
 }
 

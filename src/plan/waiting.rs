@@ -8,6 +8,15 @@ use std::collections::BTreeMap;
 use super::shares::{Grant, Request};
 use crate::model::Timestamp;
 
+/// Who waits. Jobs and watermarks wait apart: whoever lacks a spare node all night has not waited with a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// Labels whose jobs have got no node.
+    pub jobs: Waiting,
+    /// Labels that lack spare nodes and have got none.
+    pub spares: Waiting,
+}
+
 /// The labels that ask in vain, each with the moment since when. It holds no other labels than those that the last plan
 /// knew. Nothing depends on it but the order among those that ask, so it may be forgotten at any time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +29,11 @@ impl Waiting {
     pub fn waited(&self, label: &str, now: Timestamp) -> u64 {
         let since = self.since.get(label);
         since.map_or(0, |since| u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The labels that wait, and since when.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.since.iter().map(|(label, since)| (label.as_str(), *since))
     }
 
     /// Who waits after these grants: whoever asked for something and got nothing at all.

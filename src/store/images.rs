@@ -16,6 +16,8 @@ pub struct NewImage {
     pub image: String,
     /// Name of the builder and of the snapshot.
     pub hostname: String,
+    /// The availability zone of its builder, if one was chosen.
+    pub az: Option<String>,
     /// When the build was decided, in seconds since the epoch.
     pub version: i64,
     /// The attempt id for the tags of all that the build makes. It has to be unique for ever.
@@ -30,7 +32,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, provider_name, image_name, hostname, version, keypair, server_external_id, host_key, ",
-            "external_id, verify_external_id, state, step, state_time, created, attempt, attempted, ",
+            "external_id, verify_external_id, az, state, step, state_time, created, attempt, attempted, ",
             "snapshot_attempted, verify_attempted, reason, revision FROM snapshot_image ",
             $rest
         )
@@ -41,11 +43,12 @@ const TABLE: &str = "snapshot_image";
 const ALL: &str = select!("ORDER BY id");
 const ONE: &str = select!("WHERE id = $1");
 const INSERT: &str = "INSERT INTO snapshot_image (provider_name, image_name, hostname, version, state, step, \
-    state_time, created, attempt, reason, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1)";
+    state_time, created, attempt, reason, az, revision) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)";
 const UPDATE: &str = "UPDATE snapshot_image SET keypair = $1, server_external_id = $2, host_key = $3, \
     external_id = $4, verify_external_id = $5, state = $6, step = $7, state_time = $8, attempted = $9, \
-    snapshot_attempted = $10, verify_attempted = $11, reason = $12, revision = revision + 1 \
-    WHERE id = $13 AND revision = $14";
+    snapshot_attempted = $10, verify_attempted = $11, reason = $12, az = $13, revision = revision + 1 \
+    WHERE id = $14 AND revision = $15";
 const REMOVE: &str = "DELETE FROM snapshot_image WHERE id = $1 AND revision = $2";
 
 impl Store {
@@ -75,6 +78,7 @@ impl Store {
             new.created.into(),
             new.attempt.as_str().into(),
             bounded(&new.reason).into(),
+            new.az.as_deref().into(),
         ];
         let id = ImageId(write.insert(INSERT, &values).await?);
         let entry = history::first(new.created, &state, &new.reason);
@@ -104,6 +108,7 @@ impl Store {
             image.snapshot_attempted.into(),
             image.verify_attempted.into(),
             bounded(&image.reason).into(),
+            image.az.as_deref().into(),
             image.id.0.into(),
             image.revision.into(),
         ];
@@ -158,6 +163,7 @@ fn image(row: &Row) -> Result<Image, StoreError> {
         host_key: columns.optional_text("host_key")?.map(HostKey),
         external_id: columns.optional_text("external_id")?,
         verify_server_id: columns.optional_text("verify_external_id")?,
+        az: columns.optional_text("az")?,
         state,
         state_time: columns.time("state_time")?,
         created: columns.time("created")?,

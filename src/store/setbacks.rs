@@ -21,7 +21,7 @@ impl Store {
         self.db.rows(ALL, &[]).await?.iter().map(setback).collect()
     }
 
-    /// Counts one more failure. `name` is the image or label, or empty for the whole provider.
+    /// Counts one more failure. `name` is the image, label or zone, or empty for the whole provider.
     pub async fn record_setback(
         &self,
         kind: SetbackKind,
@@ -60,6 +60,7 @@ const fn word(kind: SetbackKind) -> &'static str {
         SetbackKind::Image => "image",
         SetbackKind::Launch => "launch",
         SetbackKind::Capacity => "capacity",
+        SetbackKind::Zone => "zone",
     }
 }
 
@@ -68,7 +69,7 @@ fn setback(row: &Row) -> Result<Setback, StoreError> {
     let (spelled, provider, name) =
         (columns.text("kind")?, columns.text("provider_name")?, columns.text("name")?);
     let columns = row.named("setback", &format!("{spelled} {provider} {name}"));
-    let kind = [SetbackKind::Image, SetbackKind::Launch, SetbackKind::Capacity]
+    let kind = [SetbackKind::Image, SetbackKind::Launch, SetbackKind::Capacity, SetbackKind::Zone]
         .into_iter()
         .find(|kind| word(*kind) == spelled)
         .ok_or_else(|| columns.corrupt(&format!("unknown kind {spelled:?}")))?;

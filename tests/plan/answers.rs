@@ -108,6 +108,7 @@ fn answers() -> Vec<(&'static str, Answer)> {
         ("nobody knows", failed(Fault::Uncertain)),
         ("refused", failed(Fault::Refused)),
         ("no login", failed(Fault::Login)),
+        ("not reached", failed(Fault::Unreachable)),
     ]
 }
 

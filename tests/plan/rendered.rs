@@ -17,6 +17,15 @@ pub fn plan(seen: &Observation<'_>, plan: &Plan) -> String {
     for refusal in &plan.refusals {
         lines.push(format!("  {}: {}", subject(&refusal.subject), refusal.reason));
     }
+    for (what, waiting) in [("jobs", &plan.waiting.jobs), ("spare nodes", &plan.waiting.spares)] {
+        // Who begins to wait is not written: each label that lacks nodes is refused them above.
+        let before = waiting.labels().filter(|(_, since)| *since < seen.now);
+        let labels = before.map(|(label, since)| format!("{label} ({} s)", seen.now.since(since).as_secs()));
+        let labels: Vec<String> = labels.collect();
+        if !labels.is_empty() {
+            lines.push(format!("still in vain asks for {what}: {}", labels.join(", ")));
+        }
+    }
     lines.push(match plan.wake {
         Some(wake) => format!("look again in {} s", wake.since(seen.now).as_secs_f64()),
         None => "look again when there is news".to_owned(),
@@ -52,7 +61,10 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
                 node.label, node.provider, node.target, node.image
             )
         }
-        Action::AddImage(image) => format!("add an image: {} at {}", image.image, image.provider),
+        Action::AddImage(image) => {
+            let az = image.az.as_deref().map_or_else(String::new, |az| format!(", zone {az}"));
+            format!("add an image: {} at {}{az}", image.image, image.provider)
+        }
         Action::SetBack { kind, provider, name } => {
             format!("count a setback: {}", setback(*kind, provider, name))
         }
@@ -74,6 +86,7 @@ pub fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
         SetbackKind::Image => "image",
         SetbackKind::Launch => "launch",
         SetbackKind::Capacity => "capacity",
+        SetbackKind::Zone => "zone",
     };
     if name.is_empty() { format!("{kind} at {provider}") } else { format!("{kind} of {name} at {provider}") }
 }
@@ -120,6 +133,7 @@ pub fn facts_of_image(before: &Image, after: &Image) -> String {
             ("verifier", image.verify_server_id.clone()),
             ("verifier asked for", image.verify_attempted.map(|at| at.to_string())),
             ("keypair", image.keypair.clone()),
+            ("zone", image.az.clone()),
         ]
     };
     changes(&facts(before), &facts(after))

@@ -31,6 +31,9 @@ pub struct Scenario {
     pub clouds: BTreeMap<String, CloudPart>,
     /// Jobs for each label; left out: nothing tells.
     pub demand: Option<BTreeMap<String, u32>>,
+    /// Who asked for nodes and got none, and since when.
+    #[serde(default)]
+    pub waiting: WaitingPart,
     /// Errands under way, as text.
     #[serde(default)]
     pub in_flight: Vec<String>,
@@ -116,6 +119,7 @@ pub struct ImageRow {
     pub verifier: Option<String>,
     pub verifier_shown: Option<String>,
     pub verifier_asked: Option<u64>,
+    pub az: Option<String>,
     #[serde(default = "hour")]
     pub since: u64,
     #[serde(default)]
@@ -152,7 +156,7 @@ pub struct EventRow {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetbackRow {
-    /// `launch`, `image` or `capacity`.
+    /// `launch`, `image`, `capacity` or `zone`.
     pub of: String,
     #[serde(default = "alpha")]
     pub provider: String,
@@ -161,6 +165,14 @@ pub struct SetbackRow {
     pub failures: u32,
     pub ago: u64,
     pub reason: String,
+}
+
+/// Labels that wait.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WaitingPart {
+    pub jobs: BTreeMap<String, u64>,
+    pub spares: BTreeMap<String, u64>,
 }
 
 /// An errand that was tried.

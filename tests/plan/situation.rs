@@ -12,7 +12,7 @@ use nodepool::model::{
     NodeId, NodeState, Owner, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Wish, WishId,
     WishKind,
 };
-use nodepool::plan::{CloudView, Errand, Listing, Observation, Permissions, Tries};
+use nodepool::plan::{CloudView, Errand, Listing, Observation, Permissions, Tries, Waiting, Waits};
 
 use super::errands;
 use super::scenario::{CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
@@ -33,6 +33,7 @@ pub struct Situation {
     setbacks: Vec<Setback>,
     clouds: BTreeMap<String, CloudView>,
     demand: Option<BTreeMap<String, u32>>,
+    waiting: Waits,
     in_flight: BTreeMap<Errand, Timestamp>,
     tries: BTreeMap<Errand, Tries>,
     permissions: Permissions,
@@ -63,6 +64,10 @@ impl Situation {
             setbacks: scenario.setbacks.iter().map(setback).collect::<Result<_, _>>()?,
             in_flight: in_flight.collect::<Result<_, String>>()?,
             tries: tries.collect::<Result<_, String>>()?,
+            waiting: Waits {
+                jobs: waiting(&scenario.waiting.jobs),
+                spares: waiting(&scenario.waiting.spares),
+            },
             demand: scenario.demand.clone(),
             permissions: permissions(&scenario.forbidden)?,
             config,
@@ -82,6 +87,7 @@ impl Situation {
             clouds: &self.clouds,
             demand: self.demand.as_ref(),
             demand_asked: None,
+            waiting: &self.waiting,
             in_flight: &self.in_flight,
             tries: &self.tries,
             permissions: self.permissions,
@@ -181,6 +187,7 @@ pub fn read_image(row: &ImageRow) -> Result<Image, String> {
         host_key: None,
         external_id: row.snapshot.clone(),
         verify_server_id: row.verifier.clone(),
+        az: row.az.clone(),
         state: ImageState::from_words(word, step).ok_or_else(|| format!("{} is not a state", row.state))?,
         state_time: ago(row.since),
         created: ago(row.since + 300),
@@ -230,6 +237,7 @@ fn setback(row: &SetbackRow) -> Result<Setback, String> {
         "launch" => SetbackKind::Launch,
         "image" => SetbackKind::Image,
         "capacity" => SetbackKind::Capacity,
+        "zone" => SetbackKind::Zone,
         other => return Err(format!("{other} is not a setback")),
     };
     Ok(Setback {
@@ -240,6 +248,10 @@ fn setback(row: &SetbackRow) -> Result<Setback, String> {
         last: ago(row.ago),
         reason: row.reason.clone(),
     })
+}
+
+fn waiting(labels: &BTreeMap<String, u64>) -> Waiting {
+    labels.iter().map(|(label, since)| (label.as_str(), ago(*since))).collect()
 }
 
 fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudView, String> {
