@@ -16,6 +16,8 @@ mod images;
 mod scripts;
 #[path = "pool/service.rs"]
 mod service;
+#[path = "pool/sets.rs"]
+mod sets;
 #[path = "pool/setup.rs"]
 mod setup;
 #[path = "pool/stop.rs"]

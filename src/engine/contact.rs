@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::News;
+use crate::model::NodeId;
 use crate::plan::Errand;
 use crate::remote::{Connection, Endpoint, Remote, RemoteError};
 
@@ -17,6 +18,7 @@ use crate::remote::{Connection, Endpoint, Remote, RemoteError};
 pub(super) struct Reporting {
     pub(super) remote: Arc<dyn Remote>,
     pub(super) errand: Errand,
+    pub(super) node: Option<NodeId>,
     pub(super) news: mpsc::UnboundedSender<News>,
 }
 
@@ -25,7 +27,11 @@ impl Remote for Reporting {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Connection>, RemoteError> {
         let connection = self.remote.connect(endpoint).await?;
         if endpoint.host_key.is_none() {
-            let news = News::HostKey { errand: self.errand.clone(), host_key: connection.host_key().clone() };
+            let news = News::HostKey {
+                errand: self.errand.clone(),
+                node: self.node,
+                host_key: connection.host_key().clone(),
+            };
             // Nobody listens any more when the daemon is on its way out, and then nothing will be recorded either.
             let _ = self.news.send(news);
         }

@@ -319,13 +319,13 @@ impl Engine {
 
     /// Takes in what a visit learned before it ended: the host key of the machine, at the first contact.
     pub async fn news(&mut self, now: Timestamp, news: News) -> Result<(), StoreError> {
-        let News::HostKey { errand, host_key } = news;
+        let News::HostKey { errand, node, host_key } = news;
         if !self.memory.in_flight.contains_key(&errand) {
             return Ok(());
         }
         let reason = plan::Reason::from("its host key was recorded at the first contact");
         match errand {
-            Errand::PrepareNode(id) => match self.store.node(id).await? {
+            Errand::PrepareNode(id) => match self.store.node(node.unwrap_or(id)).await? {
                 Some(row) if row.host_key.is_none() => {
                     let row = Node { host_key: Some(host_key), ..row };
                     self.record_node_facts(now, &row, "host-key", &reason).await

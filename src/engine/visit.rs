@@ -10,9 +10,9 @@ use super::act::{Made, provider_image};
 use super::contact::Reporting;
 use super::output::{BuildLog, NodeLog};
 use super::{Engine, Outcome, Rows};
-use crate::builder::{self, BuildError, Preparation, SetUp};
+use crate::builder::{self, BuildError, Member, Preparation, SetUp};
 use crate::config::{ImageSource, Provider};
-use crate::model::{HostKey, ImageId, NodeId};
+use crate::model::{HostKey, ImageId, Node, NodeId};
 use crate::plan::{Answer, Errand, Failure, Fault, reach};
 use crate::remote::Endpoint;
 
@@ -24,14 +24,56 @@ const BUILDER_PATIENCE: Duration = Duration::from_secs(600);
 const VISIT_MARGIN: Duration = Duration::from_secs(120);
 
 impl Engine {
+    /// One visit to all members of a set: the node and its subnodes, if it has any.
     pub(super) fn prepare_node(&self, id: NodeId, rows: &Rows) -> Result<Made, String> {
         let node = rows.nodes.get(&id).ok_or("its row is gone")?;
+        let mut subnodes: Vec<&Node> = rows.nodes.values().filter(|row| row.is_subnode_of(id)).collect();
+        subnodes.sort_by_key(|row| row.subnode_index);
+        let is_set = !subnodes.is_empty();
+        let mut deadline = VISIT_MARGIN;
+        let mut visits = Vec::new();
+        for member in std::iter::once(node).chain(subnodes) {
+            let order = self
+                .preparation(member)
+                .map_err(|missing| if is_set { format!("{}: {missing}", member.title()) } else { missing })?;
+            // The subnodes run their scripts at once, and the primary runs its own after them.
+            let scripts = order.ready_script_timeout.saturating_mul(1 + u32::from(is_set));
+            deadline =
+                deadline.max(order.endpoint.patience.saturating_add(scripts).saturating_add(VISIT_MARGIN));
+            let remote = Reporting {
+                remote: Arc::clone(&self.drivers.remote),
+                errand: Errand::PrepareNode(id),
+                node: Some(member.id),
+                news: self.news.clone(),
+            };
+            visits.push((member.title(), order, remote, NodeLog { node: member.id.0 }));
+        }
+        let future = async move {
+            let mut members: Vec<Member<'_>> = visits
+                .iter_mut()
+                .map(|(name, order, remote, log)| Member {
+                    name: name.clone(),
+                    order: order.clone(),
+                    remote,
+                    output: log,
+                })
+                .collect();
+            match builder::prepare_set(&mut members).await {
+                Ok(_) => Outcome::Answer(Answer::Done),
+                Err(failed) if is_set => failure(failed.to_string()),
+                Err(failed) => visited(Err(failed.error)),
+            }
+        };
+        Ok((deadline, future.boxed()))
+    }
+
+    fn preparation(&self, node: &Node) -> Result<Preparation, String> {
         let provider = self.configured(&node.provider)?;
         let image = provider_image(provider, &node.image)?;
         let label = self.config.label(&node.label).ok_or("its label is not in the configuration")?;
         let address: IpAddr =
             node.ip.as_deref().and_then(|ip| ip.parse().ok()).ok_or("its row has no usable address")?;
-        let order = Preparation {
+        Ok(Preparation {
             endpoint: Endpoint {
                 address,
                 port: image.ssh_port,
@@ -51,13 +93,7 @@ impl Engine {
             ready_script: label.ready_script.clone(),
             ready_script_timeout: label.ready_script_timeout,
             environment: self.drivers.script_environment.clone(),
-        };
-        let deadline =
-            provider.boot_timeout.saturating_add(label.ready_script_timeout).saturating_add(VISIT_MARGIN);
-        let remote = self.reporting(Errand::PrepareNode(id));
-        let mut log = NodeLog { node: id.0 };
-        let future = async move { visited(builder::prepare(&remote, &order, &mut log).await.map(|_| ())) };
-        Ok((deadline, future.boxed()))
+        })
     }
 
     pub(super) fn set_up_builder(&self, id: ImageId, rows: &Rows) -> Result<Made, String> {
@@ -120,8 +156,12 @@ impl Engine {
     }
 
     fn reporting(&self, errand: Errand) -> Reporting {
-        Reporting { remote: Arc::clone(&self.drivers.remote), errand, news: self.news.clone() }
+        Reporting { remote: Arc::clone(&self.drivers.remote), errand, node: None, news: self.news.clone() }
     }
+}
+
+fn failure(text: String) -> Outcome {
+    Outcome::Answer(Answer::Failed(Failure { fault: Fault::Refused, text }))
 }
 
 fn visited(result: Result<(), BuildError>) -> Outcome {

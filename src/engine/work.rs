@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::model::{CloudImage, HostKey, Keypair, Server};
+use crate::model::{CloudImage, HostKey, Keypair, NodeId, Server};
 use crate::plan::{Answer, Errand};
 use crate::target::Demand;
 
@@ -53,6 +53,8 @@ pub enum News {
     HostKey {
         /// The errand that made the contact.
         errand: Errand,
+        /// The node whose machine it is, which may be a subnode of the one that the errand is about.
+        node: Option<NodeId>,
         /// The key.
         host_key: HostKey,
     },

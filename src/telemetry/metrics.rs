@@ -15,9 +15,9 @@ use prometheus::{
 
 use super::{
     BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, IMAGES, LAUNCHES, MAX_SERVERS, MIN_READY,
-    Metric, NODES, TICK_SECONDS, TICKS,
+    Metric, NODES, SUBNODES, TICK_SECONDS, TICKS,
 };
-use crate::config::Config;
+use crate::config::{Config, Label};
 use crate::model::{Image, ImageState, Node, NodeState};
 
 /// The upper ends of the buckets for calls to clouds, in seconds: a token takes milliseconds, a stuck call a minute.
@@ -39,6 +39,7 @@ pub enum Launch {
 pub struct Metrics {
     registry: Registry,
     nodes: IntGaugeVec,
+    subnodes: IntGaugeVec,
     images: IntGaugeVec,
     min_ready: IntGaugeVec,
     max_servers: IntGaugeVec,
@@ -75,6 +76,7 @@ impl Metrics {
         registry.register(Box::new(config_reload_ok.clone()))?;
         Ok(Self {
             nodes: gauges(&registry, NODES)?,
+            subnodes: gauges(&registry, SUBNODES)?,
             images: gauges(&registry, IMAGES)?,
             min_ready: gauges(&registry, MIN_READY)?,
             max_servers: gauges(&registry, MAX_SERVERS)?,
@@ -127,7 +129,10 @@ impl Metrics {
     ) -> Result<String, prometheus::Error> {
         let _alone = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         self.set_configured(config);
-        set(&self.nodes, count_nodes(config, nodes));
+        let (subnodes, nodes): (Vec<&Node>, Vec<&Node>) =
+            nodes.iter().partition(|node| node.primary.is_some());
+        set(&self.nodes, count_nodes(config, &nodes, |_| true));
+        set(&self.subnodes, count_nodes(config, &subnodes, |label| label.subnodes > 0));
         set(&self.images, count_images(config, images));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
@@ -149,9 +154,9 @@ impl Metrics {
 type Counts<'a> = BTreeMap<(&'a str, &'a str, &'static str), i64>;
 
 /// What is configured counts zero rather than nothing, so that an alarm on "no ready node" sees a value.
-fn count_nodes<'a>(config: &'a Config, nodes: &'a [Node]) -> Counts<'a> {
+fn count_nodes<'a>(config: &'a Config, nodes: &[&'a Node], has: fn(&Label) -> bool) -> Counts<'a> {
     let mut counts = Counts::new();
-    for label in &config.labels {
+    for label in config.labels.iter().filter(|label| has(label)) {
         for provider in &label.providers {
             for state in NodeState::STORED {
                 counts.insert((provider, &label.name, state.word()), 0);

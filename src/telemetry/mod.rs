@@ -35,6 +35,12 @@ pub const NODES: Metric = metric(
     &["provider", "label", "state"],
     "Nodes now, by provider, label and state (building, test, ready, used, hold, delete)",
 );
+/// Subnodes now.
+pub const SUBNODES: Metric = metric(
+    "nodepool_subnodes",
+    &["provider", "label", "state"],
+    "Subnodes now, by provider, label and state: together with the nodes, all servers of nodes",
+);
 /// Images now.
 pub const IMAGES: Metric = metric(
     "nodepool_images",
@@ -90,6 +96,7 @@ pub const BUILD_INFO: Metric =
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
 pub const METRICS: [Metric; 11] = [
     NODES,
+    SUBNODES,
     IMAGES,
     MIN_READY,
     MAX_SERVERS,

@@ -100,7 +100,7 @@ impl Shown<'_> {
 
     fn label<'s>(&'s self, name: &'s str) -> Vec<Cell<'s>> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for node in self.nodes.iter().filter(|node| node.label == name) {
+        for node in self.nodes.iter().filter(|node| node.label == name && node.primary.is_none()) {
             let count = counts.entry(node.state.word()).or_default();
             *count = count.saturating_add(1);
         }
@@ -138,7 +138,9 @@ impl Shown<'_> {
 
     fn providers(&self, html: &mut Html) {
         let rows = self.config.providers.iter().map(|provider| {
-            let nodes = self.nodes.iter().filter(|node| node.provider == provider.name).count();
+            let here = || self.nodes.iter().filter(|node| node.provider == provider.name);
+            let subnodes = here().filter(|node| node.primary.is_some()).count();
+            let nodes = here().count().saturating_sub(subnodes);
             let images = self.images.iter().filter(|image| image.provider == provider.name);
             let builders = images
                 .map(|image| {
@@ -150,15 +152,21 @@ impl Shown<'_> {
                 Some(most) => Cell::Owned(most.to_string()),
                 None => Cell::Marked("drained".into(), "away"),
             };
-            vec![Cell::Text(&provider.name), Cell::Number(nodes), Cell::Number(builders), most]
+            vec![
+                Cell::Text(&provider.name),
+                Cell::Number(nodes),
+                Cell::Number(subnodes),
+                Cell::Number(builders),
+                most,
+            ]
         });
-        let columns = ["Provider", "Nodes", "Builders", "max-servers"];
+        let columns = ["Provider", "Nodes", "Subnodes", "Builders", "max-servers"];
         table(html, "Providers", &columns, rows, "There are no providers in the configuration.");
     }
 
     fn list_nodes(&self, html: &mut Html) {
         let mut nodes: Vec<&Node> = self.nodes.iter().collect();
-        nodes.sort_by_key(|node| (&node.provider, &node.label, node.id));
+        nodes.sort_by_key(|node| (&node.provider, &node.label, node.head(), node.id));
         let columns = [
             "ID",
             "Provider",
@@ -178,7 +186,10 @@ impl Shown<'_> {
             vec![
                 Cell::Owned(node.id.to_string()),
                 Cell::Text(&node.provider),
-                Cell::Text(&node.label),
+                match node.primary {
+                    Some(primary) => Cell::Owned(format!("subnode {} of {primary}", node.subnode_index)),
+                    None => Cell::Text(&node.label),
+                },
                 Cell::Text(&node.hostname),
                 Cell::Text(node.server_id.as_deref().unwrap_or_default()),
                 Cell::Text(node.ip.as_deref().unwrap_or_default()),

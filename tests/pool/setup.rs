@@ -26,6 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What differs between the pools of the tests.
 pub(crate) struct Settings {
     pub(crate) min_ready: u32,
+    pub(crate) subnodes: u32,
     pub(crate) max_servers: u32,
     /// The folder with the scripts; ours, if none is given.
     pub(crate) scripts: Option<PathBuf>,
@@ -38,6 +39,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             min_ready: 2,
+            subnodes: 0,
             max_servers: 6,
             scripts: None,
             setup: "setup_node.sh",
@@ -104,9 +106,11 @@ impl Pool {
              \x20 - name: debian\n\
              \x20   image: ci-debian\n\
              \x20   min-ready: {}\n\
+             \x20   subnodes: {}\n\
              \x20   ready-script-timeout: {}\n",
             database.display(),
             settings.min_ready,
+            settings.subnodes,
             settings.ready_script_timeout.as_secs()
         )
         .unwrap();

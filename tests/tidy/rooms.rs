@@ -99,7 +99,7 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "builder",
         rooms: &["model", "remote"],
-        crates: &["secrecy", "thiserror", "tracing"],
+        crates: &["futures", "secrecy", "thiserror", "tracing"],
         never: &["std::env", "std::process"],
         because: "It gets the remote as a parameter, by its trait, and takes from that room only what goes over it: \
                   commands, files, keys, and how a word is quoted for a shell.",
