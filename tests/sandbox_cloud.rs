@@ -2,6 +2,8 @@
 //!
 //! Needs bubblewrap, openssh-client and python-openstackclient; a test that misses one fails and says how to get it.
 
+#[path = "sandbox_cloud/breadth.rs"]
+mod breadth;
 #[path = "sandbox_cloud/driver.rs"]
 mod driver;
 
@@ -290,9 +292,9 @@ fn nova_answers_as_a_client_of_a_pool_expects() {
     assert!(rest.get("servers_links").is_none());
 
     // Clients page until a page is empty.
-    let network =
-        api.get("/network/v2.0/networks?limit=50")["networks"][0]["id"].as_str().unwrap().to_string();
-    assert_eq!(api.get(&format!("/network/v2.0/networks?marker={network}"))["networks"], json!([]));
+    let networks = api.get("/network/v2.0/networks?limit=50")["networks"].take();
+    let last = networks.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_string();
+    assert_eq!(api.get(&format!("/network/v2.0/networks?marker={last}"))["networks"], json!([]));
     wait_until("two have a port", || api.get("/network/v2.0/ports")["ports"].as_array().unwrap().len() > 1);
     assert_eq!(api.get("/network/v2.0/ports?limit=1")["ports_links"][0]["rel"], "next");
 

@@ -10,7 +10,7 @@ use clap::Parser;
 use nodepool::sandbox::Sandbox;
 use nodepool::sandbox::faults::Faults;
 use nodepool::sandbox::random;
-use nodepool::sandbox::settings::Settings;
+use nodepool::sandbox::settings::{NETWORK, POOL, Settings};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -42,6 +42,9 @@ struct Arguments {
     /// Name of the image that is there at start
     #[arg(long, default_value = "debian-12")]
     image: String,
+    /// Names of the private networks; the first has a router to the network `public`, the pool of floating IPs
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',', default_value = NETWORK)]
+    networks: Vec<String>,
     /// Users of that image, who may log in with the server's keypair
     #[arg(long, value_delimiter = ',', default_value = "root,debian")]
     users: Vec<String>,
@@ -75,6 +78,9 @@ struct Arguments {
     /// Quota of servers; -1 is no limit
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     quota_instances: Option<i64>,
+    /// Quota of floating IPs; -1 is no limit
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    quota_floating_ips: Option<i64>,
     /// Quota of virtual processors; -1 is no limit
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     quota_cores: Option<i64>,
@@ -110,6 +116,7 @@ impl Arguments {
         }
         let numbers = [
             ("quota.instances", self.quota_instances.map(|number| number.to_string())),
+            ("quota.floating-ips", self.quota_floating_ips.map(|number| number.to_string())),
             ("quota.cores", self.quota_cores.map(|number| number.to_string())),
             ("quota.ram-mb", self.quota_ram.map(|number| number.to_string())),
             ("seed", self.seed.map(|number| number.to_string())),
@@ -132,6 +139,12 @@ impl Arguments {
         if let Some(user) = self.users.iter().find(|user| !is_user_name(user)) {
             bail!("--users: {user:?} cannot be a user's name");
         }
+        let twice = |name: &String| self.networks.iter().filter(|other| *other == name).count() > 1;
+        if let Some(name) =
+            self.networks.iter().find(|name| name.is_empty() || name.as_str() == POOL || twice(name))
+        {
+            bail!("--networks: {name:?} is empty, there twice, or the name of the external network");
+        }
         let state_dir = match self.state_dir {
             Some(folder) => std::path::absolute(folder)?,
             None => default_state_dir()?,
@@ -144,6 +157,7 @@ impl Arguments {
             clouds_yaml: self.clouds_yaml.map(std::path::absolute).transpose()?,
             keep: self.keep,
             base_image: self.image,
+            networks: self.networks,
             users: self.users,
             token_life: self.token_life,
             password: SecretString::from(self.password.unwrap_or_else(random::secret)),

@@ -3,11 +3,11 @@
 //! An address is held by binding its ssh port without listening, so that two sandboxes on one machine never
 //! give out the same one, and so that a connection is refused until the server's sshd starts to listen.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// How many addresses are tried before giving up: those that others hold are passed over.
 const TRIES: u32 = 65_536;
@@ -57,6 +57,15 @@ impl Addresses {
         socket.bind(SocketAddr::from((address, self.ssh_port))).ok()?;
         Some(socket)
     }
+}
+
+/// A listener on an address that was given out before and is in nobody's hands now.
+pub(crate) fn listen_again(address: Ipv4Addr, port: u16, backlog: u32) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // What its last connections left behind does not matter: they were ours.
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((address, port)))?;
+    socket.listen(backlog)
 }
 
 impl Held {

@@ -3,11 +3,13 @@
 //! One typed structure, read from a file (JSON or YAML), from flags, and over HTTP while the sandbox runs.
 //! Every random choice is drawn from one seeded generator, so that a run can be repeated.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::operation::Operation;
+use super::settings::ZONES;
 
 /// How the cloud behaves. Every field has a default: an empty document is a quick cloud without faults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,10 @@ pub struct Faults {
     pub ssh_seconds: Span,
     /// From the answer to a delete until the server is gone.
     pub delete_seconds: Span,
+    /// From ACTIVE until the host keys are on the console.
+    pub console_seconds: Span,
+    /// From the making of a floating IP until it is listed among its server's addresses.
+    pub floating_ip_seconds: Span,
     /// From the answer to a snapshot until the image is active.
     pub snapshot_seconds: Span,
     /// Listings of servers show the cloud as it was this long ago (at most 600 s).
@@ -31,6 +37,8 @@ pub struct Faults {
     pub quota: Quota,
     /// Creates that are accepted and then end in ERROR.
     pub boot_error: Failure,
+    /// The same for the servers in one availability zone, by its name.
+    pub zone_errors: BTreeMap<String, Failure>,
     /// Snapshots that are accepted and whose image then goes away.
     pub snapshot_error: Failure,
     /// Servers that become ACTIVE and refuse ssh connections for ever.
@@ -48,11 +56,14 @@ impl Default for Faults {
             boot_seconds: Span::Fixed(1.0),
             address_seconds: Span::Fixed(0.0),
             ssh_seconds: Span::Fixed(0.0),
+            console_seconds: Span::Fixed(0.0),
+            floating_ip_seconds: Span::Fixed(0.0),
             delete_seconds: Span::Fixed(0.2),
             snapshot_seconds: Span::Fixed(0.5),
             listing_lag_seconds: 0.0,
             quota: Quota::default(),
             boot_error: Failure { text: "No valid host was found. ".into(), ..Failure::default() },
+            zone_errors: BTreeMap::new(),
             snapshot_error: Failure::default(),
             ssh_never: Failure::default(),
             ssh_mute: Failure::default(),
@@ -91,11 +102,13 @@ pub struct Quota {
     pub cores: i64,
     /// Memory of all servers, in MiB.
     pub ram_mb: i64,
+    /// Floating IPs.
+    pub floating_ips: i64,
 }
 
 impl Default for Quota {
     fn default() -> Self {
-        Quota { instances: 200, cores: 1000, ram_mb: 4_096_000 }
+        Quota { instances: 200, cores: 1000, ram_mb: 4_096_000, floating_ips: 50 }
     }
 }
 
@@ -215,6 +228,8 @@ impl Faults {
             ("ssh-seconds", self.ssh_seconds),
             ("delete-seconds", self.delete_seconds),
             ("snapshot-seconds", self.snapshot_seconds),
+            ("console-seconds", self.console_seconds),
+            ("floating-ip-seconds", self.floating_ip_seconds),
         ];
         for (field, span) in spans {
             let (min, max) = span.ends();
@@ -232,7 +247,11 @@ impl Faults {
             ("ssh-mute", self.ssh_mute.rate),
         ];
         let answers = self.answers.iter().map(|fault| ("answers", fault.rate));
-        for (field, rate) in rates.into_iter().chain(answers) {
+        let zones = self.zone_errors.values().map(|failure| ("zone-errors", failure.rate));
+        if self.zone_errors.keys().any(|zone| !ZONES.contains(&zone.as_str())) {
+            return Err(bounds("zone-errors", "the zones are nova and nova-2"));
+        }
+        for (field, rate) in rates.into_iter().chain(answers).chain(zones) {
             if !(0.0..=1.0).contains(&rate) {
                 return Err(bounds(field, "a rate is 0.0 to 1.0"));
             }
@@ -320,8 +339,15 @@ impl Dice {
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
-    /// Whether this server's boot fails, and with which text.
-    pub fn boot_error(&mut self) -> Option<String> {
+    /// Whether the boot of a server in this zone fails, and with which text.
+    pub fn boot_error(&mut self, zone: &str) -> Option<String> {
+        let usual = Faults::default().boot_error.text;
+        let in_zone = self.fraction();
+        if let Some(failure) = self.faults.zone_errors.get_mut(zone)
+            && strikes(&mut failure.count, failure.rate, in_zone)
+        {
+            return Some(if failure.text.is_empty() { usual } else { failure.text.clone() });
+        }
         let draw = self.fraction();
         let failure = &mut self.faults.boot_error;
         strikes(&mut failure.count, failure.rate, draw).then(|| failure.text.clone())
@@ -405,6 +431,15 @@ mod tests {
         assert!(matches!(&faults.answers.first().unwrap().answer, Wrong::Status(s) if s.code == 503));
         assert!(faults.with_setting("quota.instance=3").is_err());
         assert!(faults.with_setting("quota").is_err());
+    }
+
+    #[test]
+    fn one_zone_fails_and_the_other_does_not() {
+        let faults = Faults::from_text("zone-errors: {nova-2: {rate: 1.0}}").unwrap();
+        let mut dice = Dice::new(faults);
+        assert_eq!(dice.boot_error("nova-2").as_deref(), Some("No valid host was found. "));
+        assert_eq!(dice.boot_error("nova"), None);
+        assert!(Faults::from_text("zone-errors: {nowhere: {rate: 1.0}}").is_err());
     }
 
     #[test]

@@ -78,11 +78,13 @@ pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
     pub(crate) retry_after: Option<u64>,
+    /// The name that Neutron gives this kind of error.
+    kind: Option<&'static str>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Refusal { status, message: message.into(), retry_after: None }
+        Refusal { status, message: message.into(), retry_after: None, kind: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -101,6 +103,12 @@ impl Refusal {
         Refusal::new(StatusCode::FORBIDDEN, message)
     }
 
+    /// This, as an error of Neutron's own kind.
+    pub(crate) fn of_kind(mut self, kind: &'static str) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
     pub(crate) fn unauthorized() -> Self {
         Refusal::new(StatusCode::UNAUTHORIZED, "The request you have made requires authentication.")
     }
@@ -113,7 +121,7 @@ impl Refusal {
             (None, 500) => "Unexpected API Error. Please report this with the request id.".into(),
             (None, _) => code.canonical_reason().unwrap_or("Fault").into(),
         };
-        Refusal { status: code, message, retry_after: status.retry_after_seconds }
+        Refusal { status: code, message, retry_after: status.retry_after_seconds, kind: None }
     }
 
     /// The body that this service would send.
@@ -136,7 +144,7 @@ impl Refusal {
                 json!({"message": message, "code": format!("{code} {title}"), "title": title})
             }
             Service::Network => json!({"NeutronError": {
-                "type": title.replace(' ', ""), "message": message, "detail": ""}}),
+                "type": self.kind.map_or_else(|| title.replace(' ', ""), String::from), "message": message, "detail": ""}}),
             Service::Control => json!({"error": message}),
         }
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use russh::keys::{HashAlg, PrivateKey};
+use russh::keys::{HashAlg, PrivateKey, PublicKey};
 
 use super::faults::Ssh;
 use super::machine::Machine;
 use super::state::{ImageStatus, Status};
-use super::{Sandbox, random, sshd};
+use super::{Sandbox, floating, random, sshd, user_data};
 
 /// Boots a server that was just created.
 pub(crate) fn boot(sandbox: &Arc<Sandbox>, id: &str) {
@@ -24,9 +24,10 @@ pub(crate) fn boot(sandbox: &Arc<Sandbox>, id: &str) {
 }
 
 async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
+    let Some(zone) = sandbox.cloud().server(id).map(|server| server.row.zone) else { return };
     let (time, error, ssh) = {
         let mut dice = sandbox.dice();
-        (dice.duration(|faults| faults.boot_seconds), dice.boot_error(), dice.ssh())
+        (dice.duration(|faults| faults.boot_seconds), dice.boot_error(zone), dice.ssh())
     };
     for task in ["networking", "block_device_mapping", "spawning"] {
         task_state(sandbox, id, task);
@@ -42,10 +43,21 @@ async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
             return fail(sandbox, id, format!("The sandbox could not make the server: {error}"));
         }
     };
-    active(sandbox, id, machine, &host_key);
-    let (address_delay, ssh_delay) = {
+    active(sandbox, id);
+    let (address_delay, ssh_delay, console_delay) = {
         let mut dice = sandbox.dice();
-        (dice.duration(|faults| faults.address_seconds), dice.duration(|faults| faults.ssh_seconds))
+        (
+            dice.duration(|faults| faults.address_seconds),
+            dice.duration(|faults| faults.ssh_seconds),
+            dice.duration(|faults| faults.console_seconds),
+        )
+    };
+    let public = host_key.public_key().clone();
+    let speak = async {
+        tokio::time::sleep(console_delay).await;
+        if let Some(server) = sandbox.cloud().server(id) {
+            server.console = console(id, machine.host_name(), &public);
+        }
     };
     let show = async {
         tokio::time::sleep(address_delay).await;
@@ -61,7 +73,7 @@ async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
             Ssh::Refuses => {}
         }
     };
-    tokio::join!(show, listen);
+    tokio::join!(show, speak, listen);
 }
 
 fn task_state(sandbox: &Sandbox, id: &str, task: &'static str) {
@@ -81,40 +93,47 @@ fn fail(sandbox: &Sandbox, id: &str, message: String) {
 }
 
 async fn prepare(sandbox: &Sandbox, id: &str, machine: &Machine) -> std::io::Result<PrivateKey> {
-    let host_key = random::host_key().map_err(std::io::Error::other)?;
-    let (image, key) = {
+    let (image, key, host_key) = {
         let mut cloud = sandbox.cloud();
         let row = cloud.server(id).map(|server| server.row.clone());
         let row = row.ok_or(std::io::ErrorKind::NotFound)?;
         let image = cloud.images.get(&row.image_id).map(|image| image.folder.join("tree"));
         let image = image.ok_or_else(|| std::io::Error::other("its image was deleted"))?;
-        let key = row.key_name.and_then(|name| cloud.keypairs.get(&name).map(|pair| pair.public_key.clone()));
-        (image, key)
+        let key = row
+            .key_name
+            .as_ref()
+            .and_then(|name| cloud.keypairs.get(name).map(|pair| pair.public_key.clone()));
+        let wished = row.user_data.as_deref().and_then(user_data::host_key);
+        let host_key = wished.map_or_else(random::host_key, Ok).map_err(std::io::Error::other)?;
+        (image, key, host_key)
     };
     machine.prepare(&image, host_key.public_key(), key.as_deref()).await?;
     Ok(host_key)
 }
 
-fn active(sandbox: &Sandbox, id: &str, machine: &Machine, host_key: &PrivateKey) {
-    let public = host_key.public_key();
+fn active(sandbox: &Sandbox, id: &str) {
     let mut cloud = sandbox.cloud();
     let Some(server) = cloud.server(id) else { return };
     let task = server.row.task_state.filter(|task| *task == "deleting");
     server.enter(Status::Active, task);
     server.row.launched = Some(server.row.updated);
-    let name = machine.host_name();
-    server.console = [
+    server.console = vec![format!("[    0.000000] nodepool-sandbox server {id}")];
+}
+
+/// What cloud-init and the login prompt leave on a console.
+fn console(id: &str, name: &str, host_key: &PublicKey) -> Vec<String> {
+    [
         format!("[    0.000000] nodepool-sandbox server {id}"),
         format!("{name} systemd[1]: Started ssh.service - OpenBSD Secure Shell server."),
         "-----BEGIN SSH HOST KEY FINGERPRINTS-----".into(),
-        format!("256 {} root@{name} (ED25519)", public.fingerprint(HashAlg::Sha256)),
+        format!("256 {} root@{name} (ED25519)", host_key.fingerprint(HashAlg::Sha256)),
         "-----END SSH HOST KEY FINGERPRINTS-----".into(),
         "-----BEGIN SSH HOST KEY KEYS-----".into(),
-        format!("{} root@{name}", public.to_openssh().unwrap_or_default()),
+        format!("{} root@{name}", host_key.to_openssh().unwrap_or_default()),
         "-----END SSH HOST KEY KEYS-----".into(),
         format!("{name} login: "),
     ]
-    .into();
+    .into()
 }
 
 /// Takes a server away after the delete time.
@@ -126,10 +145,12 @@ pub(crate) fn delete(sandbox: &Arc<Sandbox>, id: &str) {
         if let Some(machine) = inside.machine(&id) {
             machine.destroy().await;
         }
-        if let Some(server) = inside.cloud().server(&id) {
+        let mut cloud = inside.cloud();
+        if let Some(server) = cloud.server(&id) {
             server.enter(Status::Deleted, None);
             server.row.terminated = Some(server.row.updated);
         }
+        floating::leave(&mut cloud, &id);
     });
 }
 

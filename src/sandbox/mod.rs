@@ -1,7 +1,7 @@
 //! A cloud on one machine, for trying, testing and rehearsing.
 //!
 //! It answers on loopback like the parts of OpenStack that a pool of CI machines needs: Keystone v3, Nova 2.1,
-//! Glance v2 and Neutron v2.0. Its servers can be reached by ssh, and commands run in them for real, each server in
+//! Glance v2 and Neutron v2.0, with floating IPs. Its servers can be reached by ssh, and commands run in them for real, each server in
 //! namespaces and a file tree of its own. How long things take and what goes wrong is set by [`faults`].
 //!
 //! It is the outside world: it uses nothing else of this crate. Servers share the machine's network and `/usr`, so
@@ -10,6 +10,7 @@
 mod addresses;
 mod control;
 pub mod faults;
+mod floating;
 mod glance;
 mod http;
 mod keystone;
@@ -22,6 +23,7 @@ pub mod random;
 pub mod settings;
 mod sshd;
 mod state;
+mod user_data;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -41,8 +43,8 @@ use tokio_util::task::TaskTracker;
 use addresses::Addresses;
 use faults::{Dice, Faults};
 use machine::{Machine, Place};
-use settings::{NAME, REGION, Settings};
-use state::{Cloud, Fixtures, Image, ImageStatus};
+use settings::{NAME, POOL, REGION, Settings};
+use state::{Cloud, Fixtures, Image, ImageStatus, Network};
 
 /// Name of the file that keeps a second sandbox out of a state folder.
 const LOCK: &str = "sandbox.lock";
@@ -75,9 +77,8 @@ impl Sandbox {
             domain: "default",
             role: random::hex_id(),
             application_credential: random::hex_id(),
-            network: random::uuid(),
-            subnet: random::uuid(),
-            security_group: random::uuid(),
+            networks: networks(&settings.networks),
+            router: random::uuid(),
         });
         let base = base_image(&settings, &place);
         place.make_base_image(&base.folder)?;
@@ -224,6 +225,19 @@ fn lock(settings: &Settings) -> io::Result<fs::File> {
     let file = fs::File::create(folder.join(LOCK)).map_err(|error| named(&error))?;
     file.try_lock().map_err(|_| named(&"another sandbox is running in this folder"))?;
     Ok(file)
+}
+
+/// The private networks and the external one.
+fn networks(private: &[String]) -> Vec<Network> {
+    let network = |name: &str, external: bool, routed: bool| Network {
+        id: random::uuid(),
+        subnet: random::uuid(),
+        name: name.into(),
+        external,
+        routed,
+    };
+    let private = private.iter().enumerate().map(|(place, name)| network(name, false, place == 0));
+    private.chain([network(POOL, true, false)]).collect()
 }
 
 fn base_image(settings: &Settings, place: &Place) -> Image {

@@ -1,58 +1,123 @@
-//! Neutron v2.0, as much as clients read: one network with one subnet, a port per server, one security group.
+//! Neutron v2.0, as much as clients use: private networks and an external one, a port for each server on each of its
+//! networks, security groups that filter nothing, and floating IPs.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::Sandbox;
 use super::http::{Answer, Refusal, Request};
 use super::operation::Operation;
-use super::settings::{NETWORK, ZONE};
-use super::state::{Cloud, ServerRow, Status};
+use super::settings::ZONES;
+use super::state::{Cloud, Network, Port, SecurityGroup, Server, ServerRow, Status};
+use super::{Sandbox, floating, random};
+
+/// When everything was made that is there from the start.
+const LONG_AGO: &str = "2026-01-01T00:00:00Z";
+/// Neutron's usual quota.
+const MOST_SECURITY_GROUPS: i64 = 10;
 
 /// Answers a request below `/network`.
 pub(crate) fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer, Refusal> {
+    match request.operation {
+        Operation::FloatingIpCreate
+        | Operation::FloatingIpShow
+        | Operation::FloatingIpUpdate
+        | Operation::FloatingIpDelete
+        | Operation::FloatingIpTagsReplace => return floating::answer(sandbox, request),
+        Operation::SecurityGroupCreate => return create_security_group(sandbox, request),
+        Operation::SecurityGroupDelete => return delete_security_group(sandbox, request),
+        Operation::NetworkQuota | Operation::NetworkQuotaUsage => return Ok(quota(sandbox, request)),
+        _ => {}
+    }
     let cloud = sandbox.cloud();
+    let networks = || cloud.fixtures.networks.iter().map(|one| network(&cloud, one)).collect::<Vec<_>>();
+    let subnets = || cloud.fixtures.networks.iter().map(|one| subnet(&cloud, one)).collect::<Vec<_>>();
+    let groups = || cloud.security_groups.iter().map(|one| security_group(&cloud, one)).collect::<Vec<_>>();
     match request.operation {
         Operation::NetworkVersions => Ok(Answer::ok(&json!({"versions": [version(&request.base)]}))),
         Operation::NetworkVersion => Ok(Answer::ok(&json!({"resources": []}))),
-        Operation::NetworkList => Ok(list("networks", vec![network(&cloud)], request)),
-        Operation::NetworkShow => show("network", "Network", vec![network(&cloud)], request),
-        Operation::SubnetList => Ok(list("subnets", vec![subnet(&cloud)], request)),
-        Operation::SubnetShow => show("subnet", "Subnet", vec![subnet(&cloud)], request),
+        Operation::NetworkList => Ok(list("networks", networks(), request)),
+        Operation::NetworkShow => show("network", "Network", networks(), request),
+        Operation::SubnetList => Ok(list("subnets", subnets(), request)),
+        Operation::SubnetShow => show("subnet", "Subnet", subnets(), request),
         Operation::PortList => Ok(list("ports", ports(&cloud), request)),
         Operation::PortShow => show("port", "Port", ports(&cloud), request),
-        Operation::SecurityGroupList => Ok(list("security_groups", vec![security_group(&cloud)], request)),
-        Operation::SecurityGroupShow => {
-            show("security_group", "Security group", vec![security_group(&cloud)], request)
-        }
-        Operation::SecurityGroupRuleList => Ok(list("security_group_rules", rules(&cloud), request)),
-        Operation::FloatingIpList => Ok(list("floatingips", Vec::new(), request)),
-        Operation::RouterList => Ok(list("routers", Vec::new(), request)),
-        Operation::NetworkQuota => Ok(Answer::ok(&json!({"quota": {
-            "network": 100, "subnet": 100, "port": -1, "router": 10, "floatingip": 0,
-            "security_group": 10, "security_group_rule": 100, "subnetpool": -1, "rbac_policy": 10}}))),
-        Operation::NetworkQuotaUsage => {
-            let row = |used: usize, limit: i64| json!({"used": used, "limit": limit, "reserved": 0});
-            Ok(Answer::ok(&json!({"quota": {"network": row(1, 100), "subnet": row(1, 100),
-                "port": row(ports(&cloud).len(), -1), "floatingip": row(0, 0), "router": row(0, 10),
-                "security_group": row(1, 10), "security_group_rule": row(rules(&cloud).len(), 100)}})))
-        }
+        Operation::SecurityGroupList => Ok(list("security_groups", groups(), request)),
+        Operation::SecurityGroupShow => show("security_group", "Security group", groups(), request),
+        Operation::SecurityGroupRuleList => Ok(list("security_group_rules", all_rules(&cloud), request)),
+        Operation::FloatingIpList => Ok(list("floatingips", floating::rows(&cloud), request)),
+        Operation::RouterList => Ok(list("routers", vec![router(&cloud)], request)),
         Operation::NetworkExtensions => Ok(list("extensions", extensions(), request)),
         Operation::NetworkExtension => {
             let wanted = extensions().into_iter().find(|one| one.get("alias") == Some(&json!(request.id())));
             let body = wanted.map(|extension| json!({"extension": extension}));
             body.map(|body| Answer::ok(&body)).ok_or_else(|| absent("Extension", request.id()))
         }
-        Operation::NetworkZones => Ok(list(
-            "availability_zones",
-            vec![json!({"name": ZONE, "resource": "network", "state": "available"})],
-            request,
-        )),
+        Operation::NetworkZones => {
+            let zones = ZONES.map(|name| json!({"name": name, "resource": "network", "state": "available"}));
+            Ok(list("availability_zones", zones.to_vec(), request))
+        }
         _ => Err(Refusal::new(StatusCode::NOT_FOUND, "The resource could not be found.")),
     }
+}
+
+/// What the project may use, and what of it is used where that is asked for.
+fn quota(sandbox: &Sandbox, request: &Request) -> Answer {
+    let floating_ips = sandbox.dice().faults().quota.floating_ips;
+    let cloud = sandbox.cloud();
+    let networks = cloud.fixtures.networks.len();
+    let rows = [
+        ("network", networks, 100),
+        ("subnet", networks, 100),
+        ("port", ports(&cloud).len(), -1),
+        ("router", 1, 10),
+        ("floatingip", cloud.floating_ips.len(), floating_ips),
+        ("security_group", cloud.security_groups.len(), MOST_SECURITY_GROUPS),
+        ("security_group_rule", all_rules(&cloud).len(), 100),
+        ("subnetpool", 0, -1),
+        ("rbac_policy", 0, 10),
+    ];
+    let usage = request.operation == Operation::NetworkQuotaUsage;
+    let show = |(name, used, limit): (&str, usize, i64)| {
+        let shown = if usage { json!({"used": used, "limit": limit, "reserved": 0}) } else { json!(limit) };
+        (name.to_string(), shown)
+    };
+    Answer::ok(&json!({"quota": rows.into_iter().map(show).collect::<Map<_, _>>()}))
+}
+
+fn create_security_group(sandbox: &Sandbox, request: &Request) -> Result<Answer, Refusal> {
+    let body = request.json()?;
+    let text = |key: &str| body.pointer(key).and_then(Value::as_str);
+    let name = text("/security_group/name").filter(|name| !name.is_empty() && *name != "default");
+    let name = name.ok_or_else(|| Refusal::bad_request("Invalid input for name."))?;
+    let group = SecurityGroup {
+        id: random::uuid(),
+        name: name.into(),
+        description: text("/security_group/description").unwrap_or_default().into(),
+    };
+    let mut cloud = sandbox.cloud();
+    if i64::try_from(cloud.security_groups.len()).is_ok_and(|used| used >= MOST_SECURITY_GROUPS) {
+        let text = "Quota exceeded for resources: ['security_group'].";
+        return Err(Refusal::conflict(text).of_kind("OverQuota"));
+    }
+    let shown = security_group(&cloud, &group);
+    cloud.security_groups.push(group);
+    Ok(Answer::json(StatusCode::CREATED, &json!({ "security_group": shown })))
+}
+
+fn delete_security_group(sandbox: &Sandbox, request: &Request) -> Result<Answer, Refusal> {
+    let mut cloud = sandbox.cloud();
+    let id = request.id();
+    let place = cloud.security_groups.iter().position(|group| group.id == id);
+    let place = place.ok_or_else(|| absent("Security group", id))?;
+    let used = |server: &Server| !server.is_gone() && server.row.security_groups.iter().any(|own| own == id);
+    if place == 0 || cloud.servers.values().any(used) {
+        return Err(Refusal::conflict(format!("Security Group {id} in use.")).of_kind("SecurityGroupInUse"));
+    }
+    cloud.security_groups.remove(place);
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
 fn version(base: &str) -> Value {
@@ -64,7 +129,7 @@ fn absent(kind: &str, id: &str) -> Refusal {
     Refusal::not_found(format!("{kind} {id} could not be found."))
 }
 
-fn show(key: &str, kind: &str, rows: Vec<Value>, request: &Request) -> Result<Answer, Refusal> {
+pub(crate) fn show(key: &str, kind: &str, rows: Vec<Value>, request: &Request) -> Result<Answer, Refusal> {
     let row = rows.into_iter().find(|row| row.get("id") == Some(&json!(request.id())));
     row.map(|row| Answer::ok(&json!({ key: row }))).ok_or_else(|| absent(kind, request.id()))
 }
@@ -105,44 +170,58 @@ fn says(field: &Value, wanted: &str) -> bool {
     }
 }
 
-fn network(cloud: &Cloud) -> Value {
+fn network(cloud: &Cloud, network: &Network) -> Value {
     let fixtures = &cloud.fixtures;
     json!({
-        "id": fixtures.network, "name": NETWORK, "subnets": [fixtures.subnet], "status": "ACTIVE",
+        "id": network.id, "name": network.name, "subnets": [network.subnet], "status": "ACTIVE",
         "project_id": fixtures.project, "tenant_id": fixtures.project, "admin_state_up": true, "mtu": 1500,
-        "shared": false, "router:external": false, "is_default": false, "port_security_enabled": true,
-        "availability_zone_hints": [], "availability_zones": [ZONE], "ipv4_address_scope": null,
-        "ipv6_address_scope": null, "description": "", "tags": [], "dns_domain": "", "revision_number": 1,
-        "qos_policy_id": null, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        "shared": false, "router:external": network.external, "is_default": false,
+        "port_security_enabled": true, "availability_zone_hints": [], "availability_zones": ZONES,
+        "ipv4_address_scope": null, "ipv6_address_scope": null, "description": "", "tags": [], "dns_domain": "",
+        "revision_number": 1, "qos_policy_id": null, "created_at": LONG_AGO, "updated_at": LONG_AGO,
     })
 }
 
-fn subnet(cloud: &Cloud) -> Value {
+fn subnet(cloud: &Cloud, network: &Network) -> Value {
     let fixtures = &cloud.fixtures;
     json!({
-        "id": fixtures.subnet, "name": "private-subnet", "network_id": fixtures.network, "ip_version": 4,
-        "cidr": "127.0.0.0/8", "gateway_ip": Ipv4Addr::LOCALHOST, "enable_dhcp": true, "dns_nameservers": [],
-        "allocation_pools": [{"start": "127.0.0.2", "end": "127.255.255.254"}], "host_routes": [],
+        "id": network.subnet, "name": format!("{}-subnet", network.name), "network_id": network.id,
+        "ip_version": 4, "cidr": "127.0.0.0/8", "gateway_ip": Ipv4Addr::LOCALHOST,
+        "enable_dhcp": !network.external, "dns_nameservers": [], "host_routes": [],
+        "allocation_pools": [{"start": "127.0.0.2", "end": "127.255.255.254"}],
         "project_id": fixtures.project, "tenant_id": fixtures.project, "description": "", "tags": [],
         "ipv6_address_mode": null, "ipv6_ra_mode": null, "revision_number": 1, "service_types": [],
-        "subnetpool_id": null, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        "subnetpool_id": null, "created_at": LONG_AGO, "updated_at": LONG_AGO,
+    })
+}
+
+/// From the first private network to the external one.
+fn router(cloud: &Cloud) -> Value {
+    let fixtures = &cloud.fixtures;
+    let external = fixtures.networks.iter().find(|network| network.external);
+    let gateway = external.map(|network| json!({"network_id": network.id, "enable_snat": true}));
+    json!({
+        "id": fixtures.router, "name": "router", "status": "ACTIVE", "admin_state_up": true, "distributed": false,
+        "ha": false, "external_gateway_info": gateway, "routes": [], "project_id": fixtures.project,
+        "tenant_id": fixtures.project, "description": "", "tags": [], "availability_zones": ZONES,
+        "availability_zone_hints": [], "revision_number": 1, "created_at": LONG_AGO, "updated_at": LONG_AGO,
     })
 }
 
 fn ports(cloud: &Cloud) -> Vec<Value> {
     let rows = cloud.newest_servers().map(|server| &server.row);
-    rows.filter(|row| row.address_shown && row.status != Status::Deleted)
-        .map(|row| port(cloud, row))
-        .collect()
+    let rows = rows.filter(|row| row.address_shown && row.status != Status::Deleted);
+    rows.flat_map(|row| row.ports.iter().map(|one| port(cloud, row, one))).collect()
 }
 
-fn port(cloud: &Cloud, row: &ServerRow) -> Value {
+fn port(cloud: &Cloud, row: &ServerRow, port: &Port) -> Value {
     let fixtures = &cloud.fixtures;
+    let subnet = fixtures.network(&port.network).map(|network| &network.subnet);
     json!({
-        "id": row.port_id, "name": "", "network_id": fixtures.network, "device_id": row.id,
-        "device_owner": format!("compute:{ZONE}"), "mac_address": row.mac, "status": "ACTIVE",
-        "fixed_ips": [{"subnet_id": fixtures.subnet, "ip_address": row.address}],
-        "security_groups": [fixtures.security_group], "admin_state_up": true, "port_security_enabled": true,
+        "id": port.id, "name": "", "network_id": port.network, "device_id": row.id,
+        "device_owner": format!("compute:{}", row.zone), "mac_address": port.mac, "status": "ACTIVE",
+        "fixed_ips": [{"subnet_id": subnet, "ip_address": port.address}],
+        "security_groups": row.security_groups, "admin_state_up": true, "port_security_enabled": true,
         "project_id": fixtures.project, "tenant_id": fixtures.project, "binding:vnic_type": "normal",
         "allowed_address_pairs": [], "extra_dhcp_opts": [], "description": "", "tags": [],
         "revision_number": 1, "created_at": super::nova::time(row.created),
@@ -150,23 +229,27 @@ fn port(cloud: &Cloud, row: &ServerRow) -> Value {
     })
 }
 
-fn security_group(cloud: &Cloud) -> Value {
+fn security_group(cloud: &Cloud, group: &SecurityGroup) -> Value {
     let fixtures = &cloud.fixtures;
     json!({
-        "id": fixtures.security_group, "name": "default", "description": "Default security group",
+        "id": group.id, "name": group.name, "description": group.description,
         "project_id": fixtures.project, "tenant_id": fixtures.project, "stateful": true, "shared": false,
-        "security_group_rules": rules(cloud), "tags": [], "revision_number": 1,
-        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        "security_group_rules": rules(cloud, group), "tags": [], "revision_number": 1,
+        "created_at": LONG_AGO, "updated_at": LONG_AGO,
     })
 }
 
+fn all_rules(cloud: &Cloud) -> Vec<Value> {
+    cloud.security_groups.iter().flat_map(|group| rules(cloud, group)).collect()
+}
+
 /// Everything in, everything out: loopback has no packet filter.
-fn rules(cloud: &Cloud) -> Vec<Value> {
+fn rules(cloud: &Cloud, group: &SecurityGroup) -> Vec<Value> {
     let fixtures = &cloud.fixtures;
     let rule = |direction: &str| {
         json!({
-            "id": format!("{}-{direction}", fixtures.security_group), "direction": direction,
-            "security_group_id": fixtures.security_group, "ethertype": "IPv4", "protocol": null,
+            "id": format!("{}-{direction}", group.id), "direction": direction,
+            "security_group_id": group.id, "ethertype": "IPv4", "protocol": null,
             "port_range_min": null, "port_range_max": null, "remote_ip_prefix": null,
             "remote_group_id": null, "remote_address_group_id": null, "description": "",
             "project_id": fixtures.project, "tenant_id": fixtures.project, "revision_number": 0, "tags": [],
@@ -185,6 +268,8 @@ fn extensions() -> Vec<Value> {
         ("standard-attr-tag", "Tag support for resources with standard attribute"),
         ("port-security", "Port Security"),
         ("router", "Neutron L3 Router"),
+        ("external-net", "Neutron external network"),
+        ("standard-attr-description", "standard-attr-description"),
     ];
     named
         .iter()

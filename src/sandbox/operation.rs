@@ -136,9 +136,16 @@ operations! {
     PortList "port-list" Network Token "GET" "/network/v2.0/ports";
     PortShow "port-show" Network Token "GET" "/network/v2.0/ports/{id}";
     SecurityGroupList "security-group-list" Network Token "GET" "/network/v2.0/security-groups";
+    SecurityGroupCreate "security-group-create" Network Token "POST" "/network/v2.0/security-groups";
+    SecurityGroupDelete "security-group-delete" Network Token "DELETE" "/network/v2.0/security-groups/{id}";
     SecurityGroupShow "security-group-show" Network Token "GET" "/network/v2.0/security-groups/{id}";
     SecurityGroupRuleList "security-group-rule-list" Network Token "GET" "/network/v2.0/security-group-rules";
     FloatingIpList "floating-ip-list" Network Token "GET" "/network/v2.0/floatingips";
+    FloatingIpCreate "floating-ip-create" Network Token "POST" "/network/v2.0/floatingips";
+    FloatingIpShow "floating-ip-show" Network Token "GET" "/network/v2.0/floatingips/{id}";
+    FloatingIpUpdate "floating-ip-update" Network Token "PUT" "/network/v2.0/floatingips/{id}";
+    FloatingIpDelete "floating-ip-delete" Network Token "DELETE" "/network/v2.0/floatingips/{id}";
+    FloatingIpTagsReplace "floating-ip-tags-replace" Network Token "PUT" "/network/v2.0/floatingips/{id}/tags";
     RouterList "router-list" Network Token "GET" "/network/v2.0/routers";
     NetworkQuota "network-quota-show" Network Token "GET" "/network/v2.0/quotas/{id}";
     NetworkQuotaUsage "network-quota-usage" Network Token "GET" "/network/v2.0/quotas/{id}/details.json";

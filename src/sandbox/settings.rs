@@ -23,6 +23,8 @@ pub struct Settings {
     pub keep: bool,
     /// Name of the image that is there at start.
     pub base_image: String,
+    /// Names of the private networks, at least one. A router leads from the first to the public network.
+    pub networks: Vec<String>,
     /// Users of that image: they may log in with the server's keypair.
     pub users: Vec<String>,
     /// How long a token is valid.
@@ -37,7 +39,9 @@ pub struct Settings {
 pub const NAME: &str = "sandbox";
 /// Name of the only region.
 pub const REGION: &str = "RegionOne";
-/// Name of the only network.
+/// Name of the private network unless others are named.
 pub const NETWORK: &str = "private";
-/// Name of the only availability zone.
-pub const ZONE: &str = "nova";
+/// Name of the external network, the pool of floating IPs.
+pub const POOL: &str = "public";
+/// Names of the availability zones. A server that asks for none runs in the first.
+pub const ZONES: [&str; 2] = ["nova", "nova-2"];

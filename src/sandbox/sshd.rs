@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::future::join_all;
 use russh::keys::PrivateKey;
 use russh::server::{
     Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::addresses::Held;
 use super::machine::{Login, Machine, Terminal};
 
 mod run;
@@ -35,9 +37,9 @@ const LOGIN_DEADLINE: Duration = Duration::from_mins(2);
 /// How many variables a client may set.
 const MOST_VARIABLES: usize = 100;
 
-/// Answers on the machine's address until the machine is gone.
+/// Answers on the machine's addresses until the machine is gone.
 pub(super) async fn serve(machine: Arc<Machine>, host_key: PrivateKey) {
-    let Some(listener) = listen(&machine) else { return };
+    let listeners = listen(&machine);
     let config = Arc::new(Config {
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
         auth_rejection_time: Duration::from_millis(50),
@@ -48,35 +50,39 @@ pub(super) async fn serve(machine: Arc<Machine>, host_key: PrivateKey) {
         ..Config::default()
     });
     let gone = machine.gone.clone();
-    gone.run_until_cancelled(accept(&machine, &listener, &config)).await;
+    let accepting = listeners.iter().map(|listener| accept(&machine, listener, &config));
+    gone.run_until_cancelled(join_all(accepting)).await;
 }
 
 /// Takes connections and says nothing on them, until the machine is gone.
 pub(super) async fn keep_silent(machine: &Machine) {
-    let Some(listener) = listen(machine) else { return };
-    let mut silent = VecDeque::new();
-    machine
-        .gone
-        .run_until_cancelled(async {
-            loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => silent.push_back(stream),
-                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-                }
-                // Whoever comes so often does not wait for the oldest any more.
-                if silent.len() > MOST_SILENT {
-                    silent.pop_front();
-                }
-            }
-        })
-        .await;
+    let listeners = listen(machine);
+    let silent = listeners.iter().map(|listener| take_in_silence(listener));
+    machine.gone.run_until_cancelled(join_all(silent)).await;
 }
 
-fn listen(machine: &Machine) -> Option<TcpListener> {
-    let listener = machine.take_held()?.into_socket().listen(BACKLOG);
-    listener
-        .inspect_err(|error| tracing::error!(%error, host = machine.host_name(), "cannot listen for ssh"))
-        .ok()
+async fn take_in_silence(listener: &TcpListener) {
+    let mut silent = VecDeque::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => silent.push_back(stream),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+        // Whoever comes so often does not wait for the oldest any more.
+        if silent.len() > MOST_SILENT {
+            silent.pop_front();
+        }
+    }
+}
+
+fn listen(machine: &Machine) -> Vec<TcpListener> {
+    let listen = |held: Held| {
+        let listener = held.into_socket().listen(BACKLOG);
+        listener
+            .inspect_err(|error| tracing::error!(%error, host = machine.host_name(), "cannot listen for ssh"))
+            .ok()
+    };
+    machine.take_held().into_iter().filter_map(listen).collect()
 }
 
 async fn accept(machine: &Arc<Machine>, listener: &TcpListener, config: &Arc<Config>) {

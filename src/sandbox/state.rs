@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 
+use super::floating::FloatingIp;
 use super::machine::Machine;
+use super::random;
 
 /// How long a deleted server is still listed to who asks with `changes-since`.
 const DELETED_KEPT: TimeDelta = TimeDelta::minutes(30);
@@ -89,17 +92,54 @@ pub(crate) struct ServerRow {
     pub(crate) flavor: &'static Flavor,
     pub(crate) key_name: Option<String>,
     pub(crate) config_drive: bool,
+    /// Their ids.
     pub(crate) security_groups: Vec<String>,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) zone: &'static str,
+    /// The volume that it boots from, and its size in GiB.
+    pub(crate) volume: Option<(String, i64)>,
+    /// What cloud-init is told.
+    pub(crate) user_data: Option<String>,
+    /// One on each of its networks.
+    pub(crate) ports: Vec<Port>,
     /// Whether the address is listed yet. It does not move `updated`: Nova does not promise that either.
     pub(crate) address_shown: bool,
-    pub(crate) port_id: String,
-    pub(crate) mac: String,
     pub(crate) created: DateTime<Utc>,
     pub(crate) updated: DateTime<Utc>,
     pub(crate) launched: Option<DateTime<Utc>>,
     pub(crate) terminated: Option<DateTime<Utc>>,
     pub(crate) fault: Option<(DateTime<Utc>, String)>,
+}
+
+/// Where a server is plugged into a network.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    pub(crate) id: String,
+    pub(crate) mac: String,
+    /// The network's id.
+    pub(crate) network: String,
+    pub(crate) address: Ipv4Addr,
+    /// The floating IP that is listed beside the address.
+    pub(crate) floating: Option<Ipv4Addr>,
+}
+
+/// A network.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    pub(crate) id: String,
+    pub(crate) subnet: String,
+    pub(crate) name: String,
+    /// Whether floating IPs come from it; no server may be plugged into it.
+    pub(crate) external: bool,
+    /// Whether a router leads from it to the external network.
+    pub(crate) routed: bool,
+}
+
+/// A security group. It filters nothing: loopback has no packet filter.
+#[derive(Clone, Debug)]
+pub(crate) struct SecurityGroup {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
 }
 
 /// A server: its row, the rows it had before, and the machine behind it.
@@ -224,9 +264,16 @@ pub(crate) struct Fixtures {
     pub(crate) domain: &'static str,
     pub(crate) role: String,
     pub(crate) application_credential: String,
-    pub(crate) network: String,
-    pub(crate) subnet: String,
-    pub(crate) security_group: String,
+    /// The private ones as configured, then the external one.
+    pub(crate) networks: Vec<Network>,
+    pub(crate) router: String,
+}
+
+impl Fixtures {
+    /// The network of this id.
+    pub(crate) fn network(&self, id: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| network.id == id)
+    }
 }
 
 /// All that the cloud holds.
@@ -238,6 +285,9 @@ pub(crate) struct Cloud {
     pub(crate) images: BTreeMap<String, Image>,
     pub(crate) images_made: u64,
     pub(crate) keypairs: BTreeMap<String, Keypair>,
+    /// In the order of their creation; the first is `default`.
+    pub(crate) security_groups: Vec<SecurityGroup>,
+    pub(crate) floating_ips: Vec<FloatingIp>,
     pub(crate) tokens: HashMap<String, Token>,
     pub(crate) fixtures: Fixtures,
 }
@@ -250,6 +300,12 @@ impl Cloud {
             images: BTreeMap::new(),
             images_made: 0,
             keypairs: BTreeMap::new(),
+            security_groups: vec![SecurityGroup {
+                id: random::uuid(),
+                name: "default".into(),
+                description: "Default security group".into(),
+            }],
+            floating_ips: Vec::new(),
             tokens: HashMap::new(),
             fixtures,
         }
@@ -273,6 +329,12 @@ impl Cloud {
     /// Servers newest first, as Nova lists them, gone ones too.
     pub(crate) fn newest_servers(&self) -> impl Iterator<Item = &Server> {
         self.server_order.iter().rev().filter_map(|id| self.servers.get(id))
+    }
+
+    /// The security groups of a server as Nova lists them.
+    pub(crate) fn group_names(&self, row: &ServerRow) -> Vec<Value> {
+        let named = |id: &String| self.security_groups.iter().find(|group| group.id == *id);
+        row.security_groups.iter().filter_map(named).map(|group| json!({"name": group.name})).collect()
     }
 
     /// Servers, processors and MiB of memory in use.

@@ -39,7 +39,7 @@ pub(crate) struct Machine {
     folder: PathBuf,
     host_name: String,
     address: Ipv4Addr,
-    held: Mutex<Option<Held>>,
+    held: Mutex<Vec<Held>>,
     first: tokio::sync::Mutex<Option<First>>,
     /// Held while the tree is copied, so that it is not removed meanwhile.
     copying: Arc<tokio::sync::Mutex<()>>,
@@ -64,23 +64,23 @@ pub(crate) struct Login {
 }
 
 impl Machine {
-    /// A machine without a tree yet.
-    pub(crate) fn new(place: Arc<Place>, id: &str, name: &str, held: Held) -> Self {
+    /// A machine without a tree yet. Its first address is the one that it calls its own.
+    pub(crate) fn new(place: Arc<Place>, id: &str, name: &str, held: Vec<Held>) -> Self {
         Machine {
             folder: place.server_folder(id),
             place,
             host_name: host_name(name),
-            address: held.address(),
-            held: Mutex::new(Some(held)),
+            address: held.first().map_or(Ipv4Addr::LOCALHOST, Held::address),
+            held: Mutex::new(held),
             first: tokio::sync::Mutex::new(None),
             copying: Arc::default(),
             gone: CancellationToken::new(),
         }
     }
 
-    /// The ssh port's socket, once.
-    pub(crate) fn take_held(&self) -> Option<Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The ssh port's sockets, once.
+    pub(crate) fn take_held(&self) -> Vec<Held> {
+        std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The name that `hostname` says inside.

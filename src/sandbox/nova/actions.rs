@@ -41,6 +41,13 @@ pub(super) fn create_image(
             ("user_id".into(), fixtures.user),
             ("owner_project_name".into(), crate::sandbox::settings::NAME.into()),
         ]);
+        if let Some((_, gib)) = row.volume {
+            // The disk is kept as a snapshot of the volume; the image only says where it is.
+            let mapping = json!([{"boot_index": 0, "source_type": "snapshot", "destination_type": "volume",
+                "snapshot_id": random::uuid(), "volume_size": gib, "delete_on_termination": true}]);
+            properties.insert("block_device_mapping".into(), mapping.to_string());
+            properties.insert("bdm_v2".into(), "True".into());
+        }
         let order = cloud.images_made;
         cloud.images_made = order.saturating_add(1);
         let now = Utc::now();

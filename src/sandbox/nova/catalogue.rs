@@ -11,7 +11,7 @@ use super::{Microversion, page};
 use crate::sandbox::Sandbox;
 use crate::sandbox::http::{Answer, Refusal, Request};
 use crate::sandbox::operation::Operation;
-use crate::sandbox::settings::ZONE;
+use crate::sandbox::settings::ZONES;
 use crate::sandbox::state::{FLAVORS, Flavor, Keypair, flavor};
 
 /// Nova's usual quota of keypairs.
@@ -56,8 +56,11 @@ pub(super) fn answer(
             Ok(Answer::empty(if new { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED }))
         }
         Operation::LimitsShow => Ok(Answer::ok(&limits(sandbox))),
-        Operation::ZoneList => Ok(Answer::ok(&json!({"availabilityZoneInfo": [
-            {"zoneName": ZONE, "zoneState": {"available": true}, "hosts": null}]}))),
+        Operation::ZoneList => {
+            let zones =
+                ZONES.map(|name| json!({"zoneName": name, "zoneState": {"available": true}, "hosts": null}));
+            Ok(Answer::ok(&json!({ "availabilityZoneInfo": zones })))
+        }
         Operation::ZoneDetail => Err(Refusal::forbidden(
             "Policy doesn't allow os_compute_api:os-availability-zone:detail to be performed.",
         )),

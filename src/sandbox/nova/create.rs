@@ -4,21 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Microversion;
 use super::view::View;
+use crate::sandbox::addresses::Held;
 use crate::sandbox::faults::Quota;
 use crate::sandbox::http::{Answer, Refusal, Request};
 use crate::sandbox::machine::Machine;
-use crate::sandbox::state::{self, Cloud, Flavor, ImageStatus, Server, ServerRow, Status};
+use crate::sandbox::settings::ZONES;
+use crate::sandbox::state::{self, Cloud, Fixtures, Flavor, ImageStatus, Port, Server, ServerRow, Status};
 use crate::sandbox::{Sandbox, lifecycle, random};
 
 /// Nova takes at most so many tags and so many pieces of metadata.
 const MOST_TAGS: usize = 50;
 const MOST_METADATA: usize = 128;
+/// Characters of base64.
+const LONGEST_USER_DATA: usize = 65_535;
 
 #[derive(Deserialize)]
 struct Wanted {
@@ -39,6 +45,8 @@ struct Wanted {
     #[serde(default)]
     config_drive: Value,
     block_device_mapping_v2: Option<Vec<BlockDevice>>,
+    availability_zone: Option<String>,
+    user_data: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +59,17 @@ struct BlockDevice {
     uuid: Option<String>,
     #[serde(default)]
     source_type: String,
+    #[serde(default)]
+    destination_type: String,
+    #[serde(default)]
+    volume_size: Value,
+}
+
+impl BlockDevice {
+    fn gib(&self) -> Option<i64> {
+        let size = &self.volume_size;
+        size.as_i64().or_else(|| size.as_str()?.parse().ok()).filter(|size| *size > 0)
+    }
 }
 
 /// Accepts a server: 202 with little more than its id.
@@ -65,21 +84,34 @@ pub(super) fn create(
         Refusal::bad_request(format!("Invalid input for field/attribute server. {error}."))
     })?;
     check_sizes(&wanted, version)?;
-    // The address is held from here on; it is given back with the machine when the request is refused.
-    let address = sandbox
-        .addresses
-        .hold()
-        .ok_or_else(|| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "No loopback address is free"))?;
+    // The addresses are held from here on; they are given back with the machine when the request is refused.
+    let networks = chosen_networks(&sandbox.cloud().fixtures, &wanted.networks)?;
+    let mut addresses = Vec::with_capacity(networks.len());
+    for _ in &networks {
+        let address = sandbox.addresses.hold();
+        addresses.push(
+            address.ok_or_else(|| {
+                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "No loopback address is free")
+            })?,
+        );
+    }
+    let plugged = networks.into_iter().zip(addresses.iter().map(Held::address));
+    let ports = plugged.map(|(network, address)| Port {
+        id: random::uuid(),
+        mac: random::mac(),
+        network,
+        address,
+        floating: None,
+    });
     let id = random::uuid();
     let quota = sandbox.dice().faults().quota;
     let answer = {
         let mut cloud = sandbox.cloud();
-        let row = first_row(&cloud, wanted, &id, address.address())?;
+        let row = first_row(&cloud, wanted, &id, ports.collect())?;
         check_quota(&cloud, row.flavor, quota)?;
-        let machine = Machine::new(sandbox.place.clone(), &id, &row.name, address);
-        let fixtures = cloud.fixtures.clone();
-        let view = View { base: &request.base, fixtures: &fixtures, version };
-        let groups: Vec<Value> = row.security_groups.iter().map(|name| json!({"name": name})).collect();
+        let machine = Machine::new(sandbox.place.clone(), &id, &row.name, addresses);
+        let view = View { base: &request.base, cloud: &cloud, version };
+        let groups = cloud.group_names(&row);
         let shown = json!({"server": {"id": id, "links": view.links(&id), "OS-DCF:diskConfig": "MANUAL",
             "security_groups": groups, "adminPass": random::hex_id().get(..12)}});
         cloud.add_server(Server::new(row, Arc::new(machine)));
@@ -118,13 +150,8 @@ pub(super) fn tags_fit(tags: &[String]) -> bool {
         && tags.iter().all(|tag| (1..=60).contains(&tag.chars().count()) && !tag.contains([',', '/']))
 }
 
-fn first_row(
-    cloud: &Cloud,
-    wanted: Wanted,
-    id: &str,
-    address: std::net::Ipv4Addr,
-) -> Result<ServerRow, Refusal> {
-    let image_id = bootable_image(cloud, &wanted)?;
+fn first_row(cloud: &Cloud, wanted: Wanted, id: &str, ports: Vec<Port>) -> Result<ServerRow, Refusal> {
+    let (image_id, volume) = boot_source(cloud, &wanted)?;
     let flavor = wanted.flavor.as_str().map_or_else(|| wanted.flavor.to_string(), String::from);
     let flavor = flavor.rsplit('/').next().and_then(state::flavor);
     let flavor = flavor
@@ -132,11 +159,9 @@ fn first_row(
     if let Some(key) = wanted.key_name.as_ref().filter(|key| !cloud.keypairs.contains_key(*key)) {
         return Err(Refusal::bad_request(format!("Invalid key_name provided. ({key})")));
     }
-    check_networks(cloud, &wanted.networks)?;
-    let known = |name: &str| name == "default" || name == cloud.fixtures.security_group;
-    if let Some(group) = wanted.security_groups.iter().find(|group| !known(&group.name)) {
-        return Err(Refusal::bad_request(format!("Security group {} not found.", group.name)));
-    }
+    let security_groups = security_groups(cloud, &wanted.security_groups)?;
+    let zone = zone(wanted.availability_zone.as_deref())?;
+    let user_data = wanted.user_data.as_deref().map(decoded).transpose()?;
     let now = Utc::now();
     Ok(ServerRow {
         id: id.into(),
@@ -151,11 +176,12 @@ fn first_row(
         key_name: wanted.key_name,
         config_drive: matches!(&wanted.config_drive, Value::Bool(true))
             || wanted.config_drive.as_str().is_some_and(|text| text.eq_ignore_ascii_case("true")),
-        security_groups: vec!["default".into()],
-        address,
+        security_groups,
+        zone,
+        volume,
+        user_data,
+        ports,
         address_shown: false,
-        port_id: random::uuid(),
-        mac: random::mac(),
         created: now,
         updated: now,
         launched: None,
@@ -164,12 +190,29 @@ fn first_row(
     })
 }
 
-fn bootable_image(cloud: &Cloud, wanted: &Wanted) -> Result<String, Refusal> {
-    let from_device = || {
-        let devices = wanted.block_device_mapping_v2.as_ref()?;
-        devices.iter().find(|device| device.source_type == "image")?.uuid.clone()
+/// The image to boot, and the volume to copy it to if one is wanted.
+fn boot_source(cloud: &Cloud, wanted: &Wanted) -> Result<(String, Option<(String, i64)>), Refusal> {
+    let of_image = |device: &&BlockDevice| device.source_type == "image";
+    let device = wanted.block_device_mapping_v2.iter().flatten().find(of_image);
+    let named = wanted.image.clone().filter(|id| !id.is_empty());
+    let on_volume = device.filter(|device| device.destination_type == "volume");
+    if named.is_some() && on_volume.is_some() {
+        return Err(Refusal::bad_request(
+            "Block Device Mapping is Invalid: Boot sequence for the instance and image/block device mapping \
+             combination is not valid.",
+        ));
+    }
+    let volume = match on_volume.map(BlockDevice::gib) {
+        None => None,
+        Some(Some(gib)) => Some((random::uuid(), gib)),
+        Some(None) => {
+            return Err(Refusal::bad_request(
+                "Block Device Mapping is Invalid: Images with destination_type 'volume' need to have a non-zero \
+                 size specified",
+            ));
+        }
     };
-    let id = wanted.image.clone().filter(|id| !id.is_empty()).or_else(from_device);
+    let id = named.or_else(|| device?.uuid.clone());
     let id = id.ok_or_else(|| Refusal::bad_request("Invalid imageRef provided."))?;
     let id = id.rsplit('/').next().unwrap_or_default().to_string();
     match cloud.images.get(&id) {
@@ -177,18 +220,70 @@ fn bootable_image(cloud: &Cloud, wanted: &Wanted) -> Result<String, Refusal> {
         Some(image) if image.status != ImageStatus::Active => {
             Err(Refusal::bad_request(format!("Image {id} is not active.")))
         }
-        Some(_) => Ok(id),
+        Some(_) => Ok((id, volume)),
     }
 }
 
-fn check_networks(cloud: &Cloud, networks: &Value) -> Result<(), Refusal> {
+/// The ids of the networks to plug in, by the request or because there is only one.
+fn chosen_networks(fixtures: &Fixtures, networks: &Value) -> Result<Vec<String>, Refusal> {
+    let mut chosen = Vec::new();
     for network in networks.as_array().into_iter().flatten() {
         let Some(id) = network.get("uuid").and_then(Value::as_str) else { continue };
-        if id != cloud.fixtures.network {
-            return Err(Refusal::bad_request(format!("Network {id} could not be found.")));
+        match fixtures.network(id) {
+            None => return Err(Refusal::bad_request(format!("Network {id} could not be found."))),
+            Some(network) if network.external => {
+                let text = format!("It is not allowed to create an interface on external network {id}");
+                return Err(Refusal::forbidden(text));
+            }
+            Some(network) => chosen.push(network.id.clone()),
         }
     }
-    Ok(())
+    if chosen.is_empty() {
+        let mut private = fixtures.networks.iter().filter(|network| !network.external);
+        chosen.extend(private.next().map(|network| network.id.clone()));
+        if private.next().is_some() {
+            let text = "Multiple possible networks found, use a Network ID to be more specific.";
+            return Err(Refusal::conflict(text));
+        }
+    }
+    Ok(chosen)
+}
+
+/// The ids of the security groups; `default` when none is named.
+fn security_groups(cloud: &Cloud, wanted: &[Named]) -> Result<Vec<String>, Refusal> {
+    let find = |name: &str| {
+        let mut groups = cloud.security_groups.iter();
+        groups.find(|group| group.id == name || group.name == name).map(|group| group.id.clone())
+    };
+    if wanted.is_empty() {
+        return Ok(find("default").into_iter().collect());
+    }
+    let named = wanted.iter().map(|Named { name }| {
+        let project = &cloud.fixtures.project;
+        find(name).ok_or_else(|| {
+            Refusal::bad_request(format!("Security group {name} not found for project {project}."))
+        })
+    });
+    named.collect()
+}
+
+/// The availability zone, which may name a host behind a colon.
+fn zone(wanted: Option<&str>) -> Result<&'static str, Refusal> {
+    let wanted = wanted.and_then(|zone| zone.split(':').next()).filter(|zone| !zone.is_empty());
+    let [first, ..] = ZONES;
+    let Some(wanted) = wanted else { return Ok(first) };
+    let known = ZONES.into_iter().find(|zone| *zone == wanted);
+    known.ok_or_else(|| Refusal::bad_request("The requested availability zone is not available"))
+}
+
+/// User data as it was before it was put into base64.
+fn decoded(text: &str) -> Result<String, Refusal> {
+    let refuse = || Refusal::bad_request("Invalid input for field/attribute user_data.");
+    if text.len() > LONGEST_USER_DATA {
+        return Err(refuse());
+    }
+    let bytes = STANDARD.decode(text).map_err(|_| refuse())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Nova's words, which name every resource that would be over.

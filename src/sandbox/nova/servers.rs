@@ -11,7 +11,7 @@ use super::view::{View, addresses};
 use super::{Microversion, no_server, page};
 use crate::sandbox::http::{Answer, Refusal, Request};
 use crate::sandbox::operation::Operation;
-use crate::sandbox::state::{ServerRow, Status};
+use crate::sandbox::state::{SecurityGroup, ServerRow, Status};
 use crate::sandbox::{Sandbox, lifecycle};
 
 /// The most rows in one answer, Nova's default.
@@ -38,7 +38,7 @@ pub(super) fn list(
         .filter(|row| asked_for(row, request))
         .collect();
     let (rows, more) = page(rows, request, |row| row.id.as_str(), LARGEST_PAGE)?;
-    let view = View { base: &request.base, fixtures: &cloud.fixtures, version };
+    let view = View { base: &request.base, cloud: &cloud, version };
     let detail = request.operation == Operation::ServerDetail;
     let shown: Vec<Value> =
         rows.iter().map(|row| if detail { view.detail(row) } else { view.brief(row) }).collect();
@@ -73,7 +73,11 @@ fn asked_for(row: &ServerRow, request: &Request) -> bool {
         "image" => row.image_id == *value,
         "flavor" => row.flavor.id == value,
         "key_name" => row.key_name.as_ref() == Some(value),
-        "ip" => row.address_shown && row.address.to_string().starts_with(value.trim_matches(['^', '$'])),
+        "ip" => {
+            let addresses = row.ports.iter().flat_map(|port| [Some(port.address), port.floating]);
+            let wanted = value.trim_matches(['^', '$']);
+            row.address_shown && addresses.flatten().any(|address| address.to_string().starts_with(wanted))
+        }
         // Tags go with the server: Nova finds none on a deleted one.
         "tags" => row.status != Status::Deleted && value.split(',').all(|tag| has_tag(row, tag)),
         "tags-any" => row.status != Status::Deleted && value.split(',').any(|tag| has_tag(row, tag)),
@@ -107,10 +111,10 @@ pub(super) fn show(
     version: Microversion,
 ) -> Result<Answer, Refusal> {
     let mut cloud = sandbox.cloud();
-    let fixtures = cloud.fixtures.clone();
-    let server = cloud.server(request.id()).ok_or_else(|| no_server(request.id()))?;
-    let view = View { base: &request.base, fixtures: &fixtures, version };
-    Ok(Answer::ok(&json!({"server": view.detail(&server.row)})))
+    let row = cloud.server(request.id()).map(|server| server.row.clone());
+    let row = row.ok_or_else(|| no_server(request.id()))?;
+    let view = View { base: &request.base, cloud: &cloud, version };
+    Ok(Answer::ok(&json!({"server": view.detail(&row)})))
 }
 
 /// `PUT /servers/ID`: name and description.
@@ -209,18 +213,35 @@ pub(super) fn tags(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer, 
 /// The lists that hang on a server.
 pub(super) fn parts(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer, Refusal> {
     let mut cloud = sandbox.cloud();
-    let fixtures = cloud.fixtures.clone();
-    let row = &cloud.server(request.id()).ok_or_else(|| no_server(request.id()))?.row;
+    let row = cloud.server(request.id()).map(|server| server.row.clone());
+    let row = row.ok_or_else(|| no_server(request.id()))?;
+    let fixtures = &cloud.fixtures;
     Ok(Answer::ok(&match request.operation {
-        Operation::ServerAddresses => json!({"addresses": addresses(row)}),
-        Operation::ServerSecurityGroups => json!({"security_groups": [{
-            "id": fixtures.security_group, "name": "default", "description": "Default security group",
-            "tenant_id": fixtures.project, "rules": []}]}),
-        Operation::ServerVolumes => json!({"volumeAttachments": []}),
+        Operation::ServerAddresses => json!({"addresses": addresses(&row, fixtures)}),
+        Operation::ServerSecurityGroups => {
+            let of_row = |group: &&SecurityGroup| row.security_groups.contains(&group.id);
+            let groups = cloud.security_groups.iter().filter(of_row).map(|group| {
+                json!({"id": group.id, "name": group.name, "description": group.description,
+                    "tenant_id": fixtures.project, "rules": []})
+            });
+            json!({"security_groups": groups.collect::<Value>()})
+        }
+        Operation::ServerVolumes => {
+            let volumes = row
+                .volume
+                .iter()
+                .map(|(id, _)| json!({"id": id, "volumeId": id, "serverId": row.id, "device": "/dev/vda"}));
+            json!({"volumeAttachments": volumes.collect::<Value>()})
+        }
         _ if !row.address_shown => json!({"interfaceAttachments": []}),
-        _ => json!({"interfaceAttachments": [{
-            "port_id": row.port_id, "net_id": fixtures.network, "mac_addr": row.mac, "port_state": "ACTIVE",
-            "fixed_ips": [{"subnet_id": fixtures.subnet, "ip_address": row.address}]}]}),
+        _ => {
+            let interfaces = row.ports.iter().map(|port| {
+                let subnet = fixtures.network(&port.network).map(|network| &network.subnet);
+                json!({"port_id": port.id, "net_id": port.network, "mac_addr": port.mac, "port_state": "ACTIVE",
+                    "fixed_ips": [{"subnet_id": subnet, "ip_address": port.address}]})
+            });
+            json!({"interfaceAttachments": interfaces.collect::<Value>()})
+        }
     }))
 }
 

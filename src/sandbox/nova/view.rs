@@ -1,15 +1,16 @@
 //! How Nova shows a server, by microversion.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Map, Value, json};
 
 use super::{Microversion, time};
-use crate::sandbox::settings::{NETWORK, ZONE};
-use crate::sandbox::state::{Fixtures, ServerRow, Status};
+use crate::sandbox::state::{Cloud, Fixtures, ServerRow, Status};
 
 /// What stands around a server in an answer.
 pub(super) struct View<'a> {
     pub(super) base: &'a str,
-    pub(super) fixtures: &'a Fixtures,
+    pub(super) cloud: &'a Cloud,
     pub(super) version: Microversion,
 }
 
@@ -29,23 +30,37 @@ impl View<'_> {
     pub(super) fn detail(&self, row: &ServerRow) -> Value {
         let mut shown = json!({
             "id": row.id, "name": row.name, "status": row.status.name(), "links": self.links(&row.id),
-            "tenant_id": self.fixtures.project, "user_id": self.fixtures.user, "metadata": row.metadata,
-            "hostId": host_id(row), "image": self.image(&row.image_id), "flavor": self.flavor(row),
+            "tenant_id": self.cloud.fixtures.project, "user_id": self.cloud.fixtures.user, "metadata": row.metadata,
+            "hostId": host_id(row), "image": self.image(row), "flavor": self.flavor(row),
             "created": time(row.created), "updated": time(row.updated), "key_name": row.key_name,
-            "addresses": addresses(row), "accessIPv4": "", "accessIPv6": "",
+            "addresses": addresses(row, &self.cloud.fixtures), "accessIPv4": "", "accessIPv6": "",
             "config_drive": if row.config_drive { "True" } else { "" },
             "OS-DCF:diskConfig": "MANUAL", "OS-EXT-AZ:availability_zone": zone(row),
             "OS-EXT-STS:task_state": row.task_state, "OS-EXT-STS:vm_state": row.status.vm_state(),
             "OS-EXT-STS:power_state": row.status.power_state(),
             "OS-SRV-USG:launched_at": row.launched.map(usage_time),
             "OS-SRV-USG:terminated_at": row.terminated.map(usage_time),
-            "os-extended-volumes:volumes_attached": [],
+            "os-extended-volumes:volumes_attached": self.volumes(row),
         });
         if let Some(fields) = shown.as_object_mut() {
-            by_state(row, fields);
+            self.by_state(row, fields);
             self.by_version(row, fields);
         }
         shown
+    }
+
+    fn by_state(&self, row: &ServerRow, fields: &mut Map<String, Value>) {
+        if matches!(row.status, Status::Build | Status::Active | Status::Reboot) {
+            let progress = if row.status == Status::Build { 0 } else { 100 };
+            fields.insert("progress".into(), json!(progress));
+        }
+        if row.status != Status::Build {
+            fields.insert("security_groups".into(), json!(self.cloud.group_names(row)));
+        }
+        if let (Status::Error | Status::Deleted, Some((when, message))) = (row.status, &row.fault) {
+            let fault = json!({"code": 500, "created": time(*when), "message": message});
+            fields.insert("fault".into(), fault);
+        }
     }
 
     fn by_version(&self, row: &ServerRow, fields: &mut Map<String, Value>) {
@@ -64,9 +79,22 @@ impl View<'_> {
         }
     }
 
-    fn image(&self, id: &str) -> Value {
+    /// A server on a volume has no image of its own: the volume was made of it.
+    fn image(&self, row: &ServerRow) -> Value {
+        if row.volume.is_some() {
+            return json!("");
+        }
+        let id = &row.image_id;
         let href = format!("{}/compute/images/{id}", self.base);
         json!({"id": id, "links": [{"rel": "bookmark", "href": href}]})
+    }
+
+    fn volumes(&self, row: &ServerRow) -> Value {
+        let volume = row.volume.iter().map(|(id, _)| match self.version >= Microversion(3) {
+            true => json!({"id": id, "delete_on_termination": true}),
+            false => json!({"id": id}),
+        });
+        volume.collect()
     }
 
     fn flavor(&self, row: &ServerRow) -> Value {
@@ -80,32 +108,26 @@ impl View<'_> {
     }
 }
 
-fn by_state(row: &ServerRow, fields: &mut Map<String, Value>) {
-    if matches!(row.status, Status::Build | Status::Active | Status::Reboot) {
-        let progress = if row.status == Status::Build { 0 } else { 100 };
-        fields.insert("progress".into(), json!(progress));
-    }
-    if row.status != Status::Build {
-        let groups: Vec<Value> = row.security_groups.iter().map(|name| json!({"name": name})).collect();
-        fields.insert("security_groups".into(), json!(groups));
-    }
-    if let (Status::Error | Status::Deleted, Some((when, message))) = (row.status, &row.fault) {
-        let fault = json!({"code": 500, "created": time(*when), "message": message});
-        fields.insert("fault".into(), fault);
-    }
-}
-
-/// The addresses of a server, empty until its address is known.
-pub(super) fn addresses(row: &ServerRow) -> Value {
+/// The addresses of a server by network, empty until they are known.
+pub(super) fn addresses(row: &ServerRow, fixtures: &Fixtures) -> Value {
+    let mut shown = Map::new();
     if !row.address_shown || row.status == Status::Deleted {
-        return json!({});
+        return Value::Object(shown);
     }
-    json!({ NETWORK: [{"addr": row.address, "version": 4, "OS-EXT-IPS:type": "fixed",
-        "OS-EXT-IPS-MAC:mac_addr": row.mac}] })
+    for port in &row.ports {
+        let Some(network) = fixtures.network(&port.network) else { continue };
+        let one = |address: Ipv4Addr, kind: &str| json!({"addr": address, "version": 4, "OS-EXT-IPS:type": kind, "OS-EXT-IPS-MAC:mac_addr": port.mac});
+        let floating = port.floating.map(|address| one(address, "floating"));
+        let addresses = [one(port.address, "fixed")].into_iter().chain(floating);
+        if let Value::Array(list) = shown.entry(network.name.clone()).or_insert_with(|| json!([])) {
+            list.extend(addresses);
+        }
+    }
+    Value::Object(shown)
 }
 
 fn zone(row: &ServerRow) -> &'static str {
-    if row.launched.is_some() { ZONE } else { "" }
+    if row.launched.is_some() { row.zone } else { "" }
 }
 
 fn host_id(row: &ServerRow) -> &'static str {
