@@ -94,7 +94,7 @@ pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 11] = [
+pub const METRICS: [Metric; 12] = [
     NODES,
     SUBNODES,
     IMAGES,
