@@ -20,6 +20,7 @@ const HOMECOMINGS: [(&str, &[&str]); 10] = [
             "nodes: [{id: 1, state: building create, asked: 5}]",
             "nodes: [{id: 1, state: delete, asked: 5}]",
             "nodes: []",
+            "nodes: [{id: 1, state: building create, az: az1, asked: 5}]",
         ],
     ),
     (
@@ -57,6 +58,8 @@ const HOMECOMINGS: [(&str, &[&str]); 10] = [
         &[
             "nodes: [{id: 1, state: building ssh, server: s1}]",
             "nodes: [{id: 1, state: delete, server: s1}]",
+            "nodes: [{id: 1, state: building ssh, az: az1, server: s1}]",
+            "nodes: [{id: 1, state: delete, az: az1, server: s1}]",
             "nodes: [{id: 1, subnodes: 1, state: building ssh, server: s1}, \
              {id: 2, primary: 1, index: 1, state: building ssh, server: s2}]",
             "nodes: [{id: 1, subnodes: 1, state: building ssh, server: s1}, \
@@ -69,6 +72,7 @@ const HOMECOMINGS: [(&str, &[&str]); 10] = [
         &[
             "images: [{id: 1, state: building setup, builder: b1}]",
             "images: [{id: 1, state: delete, builder: b1}]",
+            "images: [{id: 1, state: building setup, az: az1, builder: b1}]",
         ],
     ),
     ("verify-snapshot 1", &["images: [{id: 1, state: building verify, snapshot: snap-1, verifier: v1}]"]),
