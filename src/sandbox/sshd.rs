@@ -57,7 +57,7 @@ pub(super) async fn serve(machine: Arc<Machine>, host_key: PrivateKey) {
 /// Takes connections and says nothing on them, until the machine is gone.
 pub(super) async fn keep_silent(machine: &Machine) {
     let listeners = listen(machine);
-    let silent = listeners.iter().map(|listener| take_in_silence(listener));
+    let silent = listeners.iter().map(take_in_silence);
     machine.gone.run_until_cancelled(join_all(silent)).await;
 }
 

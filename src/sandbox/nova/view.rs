@@ -90,9 +90,12 @@ impl View<'_> {
     }
 
     fn volumes(&self, row: &ServerRow) -> Value {
-        let volume = row.volume.iter().map(|(id, _)| match self.version >= Microversion(3) {
-            true => json!({"id": id, "delete_on_termination": true}),
-            false => json!({"id": id}),
+        let volume = row.volume.iter().map(|(id, _)| {
+            if self.version >= Microversion(3) {
+                json!({"id": id, "delete_on_termination": true})
+            } else {
+                json!({"id": id})
+            }
         });
         volume.collect()
     }
