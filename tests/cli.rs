@@ -2,9 +2,17 @@
 
 #[path = "cli/bench.rs"]
 mod bench;
+#[path = "cli/builds.rs"]
+mod builds;
+#[path = "cli/choosing.rs"]
+mod choosing;
 #[path = "cli/clouds.rs"]
 mod clouds;
 #[path = "cli/lists.rs"]
 mod lists;
+#[path = "cli/probes.rs"]
+mod probes;
 #[path = "cli/steering.rs"]
 mod steering;
+#[path = "cli/v0.rs"]
+mod v0;

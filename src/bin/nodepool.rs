@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use async_trait::async_trait;
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use nodepool::cli::{self, CloudReader, Console, Failure, Format, Session};
 use nodepool::cloud::Cloud as _;
-use nodepool::config::{self, Provider};
+use nodepool::config::{self, Config, Provider, Sources};
 use nodepool::model::{CloudImage, Server};
 use nodepool::telemetry::{self, LogFormat};
 use nodepool::wiring;
@@ -44,38 +45,104 @@ struct Arguments {
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done, or written down for a nodepoold that does not run at the moment
-  1  refused, or not found
+  1  refused, not found, or a build that failed; of several things, at least one
   2  the command line or the configuration cannot be used
-  3  the store or a cloud cannot be reached";
+  3  the store or a cloud cannot be reached
+
+A mistyped name is refused with the names that there are. `-o json`, `yaml` and `csv` tell everything about each row.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the nodes
-    List(cli::list::Look),
-    /// Keep a node for a person to look at
+    ///
+    /// Options choose which: of each option that is given, a node fits one of the values. `--label a,b --state ready`
+    /// lists the ready nodes of a and of b.
+    List(cli::list::Arguments),
+    /// Keep nodes for a person to look at
     Hold(cli::hold::Arguments),
-    /// End the hold of a node; it is deleted then
+    /// End the hold of nodes; they are deleted then
     Unhold(cli::unhold::Arguments),
-    /// Delete a node, whatever its state
+    /// Delete nodes, whatever their state
+    ///
+    /// On a terminal it asks before it deletes several nodes, or with --now a used or held one. Where standard input,
+    /// output or error is a file or a pipe it never asks, as nodepool v0 never did.
     Delete(cli::delete::Arguments),
     /// Show what happened to a node or an image, and why
     History(cli::history::Arguments),
     /// List the snapshot images
-    ImageList(cli::list::Look),
+    ImageList(cli::image_list::Arguments),
     /// Build new images now
     ImageUpdate(cli::image_update::Arguments),
-    /// Delete an image; the one before it is current again
+    /// Show what the scripts of a build printed
+    ImageLog(cli::image_log::Arguments),
+    /// Delete images; the one before the newest is current again
     ImageDelete(cli::image_delete::Arguments),
     /// List the servers of our projects that we did not make
     AlienList(cli::alien::Arguments),
     /// List the snapshots of our projects that we did not take
     AlienImageList(cli::alien::Arguments),
+    /// Show what this installation is, whether it works, and what holds it up
+    Info,
     /// Check the configuration and report every error in it
     ConfigValidate,
+    /// Print a script that completes command lines of nodepool: source it in the shell's start-up file
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Commands of nodepool v0 that are not there
+    #[command(flatten)]
+    Absent(Absent),
+}
+
+/// What nodepool v0 had and this version has not: a script that calls it learns that, whatever its arguments.
+#[derive(Debug, Subcommand)]
+enum Absent {
+    #[command(hide = true, disable_help_flag = true)]
+    DibImageList(Rest),
+    #[command(hide = true, disable_help_flag = true)]
+    DibImageDelete(Rest),
+    #[command(hide = true, disable_help_flag = true)]
+    ImageBuild(Rest),
+    #[command(hide = true, disable_help_flag = true)]
+    ImageUpload(Rest),
+    #[command(hide = true, disable_help_flag = true)]
+    JobList(Rest),
+    #[command(hide = true, disable_help_flag = true)]
+    JobCreate(Rest),
+    #[command(hide = true, disable_help_flag = true)]
+    JobDelete(Rest),
+}
+
+/// Arguments that nobody reads.
+#[derive(Debug, clap::Args)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<std::ffi::OsString>,
+}
+
+impl Absent {
+    fn failure(&self) -> Failure {
+        let (name, what) = match self {
+            Self::DibImageList(_) => ("dib-image-list", "images of diskimage-builder"),
+            Self::DibImageDelete(_) => ("dib-image-delete", "images of diskimage-builder"),
+            Self::ImageBuild(_) => ("image-build", "images of diskimage-builder"),
+            Self::ImageUpload(_) => ("image-upload", "images of diskimage-builder"),
+            Self::JobList(_) => ("job-list", "holds for failed jobs"),
+            Self::JobCreate(_) => ("job-create", "holds for failed jobs"),
+            Self::JobDelete(_) => ("job-delete", "holds for failed jobs"),
+        };
+        Failure::usage(
+            format!(
+                "{name} is a command of nodepool v0 that this version does not have: there are no {what} here"
+            ),
+            "`nodepool --help` shows the commands that there are; image-update builds snapshots, hold keeps a node",
+        )
+    }
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| unusable(&error));
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
     let console = Console::new(arguments.output, no_colour);
     let filter = std::env::var("RUST_LOG").ok();
@@ -99,12 +166,32 @@ fn main() -> ExitCode {
     }
 }
 
+/// Ends the program because of its command line; for a command that does not exist, with those that do.
+fn unusable(error: &clap::Error) -> ! {
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let command = Arguments::command();
+        let known = command.get_subcommands().filter(|known| !known.is_hide_set());
+        let known: Vec<&str> = known.map(clap::Command::get_name).collect();
+        // If nobody can be told, there is nobody to be told that.
+        let _ = error.print();
+        eprintln!("\nThe commands are: {}", known.join(", "));
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
+}
+
 async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
     let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone()).map_err(|error| {
         Failure::usage(format!("the working folder cannot be used: {error}"), "go to a folder that exists")
     })?;
-    if let Command::ConfigValidate = arguments.command {
-        return cli::config_validate::run(console, &sources);
+    match &arguments.command {
+        Command::ConfigValidate => return cli::config_validate::run(console, &sources),
+        Command::Absent(absent) => return Err(absent.failure()),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Arguments::command(), "nodepool", &mut std::io::stdout());
+            return Ok(());
+        }
+        _ => {}
     }
     let config = config::load(&sources).map(|loaded| loaded.config).map_err(|diagnostics| {
         Failure::usage(
@@ -113,20 +200,31 @@ async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
         )
     })?;
     let session = Session::open(config.database.0.expose_secret(), console).await?;
-    match &arguments.command {
-        Command::List(look) => cli::list::run(&session, *look).await,
-        Command::Hold(arguments) => cli::hold::run(&session, arguments).await,
-        Command::Unhold(arguments) => cli::unhold::run(&session, arguments).await,
-        Command::Delete(arguments) => cli::delete::run(&session, arguments).await,
-        Command::History(arguments) => cli::history::run(&session, arguments).await,
-        Command::ImageList(look) => cli::image_list::run(&session, *look).await,
-        Command::ImageUpdate(arguments) => cli::image_update::run(&session, &config, arguments).await,
-        Command::ImageDelete(arguments) => cli::image_delete::run(&session, arguments).await,
-        Command::AlienList(arguments) => cli::alien_list::run(&session, &config, &Clouds, arguments).await,
+    obey(&arguments.command, &session, &config, &sources).await
+}
+
+async fn obey(
+    command: &Command,
+    session: &Session,
+    config: &Config,
+    sources: &Sources,
+) -> Result<(), Failure> {
+    match command {
+        Command::List(arguments) => cli::list::run(session, config, arguments).await,
+        Command::Hold(arguments) => cli::hold::run(session, arguments).await,
+        Command::Unhold(arguments) => cli::unhold::run(session, arguments).await,
+        Command::Delete(arguments) => cli::delete::run(session, arguments).await,
+        Command::History(arguments) => cli::history::run(session, arguments).await,
+        Command::ImageList(arguments) => cli::image_list::run(session, config, arguments).await,
+        Command::ImageUpdate(arguments) => cli::image_update::run(session, config, arguments).await,
+        Command::ImageLog(arguments) => cli::image_log::run(session, arguments).await,
+        Command::ImageDelete(arguments) => cli::image_delete::run(session, arguments).await,
+        Command::AlienList(arguments) => cli::alien_list::run(session, config, &Clouds, arguments).await,
         Command::AlienImageList(arguments) => {
-            cli::alien_image_list::run(&session, &config, &Clouds, arguments).await
+            cli::alien_image_list::run(session, config, &Clouds, arguments).await
         }
-        Command::ConfigValidate => Ok(()),
+        Command::Info => cli::info::run(session, config, sources).await,
+        Command::ConfigValidate | Command::Completions { .. } | Command::Absent(_) => Ok(()),
     }
 }
 

@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use serde::Serialize;
 
-use super::image_update::unknown_provider;
-use super::{Failure, Session, Table};
+use super::{Failure, Session, Table, suggest};
 use crate::config::{Config, Provider};
 use crate::model::{CloudImage, Server, Tag};
 
@@ -43,7 +42,7 @@ pub(super) async fn show<'c, L, V, F>(
     table: impl FnOnce(&[V]) -> Table,
 ) -> Result<(), Failure>
 where
-    V: Serialize,
+    V: Serialize + Default + Clone,
     F: Future<Output = anyhow::Result<L>>,
 {
     let answers = join_all(providers.into_iter().map(|provider| {
@@ -65,7 +64,7 @@ where
         session.console.warn(&format!("provider {} could not be listed: {trouble}", provider.name));
         unread.push(provider.name.as_str());
     }
-    session.console.rows(|| table(&views), &views)?;
+    session.console.rows(|| table(&views), || views.clone())?;
     if unread.is_empty() {
         return Ok(());
     }
@@ -78,7 +77,9 @@ where
 /// The providers that are meant.
 pub(super) fn providers<'c>(config: &'c Config, arguments: &Arguments) -> Result<Vec<&'c Provider>, Failure> {
     let Some(name) = &arguments.provider else { return Ok(config.providers.iter().collect()) };
-    config.provider(name).map(|provider| vec![provider]).ok_or_else(|| unknown_provider(config, name))
+    config.provider(name).map(|provider| vec![provider]).ok_or_else(|| {
+        suggest::unknown("provider", name, config.providers.iter().map(|known| known.name.as_str()))
+    })
 }
 
 /// Whether a thing with this tag is not ours.

@@ -8,7 +8,7 @@ use crate::config::{Config, Provider};
 use crate::model::{CloudImage, CloudImageStatus};
 
 /// A snapshot that is not ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct AlienImageView {
     provider: String,
     name: Option<String>,

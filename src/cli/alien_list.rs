@@ -9,7 +9,7 @@ use crate::model::{Server, ServerStatus};
 use crate::plan;
 
 /// A server that is not ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct AlienView {
     provider: String,
     hostname: String,

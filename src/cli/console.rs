@@ -16,40 +16,75 @@ pub enum Format {
     Json,
     /// YAML with every fact.
     Yaml,
+    /// Comma-separated values with every fact, for lists; the first line has the names of the columns.
+    Csv,
 }
 
 /// Standard output and standard error.
 #[derive(Clone, Copy, Debug)]
 pub struct Console {
     format: Format,
-    colour: bool,
+    /// Whether standard output is a terminal that shows colours.
+    colours: bool,
+    /// Whether standard error is one.
+    error_colours: bool,
 }
 
 impl Console {
-    /// A console that answers in this form. Errors are coloured on a terminal unless `no_colour`.
+    /// A console that answers in this form. Terminals get colours unless `no_colour`; files and pipes never do.
     pub fn new(format: Format, no_colour: bool) -> Self {
-        Self { format, colour: !no_colour && io::stderr().is_terminal() }
+        Self {
+            format,
+            colours: !no_colour && io::stdout().is_terminal(),
+            error_colours: !no_colour && io::stderr().is_terminal(),
+        }
+    }
+
+    /// The form of the answers.
+    pub fn format(self) -> Format {
+        self.format
+    }
+
+    /// Whether the answer may be coloured.
+    pub fn colours(self) -> bool {
+        self.colours
     }
 
     /// Prints rows: the table, or all that is known of each row.
-    pub fn rows<T: Serialize>(self, table: impl FnOnce() -> Table, rows: &[T]) -> Result<(), Failure> {
-        self.answer(|| table().render(), &rows)
+    pub fn rows<T: Serialize + Default>(
+        self,
+        table: impl FnOnce() -> Table,
+        rows: impl FnOnce() -> Vec<T>,
+    ) -> Result<(), Failure> {
+        self.lines(|| table().render(self.colours), rows)
+    }
+
+    /// Prints rows: the text, or all that is known of each row.
+    pub fn lines<T: Serialize + Default>(
+        self,
+        text: impl FnOnce() -> String,
+        rows: impl FnOnce() -> Vec<T>,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => print(text()),
+            Format::Csv => print(csv(&rows())?),
+            Format::Json | Format::Yaml => self.answer(String::new, &rows()),
+        }
     }
 
     /// Prints an answer: the text, or the facts.
     pub fn answer<T: Serialize>(self, text: impl FnOnce() -> String, facts: &T) -> Result<(), Failure> {
-        let mut text = match self.format {
+        print(match self.format {
             Format::Table => text(),
             Format::Json => serde_json::to_string_pretty(facts).map_err(|error| unwritable(&error))?,
             Format::Yaml => serde_yaml::to_string(facts).map_err(|error| unwritable(&error))?,
-        };
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        out.flush()?;
-        Ok(())
+            Format::Csv => {
+                return Err(Failure::usage(
+                    "this answer is no list, and CSV is for lists",
+                    "use `-o json` or `-o yaml`",
+                ));
+            }
+        })
     }
 
     /// Tells the operator something that is not part of the answer.
@@ -73,13 +108,40 @@ impl Console {
     }
 
     fn complain(self, what: &str, colour: &str, text: &str) {
-        let line = if self.colour {
+        let line = if self.error_colours {
             format!("\x1b[{colour}m{what}\x1b[0m {text}\n")
         } else {
             format!("{what} {text}\n")
         };
         // If nobody can be told, there is nobody to be told that.
         let _ = io::stderr().lock().write_all(line.as_bytes());
+    }
+}
+
+fn print(mut text: String) -> Result<(), Failure> {
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// The rows below the names of their columns, which are there also when there are no rows.
+fn csv<T: Serialize + Default>(rows: &[T]) -> Result<String, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).map_err(|error| unwritable(&error))?;
+    }
+    if rows.is_empty() {
+        writer.serialize(T::default()).map_err(|error| unwritable(&error))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| unwritable(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| unwritable(&error))?;
+    match text.split_inclusive('\n').next() {
+        Some(names) if rows.is_empty() => Ok(names.to_owned()),
+        _ => Ok(text),
     }
 }
 

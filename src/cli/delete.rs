@@ -1,4 +1,4 @@
-//! `nodepool delete`: take a node away, whatever its state.
+//! `nodepool delete`: take nodes away, whatever their state.
 
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use super::list::{self, Look};
-use super::wish::Answer;
-use super::{Failure, Session};
-use crate::model::{Node, NodeId, WishKind};
+use super::several::{Found, whole};
+use super::{Failure, Ids, Session, confirm};
+use crate::model::{Node, NodeId, NodeState, WishKind};
 
 /// The pause between two looks at the node.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -17,12 +17,15 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What to delete.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
-    /// Number of the node
-    #[arg(value_name = "ID", value_parser = super::number)]
-    pub id: i64,
-    /// Wait until the cloud confirms that its server is gone
+    /// Which nodes.
+    #[command(flatten)]
+    pub ids: Ids,
+    /// Wait until the cloud confirms that the servers are gone
     #[arg(long)]
     pub now: bool,
+    /// Do not ask, also on a terminal where several nodes, or with --now a used or held one, are to be deleted
+    #[arg(short, long)]
+    pub yes: bool,
     /// The longest to wait with --now
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = super::duration, requires = "now")]
     pub timeout: Duration,
@@ -31,26 +34,58 @@ pub struct Arguments {
     pub look: Look,
 }
 
-/// Asks for the deletion and prints the node, or waits until it is gone.
+const NEXT: &str = "`nodepool list` shows the nodes that there are, and their states";
+
+/// Asks for the deletions and prints the nodes, or waits until they are gone.
 pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure> {
-    let id = NodeId(arguments.id);
-    session.node(id).await?;
-    let answer = session.wish(&WishKind::Delete { node: id, now: arguments.now }).await?;
-    if arguments.now {
-        if let Answer::Refused(why) = answer {
-            return Err(Failure::refused(why, "`nodepool list` shows the state of each node"));
-        }
-        wait(session, id, arguments.timeout).await?;
-        return list::show(session, Vec::new(), arguments.look);
+    let Found { rows, mut problems } = session.find_nodes(&arguments.ids).await?;
+    if rows.is_empty() {
+        return whole(&problems, NEXT);
     }
-    session.settle(&answer, "`nodepool list` shows the state of each node")?;
-    let row = session.store.node(id).await?;
-    list::show(session, row.into_iter().collect(), arguments.look)
+    if let Some(what) = doubtful(&rows, arguments.now).filter(|_| !arguments.yes) {
+        confirm::ask(&what)?;
+    }
+    let wishes: Vec<WishKind> =
+        rows.iter().map(|node| WishKind::Delete { node: node.id, now: arguments.now }).collect();
+    let accepted = session.ask(&wishes, &mut problems).await?;
+    let asked: Vec<NodeId> =
+        rows.iter().zip(&accepted).filter_map(|(node, accepted)| accepted.then_some(node.id)).collect();
+    let deadline = Instant::now().checked_add(arguments.timeout);
+    let mut shown = Vec::new();
+    for id in asked.iter().copied() {
+        if arguments.now {
+            wait(session, id, deadline, arguments.timeout).await?;
+        } else {
+            shown.extend(session.store.node(id).await?);
+        }
+    }
+    if !asked.is_empty() {
+        list::show(session, shown, arguments.look)?;
+    }
+    whole(&problems, NEXT)
+}
+
+/// What a person should confirm, if this may be a slip.
+fn doubtful(nodes: &[Node], now: bool) -> Option<String> {
+    match nodes {
+        [node] if now && matches!(node.state, NodeState::Used | NodeState::Hold) => {
+            Some(format!("delete node {} ({}), which is in state {}", node.id, node.hostname, node.state))
+        }
+        [_] => None,
+        several => {
+            let busy = several.iter().filter(|node| matches!(node.state, NodeState::Used | NodeState::Hold));
+            Some(format!("delete {} nodes, {} of them used or held", several.len(), busy.count()))
+        }
+    }
 }
 
 /// Waits until the row is gone: that is when the cloud no longer shows the server.
-async fn wait(session: &Session, id: NodeId, timeout: Duration) -> Result<(), Failure> {
-    let deadline = Instant::now().checked_add(timeout);
+async fn wait(
+    session: &Session,
+    id: NodeId,
+    deadline: Option<Instant>,
+    timeout: Duration,
+) -> Result<(), Failure> {
     let mut progress = Progress::new(session);
     loop {
         let Some(node) = session.store.node(id).await? else {

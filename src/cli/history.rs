@@ -21,7 +21,7 @@ pub struct Arguments {
 }
 
 /// A line of history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct LineView {
     time: String,
     provider: String,
@@ -45,7 +45,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure
         ));
     }
     let views: Vec<LineView> = lines.into_iter().map(LineView::new).collect();
-    session.console.rows(|| table(&views), &views)
+    session.console.rows(|| table(&views), || views.clone())
 }
 
 impl LineView {

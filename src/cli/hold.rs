@@ -1,18 +1,18 @@
-//! `nodepool hold`: keep a node for a person to look at.
+//! `nodepool hold`: keep nodes for a person to look at.
 
 use std::time::Duration;
 
-use super::list::{self, Look};
+use super::list::Look;
 use super::session::now;
-use super::{Failure, Session};
-use crate::model::{NodeId, WishKind};
+use super::{Failure, Ids, Session};
+use crate::model::WishKind;
 
 /// What to hold, why, and for how long.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Arguments {
-    /// Number of the node
-    #[arg(value_name = "ID", value_parser = super::number)]
-    pub id: i64,
+    /// Which nodes.
+    #[command(flatten)]
+    pub ids: Ids,
     /// Why, for whoever sees it in the list
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -24,17 +24,10 @@ pub struct Arguments {
     pub look: Look,
 }
 
-/// Asks for the hold and prints the node.
+/// Asks for the holds and prints the nodes.
 pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure> {
-    let id = NodeId(arguments.id);
-    session.node(id).await?;
-    let wish = WishKind::Hold {
-        node: id,
-        comment: arguments.reason.clone(),
-        until: arguments.time.map(|time| now().plus(time)),
-    };
-    let answer = session.wish(&wish).await?;
-    session.settle(&answer, "ready and used nodes can be held: `nodepool list` shows the state of each")?;
-    let node = session.node(id).await?;
-    list::show(session, vec![node], arguments.look)
+    let until = arguments.time.map(|time| now().plus(time));
+    let next = "ready and used nodes can be held: `nodepool list` shows the state of each";
+    let wish = |node| WishKind::Hold { node, comment: arguments.reason.clone(), until };
+    session.steer(&arguments.ids, arguments.look, next, wish).await
 }

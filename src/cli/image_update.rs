@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::list::Look;
+use super::session::now;
+use super::several::whole;
 use super::wish::Answer;
-use super::{Failure, Session, image_list};
+use super::{Failure, Session, follow, image_list, suggest};
 use crate::config::Config;
 use crate::model::{ImageState, WishKind};
 
@@ -20,30 +22,39 @@ pub struct Arguments {
     /// Name of the image in the provider's configuration, or `all` for each that a label uses
     #[arg(value_name = "IMAGE")]
     pub image: String,
+    /// Show what the builds print, with the time and the step, until they have ended; Ctrl-C leaves them going
+    #[arg(short, long)]
+    pub follow: bool,
     /// How the table looks.
     #[command(flatten)]
     pub look: Look,
 }
 
-/// Asks for the builds and prints the images that are being built.
+/// Asks for the builds and prints the images that are being built, or what the builds print.
 pub async fn run(session: &Session, config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let chosen = choose(config, &arguments.provider, &arguments.image)?;
     let wishes: Vec<WishKind> = chosen
         .iter()
         .map(|(provider, image)| WishKind::ImageUpdate { provider: provider.clone(), image: image.clone() })
         .collect();
-    let mut refused = None;
+    let asked = now();
+    let answers = session.wishes(&wishes).await?;
+    if arguments.follow {
+        let mut builds = Vec::new();
+        for ((provider, image), (wish, answer)) in chosen.iter().zip(answers) {
+            builds.push(follow::begun(session, (provider, image), asked, answer, wish).await?);
+        }
+        return follow::follow(session, builds).await;
+    }
+    let mut problems = Vec::new();
     let mut open = BTreeSet::new();
-    for ((provider, image), answer) in chosen.iter().zip(session.wishes(&wishes).await?) {
+    for ((provider, image), (_wish, answer)) in chosen.iter().zip(answers) {
         match answer {
             Answer::Granted(_) => {}
             Answer::Open(why) => {
                 open.insert(why);
             }
-            Answer::Refused(why) => {
-                session.console.warn(&format!("image {image} of {provider}: {why}"));
-                refused = Some(why);
-            }
+            Answer::Refused(why) => problems.push(format!("image {image} of {provider}: {why}")),
         }
     }
     for why in open {
@@ -55,16 +66,14 @@ pub async fn run(session: &Session, config: &Config, arguments: &Arguments) -> R
             && chosen.contains(&(image.provider.clone(), image.image.clone()))
     });
     image_list::show(session, images, arguments.look)?;
-    match refused {
-        None => Ok(()),
-        Some(why) => Err(Failure::refused(why, "`nodepool config-validate` checks what nodepoold reads")),
-    }
+    whole(&problems, "`nodepool config-validate` checks what nodepoold reads")
 }
 
 /// The provider images that are meant, in the order of the configuration.
 fn choose(config: &Config, provider: &str, image: &str) -> Result<Vec<(String, String)>, Failure> {
     if provider != ALL && config.provider(provider).is_none() {
-        return Err(unknown_provider(config, provider));
+        let known = config.providers.iter().map(|known| known.name.as_str());
+        return Err(suggest::unknown("provider", provider, known.chain([ALL])));
     }
     let used = |provider: &str, image: &str| {
         config.labels.iter().any(|label| {
@@ -84,22 +93,28 @@ fn choose(config: &Config, provider: &str, image: &str) -> Result<Vec<(String, S
         }
     }
     if chosen.is_empty() {
-        let what = match (provider, image) {
-            (ALL, ALL) => "no label uses an image".to_owned(),
-            (ALL, image) => format!("no provider has an image {image}"),
-            (provider, ALL) => format!("no label uses an image of provider {provider}"),
-            (provider, image) => format!("provider {provider} has no image {image}"),
-        };
-        return Err(Failure::refused(what, "the images are below `providers` in nodepool.yaml"));
+        return Err(none(config, provider, image));
     }
     Ok(chosen)
 }
 
-/// The failure that says that there is no such provider.
-pub(super) fn unknown_provider(config: &Config, name: &str) -> Failure {
-    let known: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
-    Failure::refused(
-        format!("there is no provider {name} in the configuration"),
-        format!("the providers are: {}", known.join(", ")),
-    )
+/// The failure that says why no image is meant.
+fn none(config: &Config, provider: &str, image: &str) -> Failure {
+    let what = match (provider, image) {
+        (ALL, ALL) => "no label uses an image".to_owned(),
+        (provider, ALL) => format!("no label uses an image of provider {provider}"),
+        (provider, image) => {
+            let meant = config.providers.iter().filter(|known| provider == ALL || known.name == provider);
+            let known: BTreeSet<&str> =
+                meant.flat_map(|known| &known.images).map(|known| known.name.as_str()).collect();
+            let mut failure = suggest::unknown("image", image, known);
+            let who = match provider {
+                ALL => "no provider has an".to_owned(),
+                provider => format!("provider {provider} has no"),
+            };
+            failure.what = failure.what.replacen("there is no", &who, 1);
+            return failure;
+        }
+    };
+    Failure::refused(what, "labels name their image with `image`, and `min-ready: -1` switches them off")
 }

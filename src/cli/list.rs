@@ -1,9 +1,15 @@
 //! `nodepool list`: the nodes.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::session::now;
+use super::sort::{self, Key};
 use super::view::NodeView;
-use super::{Age, Failure, Session, Table};
-use crate::model::{Node, Timestamp};
+use super::{Age, Failure, Format, Session, Table, suggest, watch};
+use crate::config::Config;
+use crate::model::{Node, NodeStep, Timestamp};
 
 /// How tables of nodes and images look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -11,32 +17,167 @@ pub struct Look {
     /// How ages are written in tables
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub age: Age,
-    /// Add columns after the age: step, comment, end of the hold, reason
+    /// Add columns after the age, and the subnodes of nodes
     #[arg(long)]
     pub detail: bool,
 }
 
-/// Prints all nodes, ordered by provider and label.
-pub async fn run(session: &Session, look: Look) -> Result<(), Failure> {
+/// What to list, and in which order.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Arguments {
+    /// Which nodes.
+    #[command(flatten)]
+    pub filter: Filter,
+    /// Sort by these columns, the first one first; with a minus the other way round [default: provider,label]
+    #[arg(long, value_name = "COLUMN[,-COLUMN]", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(value_parser = sort::key::<Column>)]
+    pub sort: Vec<Key<Column>>,
+    /// Go on: draw the list anew every second; on a pipe, a line for each change
+    #[arg(long)]
+    pub watch: bool,
+    /// How the table looks.
+    #[command(flatten)]
+    pub look: Look,
+}
+
+/// Which nodes to list: those that fit one value of each option that is given.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Filter {
+    /// Only nodes of these labels
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub label: Vec<String>,
+    /// Only nodes at these providers
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub provider: Vec<String>,
+    /// Only nodes in these states
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    #[arg(value_parser = ["building", "test", "ready", "used", "hold", "delete"])]
+    pub state: Vec<String>,
+    /// Only nodes offered at these targets
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub target: Vec<String>,
+}
+
+/// A column to sort by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Column {
+    /// The number.
+    Id,
+    /// The provider.
+    Provider,
+    /// The availability zone.
+    Az,
+    /// The label.
+    Label,
+    /// The target.
+    Target,
+    /// The full host name.
+    Hostname,
+    /// The name of the agent.
+    Nodename,
+    /// The cloud's id of the server.
+    ServerId,
+    /// The address.
+    Ip,
+    /// The state.
+    State,
+    /// The time in that state.
+    Age,
+}
+
+/// Prints the nodes, ordered by provider and label unless it is said otherwise.
+pub async fn run(session: &Session, config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let nodes = session.store.nodes().await?;
-    show(session, nodes, look)
+    arguments.filter.check(config, &nodes)?;
+    if arguments.watch {
+        return watch::run(session, arguments, nodes).await;
+    }
+    let plain_table = session.console.format() == Format::Table && !arguments.look.detail;
+    let chosen = arguments.choose(nodes, plain_table);
+    session.console.rows(|| table(&chosen, arguments.look, now()), || views(&chosen, now()))
 }
 
 /// Prints these nodes.
 pub(super) fn show(session: &Session, mut nodes: Vec<Node>, look: Look) -> Result<(), Failure> {
+    usual_order(&mut nodes);
+    session.console.rows(|| table(&nodes, look, now()), || views(&nodes, now()))
+}
+
+impl Arguments {
+    /// The nodes that are meant, in the order that is wanted; without subnodes unless they are.
+    pub(super) fn choose(&self, mut nodes: Vec<Node>, without_subnodes: bool) -> Vec<Node> {
+        nodes.retain(|node| self.filter.takes(node) && !(without_subnodes && node.primary.is_some()));
+        usual_order(&mut nodes);
+        sort::sort(&mut nodes, &self.sort, compare);
+        nodes
+    }
+}
+
+impl Filter {
+    /// Whether a node is meant.
+    pub(super) fn takes(&self, node: &Node) -> bool {
+        let fits =
+            |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|one| one == value);
+        fits(&self.label, &node.label)
+            && fits(&self.provider, &node.provider)
+            && fits(&self.state, node.state.word())
+            && fits(&self.target, &node.target)
+    }
+
+    /// Names that are neither in the configuration nor in a row are slips of the pen.
+    fn check(&self, config: &Config, nodes: &[Node]) -> Result<(), Failure> {
+        let known = |configured: Vec<&'_ str>, of: fn(&Node) -> &str| -> BTreeSet<String> {
+            configured.into_iter().chain(nodes.iter().map(of)).map(str::to_owned).collect()
+        };
+        let check = |kind: &str, wanted: &[String], known: &dyn Fn() -> BTreeSet<String>| {
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            let known = known();
+            suggest::check(kind, wanted, &known.iter().map(String::as_str).collect())
+        };
+        check("label", &self.label, &|| {
+            known(config.labels.iter().map(|label| label.name.as_str()).collect(), |node| &node.label)
+        })?;
+        check("provider", &self.provider, &|| {
+            known(config.providers.iter().map(|one| one.name.as_str()).collect(), |node| &node.provider)
+        })?;
+        check("target", &self.target, &|| {
+            known(config.targets.iter().map(|target| target.name.as_str()).collect(), |node| &node.target)
+        })
+    }
+}
+
+fn usual_order(nodes: &mut [Node]) {
     nodes.sort_by(|one, other| {
         (&one.provider, &one.label, one.id).cmp(&(&other.provider, &other.label, other.id))
     });
-    let views = views(&nodes, now());
-    session.console.rows(|| table(&views, look), &views)
 }
 
-fn views(nodes: &[Node], now: Timestamp) -> Vec<NodeView> {
+fn compare(column: Column, one: &Node, other: &Node) -> Ordering {
+    let address = |node: &Node| node.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+    match column {
+        Column::Id => one.id.cmp(&other.id),
+        Column::Provider => one.provider.cmp(&other.provider),
+        Column::Az => one.az.cmp(&other.az),
+        Column::Label => one.label.cmp(&other.label),
+        Column::Target => one.target.cmp(&other.target),
+        Column::Hostname => one.hostname.cmp(&other.hostname),
+        Column::Nodename => one.nodename.cmp(&other.nodename),
+        Column::ServerId => one.server_id.cmp(&other.server_id),
+        Column::Ip => address(one).cmp(&address(other)),
+        Column::State => one.state.cmp(&other.state),
+        // The younger one entered its state later.
+        Column::Age => other.state_time.cmp(&one.state_time),
+    }
+}
+
+pub(super) fn views(nodes: &[Node], now: Timestamp) -> Vec<NodeView> {
     nodes.iter().map(|node| NodeView::new(node, now)).collect()
 }
 
 /// The columns of nodepool 0.1 and 0.2 in their places: scripts cut them out by their number.
-fn table(views: &[NodeView], look: Look) -> Table {
+pub(super) fn table(nodes: &[Node], look: Look, now: Timestamp) -> Table {
     let mut columns = vec![
         "ID",
         "Provider",
@@ -51,10 +192,10 @@ fn table(views: &[NodeView], look: Look) -> Table {
         look.age.title(),
     ];
     if look.detail {
-        columns.extend(["Step", "Comment", "Held until", "Reason"]);
+        columns.extend(["Step", "Comment", "Held until", "Reason", "Subnode of"]);
     }
     let mut table = Table::new(columns);
-    for node in views {
+    for node in nodes {
         let mut cells = vec![
             Some(node.id.to_string()),
             Some(node.provider.clone()),
@@ -65,15 +206,16 @@ fn table(views: &[NodeView], look: Look) -> Table {
             Some(node.nodename.clone()),
             node.server_id.clone(),
             node.ip.clone(),
-            Some(node.state.to_owned()),
-            Some(node.age(look.age)),
+            Some(node.state.word().to_owned()),
+            Some(look.age.text(now.since(node.state_time))),
         ];
         if look.detail {
             cells.extend([
-                node.step.map(str::to_owned),
+                node.state.step().map(|step| NodeStep::word(step).to_owned()),
                 node.comment.clone(),
-                node.held_until.clone(),
+                node.held_until.map(super::rfc3339),
                 Some(node.reason.clone()),
+                node.primary.map(|primary| primary.to_string()),
             ]);
         }
         table.row(cells);

@@ -3,7 +3,6 @@
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
-use super::Age;
 use crate::model::{Image, ImageStep, Node, NodeStep, Timestamp};
 
 /// A point in time as RFC 3339 in UTC with milliseconds.
@@ -14,7 +13,7 @@ pub fn rfc3339(time: Timestamp) -> String {
 }
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NodeView {
     /// Its number.
     pub id: i64,
@@ -56,6 +55,8 @@ pub struct NodeView {
     pub comment: Option<String>,
     /// Why it is in its state.
     pub reason: String,
+    /// The node that it is a subnode of.
+    pub primary: Option<i64>,
 }
 
 impl NodeView {
@@ -82,17 +83,13 @@ impl NodeView {
             held_until: node.held_until.map(rfc3339),
             comment: node.comment.clone(),
             reason: node.reason.clone(),
+            primary: node.primary.map(|primary| primary.0),
         }
-    }
-
-    /// The text of its age.
-    pub fn age(&self, form: Age) -> String {
-        form.text(std::time::Duration::from_secs(self.age_seconds))
     }
 }
 
 /// A snapshot image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImageView {
     /// Its number.
     pub id: i64,
@@ -140,10 +137,5 @@ impl ImageView {
             created: rfc3339(image.created),
             reason: image.reason.clone(),
         }
-    }
-
-    /// The text of its age.
-    pub fn age(&self, form: Age) -> String {
-        form.text(std::time::Duration::from_secs(self.age_seconds))
     }
 }

@@ -25,14 +25,8 @@ pub enum Answer {
 }
 
 impl Session {
-    /// Writes a wish down and waits for the answer.
-    pub async fn wish(&self, kind: &WishKind) -> Result<Answer, Failure> {
-        let answers = self.wishes(std::slice::from_ref(kind)).await?;
-        Ok(answers.into_iter().next().unwrap_or_else(|| Answer::Open("it was not written down".to_owned())))
-    }
-
     /// Writes wishes down and waits for the answers, which come in the same order.
-    pub async fn wishes(&self, kinds: &[WishKind]) -> Result<Vec<Answer>, Failure> {
+    pub(super) async fn wishes(&self, kinds: &[WishKind]) -> Result<Vec<(WishId, Answer)>, Failure> {
         let mut ids = Vec::with_capacity(kinds.len());
         for kind in kinds {
             ids.push(self.store.add_wish(kind, now()).await?);
@@ -41,28 +35,22 @@ impl Session {
         let deadline = Instant::now().checked_add(PATIENCE);
         let mut answers = Vec::with_capacity(ids.len());
         for id in ids {
-            answers.push(self.answer(id, deadline).await?);
+            answers.push((id, self.answer(id, deadline).await?));
         }
         Ok(answers)
     }
 
-    /// A refusal becomes a failure; what is open is told.
-    pub fn settle(&self, answer: &Answer, next: &str) -> Result<(), Failure> {
-        match answer {
-            Answer::Granted(_) => Ok(()),
-            Answer::Refused(why) => Err(Failure::refused(why.as_str(), next)),
-            Answer::Open(why) => {
-                self.console.note(why);
-                Ok(())
-            }
-        }
+    /// What became of a wish, once it is settled.
+    pub(super) async fn outcome(&self, id: WishId) -> Result<Option<Answer>, Failure> {
+        Ok(self.store.wish_outcome(id).await?.map(|settled| {
+            if settled.granted { Answer::Granted(settled.outcome) } else { Answer::Refused(settled.outcome) }
+        }))
     }
 
     async fn answer(&self, id: WishId, deadline: Option<Instant>) -> Result<Answer, Failure> {
         loop {
-            if let Some(settled) = self.store.wish_outcome(id).await? {
-                let answer = if settled.granted { Answer::Granted } else { Answer::Refused };
-                return Ok(answer(settled.outcome));
+            if let Some(answer) = self.outcome(id).await? {
+                return Ok(answer);
             }
             if !self.daemon_is_alive().await? {
                 return Ok(Answer::Open(

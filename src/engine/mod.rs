@@ -20,7 +20,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::cloud::Cloud;
 use crate::config::Config;
@@ -29,10 +29,11 @@ use crate::plan::{
     self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Permissions, Plan, Reason,
 };
 use crate::remote::Remote;
-use crate::store::{Store, StoreError};
+use crate::store::{NewLine, Store, StoreError};
 use crate::target::DemandSource;
 use crate::telemetry::Metrics;
 use memory::Memory;
+use output::{LINES_ON_THEIR_WAY, Unwritten};
 pub use work::{News, Outcome, Work};
 
 /// The doors to the outside world.
@@ -56,6 +57,9 @@ pub struct Engine {
     drivers: Drivers,
     memory: Memory,
     news: mpsc::UnboundedSender<News>,
+    /// Room for the lines of builds that are on their way here.
+    room_for_lines: Arc<Semaphore>,
+    unwritten: Unwritten,
     metrics: Option<Arc<Metrics>>,
     permissions: Permissions,
 }
@@ -85,8 +89,20 @@ impl Engine {
         let installation = store.installation().await?;
         let memory = Memory::new(&config);
         let (news, receiver) = mpsc::unbounded_channel();
+        let room_for_lines = Arc::new(Semaphore::new(LINES_ON_THEIR_WAY));
         let permissions = Permissions::default();
-        let engine = Self { store, installation, config, drivers, memory, news, metrics: None, permissions };
+        let engine = Self {
+            store,
+            installation,
+            config,
+            drivers,
+            memory,
+            news,
+            room_for_lines,
+            unwritten: Unwritten::default(),
+            metrics: None,
+            permissions,
+        };
         Ok((engine, receiver))
     }
 
@@ -112,6 +128,7 @@ impl Engine {
     /// # Errors
     /// When the store fails. What was put into `work` until then has to be run all the same.
     pub async fn tick(&mut self, now: Timestamp, work: &mut Vec<Work>) -> Result<Tick, StoreError> {
+        self.write_build_lines().await?;
         let seen = self.observe(now).await?;
         let plan = plan::plan(&self.config, &seen);
         let nodes: BTreeMap<NodeId, Node> = seen.nodes.into_iter().map(|node| (node.id, node)).collect();
@@ -222,6 +239,7 @@ impl Engine {
         errand: &Errand,
         outcome: Outcome,
     ) -> Result<(), StoreError> {
+        self.complete_build_log(errand).await?;
         let Some(began) = self.memory.in_flight.remove(errand) else {
             return Ok(());
         };
@@ -317,9 +335,15 @@ impl Engine {
         }
     }
 
-    /// Takes in what a visit learned before it ended: the host key of the machine, at the first contact.
+    /// Takes in what a visit learned before it ended: the host key of the machine, at the first contact; or what a
+    /// script of a build printed.
     pub async fn news(&mut self, now: Timestamp, news: News) -> Result<(), StoreError> {
-        let News::HostKey { errand, node, host_key } = news;
+        let (errand, node, host_key) = match news {
+            News::HostKey { errand, node, host_key } => (errand, node, host_key),
+            News::BuildLine { image, step, line, missed, room: _room } => {
+                return self.take_build_line(image, NewLine { at: now, step, missed, text: line }).await;
+            }
+        };
         if !self.memory.in_flight.contains_key(&errand) {
             return Ok(());
         }

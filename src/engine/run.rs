@@ -37,6 +37,9 @@ const LEASE_TIME: Duration = Duration::from_secs(30);
 /// The pause between two renewals of the lease.
 const LEASE_RENEWAL: Duration = Duration::from_secs(10);
 
+/// How soon a line that a build printed can be read in the store.
+const LINES_PAUSE: Duration = Duration::from_millis(300);
+
 /// How long history is kept.
 const HISTORY_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -127,11 +130,24 @@ impl Driver {
     /// Waits for news, but not longer than `pause`; then takes in whatever else came within a moment.
     async fn wait(&mut self, under_way: &mut UnderWay, pause: Duration, stop: &CancellationToken) {
         let mut deadline = tokio::time::Instant::now().checked_add(pause);
+        let mut lines_due = None;
         loop {
             let until = deadline.unwrap_or_else(tokio::time::Instant::now);
             tokio::select! {
                 Some(ended) = under_way.next() => self.take_in(ended).await,
-                Some(news) = self.news.recv() => self.hear(news).await,
+                Some(news) = self.news.recv() => {
+                    let decides_nothing = matches!(news, News::BuildLine { .. });
+                    self.hear(news).await;
+                    if decides_nothing {
+                        lines_due = lines_due.or_else(|| tokio::time::Instant::now().checked_add(LINES_PAUSE));
+                        continue;
+                    }
+                }
+                () = tokio::time::sleep_until(lines_due.unwrap_or(until)), if lines_due.is_some() => {
+                    lines_due = None;
+                    self.write_build_lines().await;
+                    continue;
+                }
                 rung = rung(self.bell.as_ref()) => if let Err(error) = rung {
                     tracing::warn!(target: "nodepool.engine", "the bell is broken, wishes wait a few seconds: {error}");
                     self.bell = None;
@@ -152,6 +168,12 @@ impl Driver {
 
     async fn hear(&mut self, news: News) {
         if let Err(error) = self.engine.news(now(), news).await {
+            self.report(&error);
+        }
+    }
+
+    async fn write_build_lines(&mut self) {
+        if let Err(error) = self.engine.write_build_lines().await {
             self.report(&error);
         }
     }
@@ -181,6 +203,10 @@ impl Driver {
                 () = &mut patience => break,
             }
         }
+        while let Ok(news) = self.news.try_recv() {
+            self.hear(news).await;
+        }
+        self.write_build_lines().await;
         if let Err(error) = self.engine.store.release_lease(ENGINE_LEASE, &self.holder).await {
             self.report(&error);
         }
@@ -207,6 +233,9 @@ impl Driver {
     async fn keep_house(&mut self, at: Timestamp) {
         self.engine.memory.forget_old_tries(at.minus(HOUSEKEEPING));
         if let Err(error) = self.engine.store.prune(at.minus(HISTORY_KEPT), PRUNED_AT_ONCE).await {
+            self.report(&error);
+        }
+        if let Err(error) = self.engine.store.forget_old_build_logs().await {
             self.report(&error);
         }
     }

@@ -12,7 +12,7 @@ use super::output::{BuildLog, NodeLog};
 use super::{Engine, Outcome, Rows};
 use crate::builder::{self, BuildError, Member, Preparation, SetUp};
 use crate::config::{ImageSource, Provider};
-use crate::model::{HostKey, ImageId, Node, NodeId};
+use crate::model::{HostKey, ImageId, ImageStep, Node, NodeId};
 use crate::plan::{Answer, Errand, Failure, Fault, reach};
 use crate::remote::Endpoint;
 
@@ -119,7 +119,15 @@ impl Engine {
         };
         let deadline = BUILDER_PATIENCE.saturating_add(*setup_timeout).saturating_add(VISIT_MARGIN);
         let remote = self.reporting(Errand::SetUpBuilder(id));
-        let mut log = BuildLog { provider: row.provider.clone(), image: row.image.clone() };
+        let mut log = BuildLog {
+            provider: row.provider.clone(),
+            image: row.image.clone(),
+            id,
+            step: ImageStep::Setup,
+            news: self.news.clone(),
+            room: Arc::clone(&self.room_for_lines),
+            missed: 0,
+        };
         let future = async move { visited(builder::set_up(&remote, &order, &mut log).await.map(|_| ())) };
         Ok((deadline, future.boxed()))
     }

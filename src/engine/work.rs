@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::model::{CloudImage, HostKey, Keypair, NodeId, Server};
+use crate::model::{CloudImage, HostKey, ImageId, ImageStep, Keypair, NodeId, Server};
 use crate::plan::{Answer, Errand};
 use crate::target::Demand;
 
@@ -57,5 +58,18 @@ pub enum News {
         node: Option<NodeId>,
         /// The key.
         host_key: HostKey,
+    },
+    /// A line that a script of a build printed.
+    BuildLine {
+        /// The build.
+        image: ImageId,
+        /// Its step.
+        step: ImageStep,
+        /// The line.
+        line: String,
+        /// How many lines before it found no room and were left out.
+        missed: u32,
+        /// Its place among the lines on their way, given back with the news.
+        room: OwnedSemaphorePermit,
     },
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::db::{Db, Value, Write};
 use super::row::Row;
 use super::text::bounded;
-use super::{Store, StoreError};
+use super::{Store, StoreError, build_log};
 use crate::model::{ImageId, NodeId, Timestamp};
 
 /// What a line of history is about.
@@ -75,12 +75,12 @@ impl Store {
         lines(&self.db, RECENT, &[limit.into()]).await
     }
 
-    /// Removes wishes and events settled before `before` and history from before it, oldest first, at most `at_most`
-    /// rows in all; gives how many. Less than `at_most` means that nothing is left to remove.
+    /// Removes wishes and events settled before `before`, and history and logs of builds from before it, oldest first,
+    /// at most `at_most` rows in all; gives how many. Less than `at_most` means that nothing is left to remove.
     pub async fn prune(&self, before: Timestamp, at_most: u32) -> Result<u64, StoreError> {
         let mut removed = 0_u64;
         let mut write = self.db.begin().await?;
-        for sql in [PRUNE_WISHES, PRUNE_EVENTS, PRUNE_HISTORY] {
+        for sql in [PRUNE_WISHES, PRUNE_EVENTS, PRUNE_HISTORY, build_log::PRUNE] {
             let rest = u64::from(at_most).saturating_sub(removed);
             let rest = i64::try_from(rest).unwrap_or(i64::MAX);
             removed = removed.saturating_add(write.execute(sql, &[before.into(), rest.into()]).await?);

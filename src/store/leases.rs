@@ -15,12 +15,15 @@ pub struct Lease {
     pub holder: String,
     /// From this moment on, anybody may take it.
     pub expires: Timestamp,
+    /// Since when the holder has had it without a break; `None` when that is not known.
+    pub taken: Option<Timestamp>,
 }
 
-const TAKE: &str =
-    "UPDATE lease SET holder = $1, expires = $2 WHERE name = $3 AND (holder = $4 OR expires <= $5)";
-const INSERT: &str = "INSERT INTO lease (name, holder, expires) VALUES ($1, $2, $3)";
-const ONE: &str = "SELECT holder, expires FROM lease WHERE name = $1";
+// MariaDB assigns from left to right, so what reads the old values comes first.
+const TAKE: &str = "UPDATE lease SET taken = CASE WHEN holder = $1 AND expires > $2 THEN taken ELSE $3 END, \
+    holder = $4, expires = $5 WHERE name = $6 AND (holder = $7 OR expires <= $8)";
+const INSERT: &str = "INSERT INTO lease (name, holder, expires, taken) VALUES ($1, $2, $3, $4)";
+const ONE: &str = "SELECT holder, expires, taken FROM lease WHERE name = $1";
 const RELEASE: &str = "DELETE FROM lease WHERE name = $1 AND holder = $2";
 
 impl Store {
@@ -35,12 +38,21 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let expires = now.plus(duration);
         let mut write = self.db.begin().await?;
-        let values = [holder.into(), expires.into(), name.into(), holder.into(), now.into()];
+        let values = [
+            holder.into(),
+            now.into(),
+            now.into(),
+            holder.into(),
+            expires.into(),
+            name.into(),
+            holder.into(),
+            now.into(),
+        ];
         if write.execute(TAKE, &values).await? == 0 {
             if write.row(ONE, &[name.into()]).await?.is_some() {
                 return Ok(false);
             }
-            write.execute(INSERT, &[name.into(), holder.into(), expires.into()]).await?;
+            write.execute(INSERT, &[name.into(), holder.into(), expires.into(), now.into()]).await?;
         }
         write.commit().await?;
         Ok(true)
@@ -57,6 +69,7 @@ impl Store {
             return Ok(None);
         };
         let columns = row.named("lease", name);
-        Ok(Some(Lease { holder: columns.text("holder")?, expires: columns.time("expires")? }))
+        let taken = Some(columns.time("taken")?).filter(|taken| *taken != Timestamp::default());
+        Ok(Some(Lease { holder: columns.text("holder")?, expires: columns.time("expires")?, taken }))
     }
 }

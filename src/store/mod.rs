@@ -7,6 +7,7 @@
 //! Only `db` knows which database it is. The statements everywhere else are the ones that SQLite, PostgreSQL and
 //! MariaDB have in common, with `$1..$n` used once each and in order; times are milliseconds since the epoch.
 
+mod build_log;
 mod db;
 mod error;
 mod events;
@@ -21,6 +22,7 @@ mod text;
 mod url;
 mod wishes;
 
+pub use build_log::{BuildLine, MOST_BYTES, MOST_LINES, NewLine};
 pub use error::StoreError;
 pub use history::{HistoryLine, Note, Subject};
 pub use images::NewImage;

@@ -7,7 +7,8 @@ use nodepool::model::WishKind;
 
 use super::setup::{DEADLINE, Pool, Settings, id, scripts};
 
-const SETUP: &str = "#!/bin/bash\nset -eu\n\"${0%/*}/setup_node.sh\" \"$1\"\necho VERSION >/etc/ci-version\n";
+const SETUP: &str =
+    "#!/bin/bash\nset -eu\n\"${0%/*}/setup_node.sh\" \"$1\"\necho VERSION | tee /etc/ci-version\n";
 
 fn write_setup(folder: &Path, version: &str) -> std::path::PathBuf {
     scripts(folder, &[("setup_ci.sh", &SETUP.replace("VERSION", version))])
@@ -56,7 +57,12 @@ async fn new_images_serve_new_nodes_and_a_failed_one_changes_nothing() {
     let first = pool.nodes().await.remove(0);
 
     write_setup(folder.path(), "two");
-    update_image(&pool).await;
+    let followed = pool.nodepool(&["image-update", "sandbox", "ci-debian", "--follow"]).await;
+    assert!(followed.success, "{followed:?}\n{}", pool.log());
+    for words in ["-------- building (boot): ", " setup    two\n", " image 2 (sandbox/ci-debian) is ready\n"]
+    {
+        assert!(followed.out.contains(words), "{words}: {}", followed.out);
+    }
     until_ready(&pool, &[1, 2]).await;
     assert_eq!(pool.nodes().await[0]["id"], first["id"], "a new image takes no node away");
     assert_eq!(version_of_next_node(&pool).await, (2, "two".to_owned()));
@@ -67,7 +73,9 @@ async fn new_images_serve_new_nodes_and_a_failed_one_changes_nothing() {
     pool.until_full(1, DEADLINE).await;
 
     write_setup(folder.path(), "four; echo the disk is full; exit 3; echo");
-    update_image(&pool).await;
+    let followed = pool.nodepool(&["image-update", "sandbox", "ci-debian", "--follow"]).await;
+    assert!(!followed.success && followed.out.contains(" setup    the disk is full\n"), "{followed:?}");
+    assert!(followed.err.contains("was not built: setup: exit status 3"), "{followed:?}");
     pool.until("the failed build is told", DEADLINE, async |pool| {
         pool.daemon_log().contains("setup: exit status 3; it said last:").then_some(())
     })

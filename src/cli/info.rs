@@ -1,0 +1,236 @@
+//! `nodepool info`: what this installation is, whether it works, and what holds it up.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::session::now;
+use super::{Failure, Session, Table, rfc3339};
+use crate::config::{Config, Sources};
+use crate::model::{Image, Node, NodeState, Setback, SetbackKind, Timestamp, Wish, WishKind};
+use crate::plan;
+use crate::store::ENGINE_LEASE;
+
+/// Everything that `info` tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Info {
+    version: &'static str,
+    /// What everything that this installation makes on a cloud is marked with.
+    installation: String,
+    store: Option<String>,
+    daemon: Daemon,
+    configuration: Vec<String>,
+    providers: Vec<ProviderView>,
+    labels: Vec<LabelView>,
+    wishes: Vec<WishView>,
+    setbacks: Vec<SetbackView>,
+}
+
+/// Who works on the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct Daemon {
+    alive: bool,
+    holder: Option<String>,
+    since: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct ProviderView {
+    name: String,
+    servers: usize,
+    /// `None`: the provider is drained.
+    max_servers: Option<u32>,
+    nodes: usize,
+    builders: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct LabelView {
+    name: String,
+    ready: usize,
+    /// `None`: the label is switched off.
+    min_ready: Option<u32>,
+    building: usize,
+    used: usize,
+    hold: usize,
+    delete: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct WishView {
+    id: i64,
+    wish: String,
+    written: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct SetbackView {
+    about: String,
+    failures: u32,
+    last: String,
+    /// When it is tried again; `None`: at the next look.
+    next_try: Option<String>,
+    reason: String,
+}
+
+/// Prints it all. No cloud is asked.
+pub async fn run(session: &Session, config: &Config, sources: &Sources) -> Result<(), Failure> {
+    let now = now();
+    let store = &session.store;
+    let (nodes, images) = (store.nodes().await?, store.images().await?);
+    let lease = store.lease(ENGINE_LEASE).await?.filter(|lease| lease.expires > now);
+    let info = Info {
+        version: env!("CARGO_PKG_VERSION"),
+        installation: store.installation().await?,
+        store: session.file().map(|file| file.display().to_string()),
+        daemon: Daemon {
+            alive: lease.is_some(),
+            holder: lease.as_ref().map(|lease| lease.holder.clone()),
+            since: lease.and_then(|lease| lease.taken).map(rfc3339),
+        },
+        configuration: files(sources),
+        providers: config
+            .providers
+            .iter()
+            .map(|known| provider(&known.name, known.max_servers, &nodes, &images))
+            .collect(),
+        labels: config.labels.iter().map(|known| label(&known.name, known.min_ready, &nodes)).collect(),
+        wishes: store.open_wishes().await?.iter().map(wish).collect(),
+        setbacks: store.setbacks().await?.iter().map(|known| setback(known, now)).collect(),
+    };
+    session.console.answer(|| info.text(session.console.colours()), &info)
+}
+
+/// The files that this configuration was read from.
+fn files(sources: &Sources) -> Vec<String> {
+    let secure = sources.secure_conf.path();
+    let read = [Some(sources.nodepool_yaml.as_path()), secure.exists().then_some(secure)];
+    read.into_iter().flatten().map(|path| sources.working_dir.join(path).display().to_string()).collect()
+}
+
+/// What a provider has by our rows: servers that may exist count, as they do for `max-servers`.
+fn provider(name: &str, max_servers: Option<u32>, nodes: &[Node], images: &[Image]) -> ProviderView {
+    let nodes = nodes.iter().filter(|node| node.provider == name);
+    let nodes = nodes.filter(|node| node.server_id.is_some() || node.attempted.is_some()).count();
+    let images = images.iter().filter(|image| image.provider == name);
+    let servers = images.map(|image| {
+        let builder = usize::from(image.server_id.is_some());
+        builder.saturating_add(usize::from(image.verify_server_id.is_some()))
+    });
+    let builders = servers.fold(0, usize::saturating_add);
+    ProviderView {
+        name: name.to_owned(),
+        servers: nodes.saturating_add(builders),
+        max_servers,
+        nodes,
+        builders,
+    }
+}
+
+fn label(name: &str, min_ready: Option<u32>, nodes: &[Node]) -> LabelView {
+    let of_label = |state: NodeState| {
+        let is =
+            |node: &&Node| node.label == name && node.primary.is_none() && node.state.word() == state.word();
+        nodes.iter().filter(is).count()
+    };
+    LabelView {
+        name: name.to_owned(),
+        ready: of_label(NodeState::Ready),
+        min_ready,
+        building: nodes
+            .iter()
+            .filter(|node| node.label == name && node.primary.is_none())
+            .filter(|node| matches!(node.state, NodeState::Building(_) | NodeState::Test))
+            .count(),
+        used: of_label(NodeState::Used),
+        hold: of_label(NodeState::Hold),
+        delete: of_label(NodeState::Delete),
+    }
+}
+
+fn wish(wish: &Wish) -> WishView {
+    let words = match &wish.kind {
+        WishKind::Hold { node, .. } => format!("hold node {node}"),
+        WishKind::Unhold(node) => format!("end the hold of node {node}"),
+        WishKind::Delete { node, .. } => format!("delete node {node}"),
+        WishKind::ImageUpdate { provider, image } => format!("build image {image} at {provider}"),
+        WishKind::ImageDelete(image) => format!("delete image {image}"),
+    };
+    WishView { id: wish.id.0, wish: words, written: rfc3339(wish.created) }
+}
+
+fn setback(setback: &Setback, now: Timestamp) -> SetbackView {
+    let Setback { kind, provider, name, failures, last, reason } = setback;
+    let about = match kind {
+        SetbackKind::Image => format!("builds of image {name} at {provider}"),
+        SetbackKind::Launch => format!("launches of {name} at {provider}"),
+        SetbackKind::Capacity => format!("room at {provider}"),
+        SetbackKind::Zone => format!("zone {name} of {provider}"),
+    };
+    let next = last.plus(plan::backoff(*kind, *failures));
+    SetbackView {
+        about,
+        failures: *failures,
+        last: rfc3339(*last),
+        next_try: (next > now).then(|| rfc3339(next)),
+        reason: reason.clone(),
+    }
+}
+
+impl Info {
+    fn text(&self, colours: bool) -> String {
+        let mut text = String::new();
+        let daemon = match (&self.daemon.holder, &self.daemon.since) {
+            (None, _) => "does not run: wishes wait until it does".to_owned(),
+            (Some(holder), None) => format!("runs, as {holder}"),
+            (Some(holder), Some(since)) => format!("runs, as {holder}, since {since}"),
+        };
+        for (title, value) in [
+            ("Version", self.version),
+            ("Installation", &self.installation),
+            ("Store", self.store.as_deref().unwrap_or("in memory")),
+            ("nodepoold", &daemon),
+        ] {
+            // Writing to a text does not fail.
+            let _ = writeln!(text, "{title:<14} {value}");
+        }
+        for (place, file) in self.configuration.iter().enumerate() {
+            let _ = writeln!(text, "{:<14} {file}", if place == 0 { "Configuration" } else { "" });
+        }
+        let or = |number: Option<u32>, word: &str| {
+            number.map_or_else(|| word.to_owned(), |number| number.to_string())
+        };
+        let mut table = Table::new(["Provider", "Servers", "max-servers", "Nodes", "Builders"]);
+        for view in &self.providers {
+            let numbers = [view.servers.to_string(), or(view.max_servers, "drained")];
+            let rest = [view.nodes.to_string(), view.builders.to_string()];
+            table.row([view.name.clone()].into_iter().chain(numbers).chain(rest).map(Some));
+        }
+        section(&mut text, "Providers", &table, self.providers.len(), colours);
+        let mut table = Table::new(["Label", "Ready", "min-ready", "Building", "Used", "Hold", "Delete"]);
+        for view in &self.labels {
+            let numbers = [view.ready.to_string(), or(view.min_ready, "off")];
+            let rest = [view.building, view.used, view.hold, view.delete].map(|count| count.to_string());
+            table.row([view.name.clone()].into_iter().chain(numbers).chain(rest).map(Some));
+        }
+        section(&mut text, "Labels", &table, self.labels.len(), colours);
+        let mut table = Table::new(["ID", "Wish", "Written"]);
+        for view in &self.wishes {
+            table.row([view.id.to_string(), view.wish.clone(), view.written.clone()].map(Some));
+        }
+        section(&mut text, "Open wishes", &table, self.wishes.len(), colours);
+        let mut table = Table::new(["Setback", "Failures", "Last", "Next try", "Reason"]);
+        for view in &self.setbacks {
+            let next = view.next_try.clone().unwrap_or_else(|| "at the next look".to_owned());
+            let cells = [view.about.clone(), view.failures.to_string(), view.last.clone(), next];
+            table.row(cells.into_iter().chain([view.reason.clone()]).map(Some));
+        }
+        section(&mut text, "Setbacks", &table, self.setbacks.len(), colours);
+        text
+    }
+}
+
+fn section(text: &mut String, title: &str, table: &Table, rows: usize, colours: bool) {
+    let body = if rows == 0 { "none\n".to_owned() } else { format!("\n{}", table.render(colours)) };
+    let _ = write!(text, "\n{title}: {body}");
+}
