@@ -45,7 +45,7 @@ struct Arguments {
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done, or written down for a nodepoold that does not run at the moment
-  1  refused, not found, or a build that failed; of several things, at least one
+  1  refused, not found, or a build that failed; of several things, at least one; of config-validate: an error
   2  the command line or the configuration cannot be used
   3  the store or a cloud cannot be reached
 
@@ -85,6 +85,10 @@ enum Command {
     Info,
     /// Check the configuration and report every error in it
     ConfigValidate,
+    /// Print the JSON Schema of nodepool.yaml
+    ConfigSchema,
+    /// Print the configuration as it is in force, with every default and without secrets
+    ConfigShow,
     /// Print a script that completes command lines of nodepool: source it in the shell's start-up file
     Completions {
         /// The shell
@@ -191,14 +195,19 @@ async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
             clap_complete::generate(*shell, &mut Arguments::command(), "nodepool", &mut std::io::stdout());
             return Ok(());
         }
+        Command::ConfigSchema => return cli::config_schema::run(console),
         _ => {}
     }
-    let config = config::load(&sources).map(|loaded| loaded.config).map_err(|diagnostics| {
+    let loaded = config::load(&sources).map_err(|diagnostics| {
         Failure::usage(
             format!("the configuration cannot be used\n{}", config::render(&diagnostics).trim_end()),
             "correct the files; `nodepool config-validate` checks them",
         )
     })?;
+    if let Command::ConfigShow = arguments.command {
+        return cli::config_show::run(console, &loaded);
+    }
+    let config = loaded.config;
     let session = Session::open(config.database.0.expose_secret(), console).await?;
     obey(&arguments.command, &session, &config, &sources).await
 }
@@ -224,7 +233,11 @@ async fn obey(
             cli::alien_image_list::run(session, config, &Clouds, arguments).await
         }
         Command::Info => cli::info::run(session, config, sources).await,
-        Command::ConfigValidate | Command::Completions { .. } | Command::Absent(_) => Ok(()),
+        Command::ConfigValidate
+        | Command::ConfigSchema
+        | Command::ConfigShow
+        | Command::Completions { .. }
+        | Command::Absent(_) => Ok(()),
     }
 }
 

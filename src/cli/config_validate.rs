@@ -21,6 +21,8 @@ struct DiagnosticView {
     column: Option<usize>,
     message: String,
     help: Option<String>,
+    /// Whether it is about this machine, such as a script that is not there, and not about what the files say.
+    about_machine: bool,
 }
 
 /// Reads the configuration and prints what is wrong with it. Neither the store nor a cloud is touched.
@@ -64,6 +66,7 @@ impl DiagnosticView {
             column: diagnostic.column,
             message: diagnostic.message.clone(),
             help: diagnostic.help.clone(),
+            about_machine: diagnostic.about_machine,
         }
     }
 }

@@ -6,6 +6,11 @@ use std::time::Duration;
 use super::clouds::Clouds;
 use super::diagnostic::Report;
 use super::files::Files;
+use super::keys::{
+    API_TIMEOUT, BOOT_TIMEOUT, LAUNCH_TIMEOUT, MIN_READY, NODE_HOSTNAME, PRIVATE_KEY, RATE,
+    READY_SCRIPT_TIMEOUT, SETUP_TIMEOUT, SSH_PORT, SUBNODE_HOSTNAME, TEMPLATE_HOSTNAME, USER_HOME, USERNAME,
+};
+use super::labels;
 use super::raw::{RawConfig, RawImage, RawLabel, RawProvider, RawTarget};
 use super::source_text::{Located, Position};
 use super::sources::Sources;
@@ -16,29 +21,14 @@ use super::types::{
     Provider, ProviderImage, Target,
 };
 
-const MIN_READY: i64 = 2;
-const READY_SCRIPT_TIMEOUT: Duration = Duration::from_mins(30);
-const SETUP_TIMEOUT: Duration = Duration::from_hours(2);
-/// nodepool v0 waited for ever.
-const API_TIMEOUT: Duration = Duration::from_mins(1);
-const BOOT_TIMEOUT: Duration = Duration::from_mins(1);
-const LAUNCH_TIMEOUT: Duration = Duration::from_hours(1);
-const RATE: Duration = Duration::from_secs(1);
-const TEMPLATE_HOSTNAME: &str = "template-{image.name}-{timestamp}";
-const NODE_HOSTNAME: &str = "{label.name}-{provider.name}-{node_id}";
-const SUBNODE_HOSTNAME: &str = "{label.name}-{provider.name}-{node_id}-{subnode_id}";
-const USERNAME: &str = "jenkins";
-const USER_HOME: &str = "/home/jenkins";
-const PRIVATE_KEY: &str = "/var/lib/jenkins/.ssh/id_rsa";
 /// The users that the images of the distributions let in, after the configured one.
 const BOOTSTRAP_USERS: [&str; 6] = ["root", "ubuntu", "fedora", "cloud-user", "centos", "debian"];
-const SSH_PORT: u16 = 22;
 /// The most characters of a key or value of an image's properties; the clouds take no more.
 const MAX_PROPERTY_CHARACTERS: usize = 255;
 
 /// Checks the whole configuration. `None` when something that it needs is missing, which is reported.
 pub(super) fn check(
-    raw: RawConfig,
+    mut raw: RawConfig,
     database: Option<DatabaseUrl>,
     sources: &Sources,
     report: &mut Report,
@@ -50,9 +40,7 @@ pub(super) fn check(
     let script_dir = raw.script_dir.as_ref();
     let mut files = Files::new(sources, script_dir, report);
     let script_dir = script_dir.map(|path| sources.path(&path.value));
-    for label in &raw.labels {
-        check_label(label, &raw, &mut files, report);
-    }
+    labels::check(&mut raw.labels, &raw.providers, &files, report);
     if let (true, Some(label)) =
         (raw.targets.is_empty(), raw.labels.iter().find_map(|label| label.name.as_ref()))
     {
@@ -117,7 +105,7 @@ where
 }
 
 /// Reports a reference to something that does not exist.
-fn dangling<'a>(
+pub(super) fn dangling<'a>(
     at: &Position,
     message: String,
     name: &str,
@@ -136,103 +124,6 @@ fn dangling<'a>(
     });
 }
 
-fn check_label(label: &RawLabel, raw: &RawConfig, files: &mut Files<'_>, report: &mut Report) {
-    if let Some(script) = &label.ready_script {
-        files.script(script, "ready-script", report);
-    }
-    let mut seen = BTreeSet::new();
-    let mut servers: i64 = 0;
-    let mut servers_known = true;
-    for reference in &label.providers {
-        let name = &reference.value;
-        if !seen.insert(name) {
-            report.error(&reference.at, format!("the provider `{name}` is given twice"));
-            continue;
-        }
-        let named =
-            |provider: &&RawProvider| provider.name.as_ref().is_some_and(|found| found.value == *name);
-        let Some(provider) = raw.providers.iter().find(named) else {
-            let known = raw.providers.iter().filter_map(|provider| provider.name.as_ref());
-            let message = format!("there is no provider `{name}`");
-            dangling(
-                &reference.at,
-                message,
-                name,
-                "providers",
-                known.map(|name| name.value.as_str()),
-                report,
-            );
-            servers_known = false;
-            continue;
-        };
-        match &provider.max_servers {
-            Some(most) => servers = servers.saturating_add(most.value.max(0)),
-            None => servers_known = false,
-        }
-        check_label_image(label, reference, provider, report);
-    }
-    if servers_known {
-        check_watermark(label, servers, report);
-    }
-}
-
-/// The spare nodes of a label must have room at its providers. Providers that are all drained are no mistake.
-fn check_watermark(label: &RawLabel, servers: i64, report: &mut Report) {
-    let min_ready = label.min_ready.as_ref().map_or(MIN_READY, |number| number.value);
-    let of_each = label.subnodes.as_ref().map_or(0, |number| number.value).saturating_add(1);
-    let Some(at) =
-        label.min_ready.as_ref().map(|number| &number.at).or(label.name.as_ref().map(|name| &name.at))
-    else {
-        return;
-    };
-    let needed = min_ready.saturating_mul(of_each);
-    if servers > 0 && needed > servers {
-        report.warning(
-            at,
-            format!(
-                "`min-ready` {min_ready} needs {needed} servers, but all providers of the label together have {servers}"
-            ),
-        );
-    }
-}
-
-/// The label's image must be one of each of its providers, and one that can be built.
-fn check_label_image(
-    label: &RawLabel,
-    reference: &Located<String>,
-    provider: &RawProvider,
-    report: &mut Report,
-) {
-    let Some(image) = &label.image else { return };
-    let known = provider
-        .images
-        .iter()
-        .filter_map(|image| image.name.as_ref().map(|name| (name.value.as_str(), image)));
-    match known.clone().find(|(name, _)| *name == image.value) {
-        None => {
-            let message = format!("the provider `{}` has no image `{}`", reference.value, image.value);
-            dangling(
-                &image.at,
-                message,
-                &image.value,
-                "images of this provider",
-                known.map(|(name, _)| name),
-                report,
-            );
-        }
-        Some((name, found)) if found.diskimage.is_some() => {
-            report.error(
-                &image.at,
-                format!(
-                    "the image `{name}` of provider `{}` is a diskimage, which this version cannot build",
-                    reference.value
-                ),
-            );
-        }
-        Some(_) => {}
-    }
-}
-
 /// Checks the images of a provider and makes those that can be built.
 fn check_images(
     provider: &RawProvider,
@@ -248,15 +139,11 @@ fn check_images(
     for image in &provider.images {
         let made = if let Some(diskimage) = &image.diskimage {
             if !diskimages.contains(diskimage.value.as_str()) {
-                let message = format!("there is no diskimage `{}`", diskimage.value);
-                dangling(
-                    &diskimage.at,
-                    message,
-                    &diskimage.value,
-                    "diskimages",
-                    diskimages.iter().copied(),
-                    report,
-                );
+                let known = diskimages.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+                // nodepool v0 found out when it came to the build, and this version does not come to it.
+                report
+                    .warning(&diskimage.at, format!("there is no diskimage `{}`", diskimage.value))
+                    .help(format!("the diskimages are {known}"));
             }
             continue;
         } else {

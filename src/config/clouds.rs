@@ -419,7 +419,7 @@ impl Asked<'_> {
             })
         {
             let message = format!("the auth URL of provider `{}` is no http or https URL", self.provider);
-            report.error_somewhere(at, message);
+            report.error_somewhere(at, message).help("write it like https://keystone.example.org:5000/v3");
             return None;
         }
         let Some(base) = url.trim_end_matches('/').strip_suffix("/v2.0") else {

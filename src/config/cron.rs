@@ -6,13 +6,10 @@ use std::ops::RangeInclusive;
 
 use super::diagnostic::Report;
 use super::fields::{self, Fields, Meaning};
+use super::keys::{self, CHECK, CLEANUP, IMAGE_UPDATE};
 use super::source_text::{Located, Position};
 use super::tree::{Node, Value};
 use super::types::{Cron, Crons};
-
-const IMAGE_UPDATE: &str = "14 2 * * *";
-const CLEANUP: &str = "* * * * *";
-const CHECK: &str = "*/15 * * * *";
 
 /// What stands before a schedule to name its time zone, as in a crontab.
 const ZONE_PREFIX: &str = "CRON_TZ=";
@@ -37,7 +34,7 @@ pub(super) fn read(node: Option<&Node>, report: &mut Report) -> Crons {
     let usual = |schedule: &str, zone: Option<&String>| {
         Some(Cron { schedule: schedule.to_owned(), zone: zone.cloned() })
     };
-    let Some(mut fields) = node.and_then(|node| Fields::open(node, "`cron`", report)) else {
+    let Some(mut fields) = node.and_then(|node| Fields::open(node, &keys::CRON, report)) else {
         return Crons {
             image_update: usual(IMAGE_UPDATE, None),
             cleanup: usual(CLEANUP, None),
@@ -75,8 +72,8 @@ fn zone_name(name: &str, at: &Position, report: &mut Report) -> Option<String> {
 /// Reads a schedule: text, or a mapping that has a time zone of its own.
 fn entry(node: &Node, key: &'static str, zone: Option<&String>, report: &mut Report) -> Option<Cron> {
     if matches!(node.value, Value::Mapping(_)) {
-        let mut fields = Fields::open(node, "a cron", report)?;
-        let times = fields.required_text("schedule", report);
+        let mut fields = Fields::open(node, &keys::SCHEDULE, report)?;
+        let times = fields.text("schedule", report);
         let own = time_zone(&mut fields, report);
         fields.finish(report);
         return schedule(&times?, key, own.or_else(|| zone.cloned()), report);

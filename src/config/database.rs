@@ -12,7 +12,8 @@ use super::types::DatabaseUrl;
 /// The databases whose URLs nodepool v0 or we know; SQLAlchemy adds the name of a driver after a plus sign.
 const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
 
-/// Chooses the database. Two that differ, or one of a kind that nobody knows, are errors.
+/// Chooses the database. One of a kind that nobody knows is an error; of two, that of secure.conf
+/// counts, as in nodepool v0.
 pub(super) fn choose(
     inline: Option<Located<SecretString>>,
     secure: Option<Located<SecretString>>,
@@ -23,8 +24,14 @@ pub(super) fn choose(
         && inline.value.expose_secret() != secure.value.expose_secret()
     {
         report
-            .error(&inline.at, format!("`dburi` is not the same as in {}", secure.at.source.path.display()))
-            .help("keep one of the two");
+            .warning(
+                &inline.at,
+                format!(
+                    "`dburi` is not the same as in {}, whose value is used",
+                    secure.at.source.path.display()
+                ),
+            )
+            .help("take this one out");
     }
     let Some(named) = secure.or(inline) else { return default(sources, report) };
     let scheme = named.value.expose_secret().split_once(':').map_or("", |(scheme, _)| scheme);
@@ -33,7 +40,7 @@ pub(super) fn choose(
         // The scheme is not repeated: text without one may be a password.
         report
             .error(&named.at, "`dburi` does not begin with the kind of a database")
-            .help("sqlite:///PATH, for example");
+            .help("write sqlite:////var/lib/nodepool/nodepool.db, for example");
         return None;
     }
     Some(DatabaseUrl(named.value))

@@ -57,6 +57,8 @@ pub struct Diagnostic {
     pub snippet: Vec<SnippetLine>,
     /// What to do about it, if that is known.
     pub help: Option<String>,
+    /// Whether it is about this machine, such as a script that is not there, and not about what the files say.
+    pub about_machine: bool,
 }
 
 impl fmt::Display for Diagnostic {
@@ -165,12 +167,20 @@ pub(super) struct Finding {
     file: Option<PathBuf>,
     message: String,
     help: Option<String>,
+    about_machine: bool,
 }
 
 impl Finding {
     /// Adds what to do about it.
-    pub(super) fn help(&mut self, help: impl Into<String>) {
+    pub(super) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Says that it is about this machine, and not about what the files say.
+    pub(super) fn about_machine(&mut self) -> &mut Self {
+        self.about_machine = true;
+        self
     }
 }
 
@@ -262,7 +272,7 @@ impl Report {
         file: Option<PathBuf>,
         message: String,
     ) -> &mut Finding {
-        let finding = Finding { severity, at, file, message, help: None };
+        let finding = Finding { severity, at, file, message, help: None, about_machine: false };
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
             if let Some(last) = self.findings.last_mut() {
@@ -298,6 +308,7 @@ impl Finding {
             message: self.message.clone(),
             snippet,
             help: self.help.clone(),
+            about_machine: self.about_machine,
         }
     }
 }

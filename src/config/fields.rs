@@ -2,13 +2,13 @@
 //!
 //! Plain words mean what they mean in YAML 1.1, the version of nodepool v0: `yes`, `no`, `on` and `off` are booleans.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use super::diagnostic::Report;
+use super::keys::{self, Absent, Effect, Kind, Section};
 use super::source_text::{Located, Position, is_secret_key, shown_key};
 use super::spelling;
 use super::tree::{Entry, Node, Value};
@@ -160,45 +160,87 @@ fn wrong(node: &Node, what: &str, expected: &str, report: &mut Report) {
 
 /// A mapping that is being read.
 pub(super) struct Fields<'a> {
-    /// What it is, for errors: `a provider`.
-    what: &'static str,
+    section: &'static Section,
     entries: &'a [Entry],
     /// Where it begins.
     pub(super) at: Position,
-    known: Vec<&'static str>,
+    asked: Vec<&'static str>,
 }
 
 impl<'a> Fields<'a> {
     /// Starts to read a mapping; anything else is an error.
-    pub(super) fn open(node: &'a Node, what: &'static str, report: &mut Report) -> Option<Self> {
+    pub(super) fn open(node: &'a Node, section: &'static Section, report: &mut Report) -> Option<Self> {
         let Value::Mapping(entries) = &node.value else {
-            wrong(node, what, "a mapping", report);
+            wrong(node, section.what, "a mapping", report);
             return None;
         };
-        Some(Self { what, entries, at: node.at.clone(), known: Vec::new() })
+        Some(Self { section, entries, at: node.at.clone(), asked: Vec::new() })
     }
 
-    /// Ends the reading: every key that was not asked for is an error.
+    /// Ends the reading: reports what is missing, what is not known, and what has no effect.
     pub(super) fn finish(self, report: &mut Report) {
-        for entry in self.entries {
-            if self.known.contains(&entry.key.as_str()) {
-                continue;
+        debug_assert!(
+            self.section.keys.iter().all(|key| self.asked.contains(&key.name)),
+            "every key of {} is read",
+            self.section.what
+        );
+        let unknown = self.entries.iter().filter(|entry| self.section.key(&entry.key).is_none());
+        let meant: Vec<&str> = unknown.filter_map(|entry| self.nearest(&entry.key)).collect();
+        for key in self.section.keys {
+            let is_missing = matches!(key.default, Absent::Required) && !self.has(key.name);
+            if is_missing && !meant.contains(&key.name) {
+                self.missing(key.name, report);
             }
-            let finding = report
-                .error(&entry.key_at, format!("unknown key `{}` in {}", shown_key(&entry.key), self.what));
-            let list = self.known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-            finding.help(match spelling::nearest(&entry.key, self.known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`? The keys of {} are {list}", self.what),
-                None => format!("the keys of {} are {list}", self.what),
-            });
         }
+        for entry in self.entries {
+            match self.section.key(&entry.key).map(|key| key.effect) {
+                None => self.unknown(entry, report),
+                Some(Effect::Works) => {}
+                Some(Effect::Later(why)) => {
+                    report.warning(
+                        &entry.key_at,
+                        format!("`{}` is accepted, but has no effect: {why}", entry.key),
+                    );
+                }
+                Some(Effect::Replaced(by)) => {
+                    report
+                        .warning(&entry.key_at, format!("`{}` means nothing any more: {by}", entry.key))
+                        .help("take it out");
+                }
+            }
+        }
+    }
+
+    /// The known key that is most likely meant.
+    fn nearest(&self, word: &str) -> Option<&'static str> {
+        spelling::nearest(word, self.section.keys.iter().map(|key| key.name))
+    }
+
+    fn unknown(&self, entry: &Entry, report: &mut Report) {
+        let what = self.section.what;
+        let finding =
+            report.error(&entry.key_at, format!("unknown key `{}` in {what}", shown_key(&entry.key)));
+        let elsewhere = keys::SECTIONS.iter().find(|section| section.key(&entry.key).is_some());
+        finding.help(match (self.nearest(&entry.key), elsewhere) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, Some(section)) => format!("it is a key of {}", section.what),
+            (None, None) => {
+                let names = self.section.keys.iter();
+                let list = names.map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ");
+                format!("the keys of {what} are {list}")
+            }
+        });
+    }
+
+    /// What a key takes, by the table.
+    fn kind(&self, key: &str) -> Kind {
+        self.section.key(key).map_or(Kind::Anything, |key| key.kind)
     }
 
     /// The value of a key, unless it is absent or null.
     pub(super) fn find(&mut self, key: &'static str) -> Option<&'a Node> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
+        debug_assert!(self.section.key(key).is_some(), "{key} is in the table");
+        self.asked.push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         (!is_null(&entry.value)).then_some(&*entry.value)
     }
@@ -208,36 +250,18 @@ impl<'a> Fields<'a> {
         self.entries.iter().any(|entry| entry.key == key && !is_null(&entry.value))
     }
 
-    /// Where a key stands; where the mapping begins when it is absent.
-    pub(super) fn key_at(&self, key: &str) -> Position {
-        self.entries
-            .iter()
-            .find(|entry| entry.key == key)
-            .map_or_else(|| self.at.clone(), |entry| entry.key_at.clone())
-    }
-
     /// Reads text.
     pub(super) fn text(&mut self, key: &'static str, report: &mut Report) -> Option<Located<String>> {
         let node = self.find(key)?;
         text(node, &format!("`{key}`"), report)
     }
 
-    /// Reads text that must be there.
-    pub(super) fn required_text(
-        &mut self,
-        key: &'static str,
-        report: &mut Report,
-    ) -> Option<Located<String>> {
-        let Some(node) = self.find(key) else {
-            self.missing(key, report);
-            return None;
-        };
-        text(node, &format!("`{key}`"), report)
-    }
-
     /// Reports that a key is missing.
     pub(super) fn missing(&self, key: &str, report: &mut Report) {
-        report.error(&self.at, format!("{} needs the key `{key}`", self.what));
+        let finding = report.error(&self.at, format!("{} needs the key `{key}`", self.section.what));
+        if let Some(key) = self.section.key(key) {
+            finding.help(format!("add `{}`: {}", key.name, key.meaning));
+        }
     }
 
     /// Reads a secret.
@@ -248,19 +272,18 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads a whole number.
-    pub(super) fn integer(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<i64>,
-        report: &mut Report,
-    ) -> Option<Located<i64>> {
+    pub(super) fn integer(&mut self, key: &'static str, report: &mut Report) -> Option<Located<i64>> {
         let node = self.find(key)?;
+        let Kind::Integer(least, most) = self.kind(key) else {
+            debug_assert!(false, "{key} is no integer in the table");
+            return None;
+        };
         let Value::Scalar { text, plain } = &node.value else {
             wrong(node, &format!("`{key}`"), "an integer", report);
             return None;
         };
         match meaning(text, *plain) {
-            Meaning::Integer(Some(value)) if range.contains(&value) => {
+            Meaning::Integer(Some(value)) if (least..=most).contains(&value) => {
                 Some(Located { value, at: node.at.clone() })
             }
             Meaning::Integer(None) if text.trim_start_matches(['+', '-']).starts_with('0') => {
@@ -273,12 +296,17 @@ impl<'a> Fields<'a> {
                 None
             }
             Meaning::Integer(_) => {
-                let (least, most) = range.into_inner();
                 report.error(&node.at, format!("`{key}` must be from {least} to {most}, but this is {text}"));
                 None
             }
             _ => {
-                wrong(node, &format!("`{key}`"), "an integer", report);
+                let quoted = !plain && matches!(meaning(text, true), Meaning::Integer(Some(_)));
+                let found = describe(node, false);
+                let finding =
+                    report.error(&node.at, format!("`{key}` must be an integer, but this is {found}"));
+                if quoted {
+                    finding.help("take the quotes away");
+                }
                 None
             }
         }
@@ -303,6 +331,10 @@ impl<'a> Fields<'a> {
         words: &[(&str, T)],
         report: &mut Report,
     ) -> Option<Located<T>> {
+        debug_assert!(
+            matches!(self.kind(key), Kind::OneOf(listed) if listed.iter().copied().eq(words.iter().map(|(word, _)| *word))),
+            "{key} has the words of the table"
+        );
         let found = self.text(key, report)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == found.value) {
             return Some(Located { value: *value, at: found.at });
@@ -316,10 +348,12 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// Reads a time: a number of seconds, or text such as `10m`. Zero is accepted where `zero` says so.
-    pub(super) fn time(&mut self, key: &'static str, zero: bool, report: &mut Report) -> Option<Duration> {
+    /// Reads a time: a number of seconds, or text such as `10m`. Zero is accepted where the table says so.
+    pub(super) fn time(&mut self, key: &'static str, report: &mut Report) -> Option<Duration> {
         const EXPECTED: &str = "a number of seconds, or a time such as \"10m\"";
         let node = self.find(key)?;
+        let zero = matches!(self.kind(key), Kind::Time(true));
+        debug_assert!(matches!(self.kind(key), Kind::Time(_)), "{key} is no time in the table");
         let what = format!("`{key}`");
         let Value::Scalar { text, plain } = &node.value else {
             wrong(node, &what, EXPECTED, report);
@@ -373,15 +407,5 @@ impl<'a> Fields<'a> {
             }
         }
         pairs
-    }
-
-    /// Warns about a key that is there but does nothing.
-    pub(super) fn without_effect(&self, key: &str, report: &mut Report) {
-        if self.entries.iter().any(|entry| entry.key == key) {
-            report.warning(
-                &self.key_at(key),
-                format!("`{key}` is accepted, but has no effect in this version"),
-            );
-        }
     }
 }

@@ -43,14 +43,17 @@ impl<'a> Files<'a> {
                 match fs::read_dir(&path) {
                     Ok(_) => ScriptDir::At(path),
                     Err(error) => {
-                        report.error(
-                            &text.at,
-                            format!(
-                                "the script folder {} cannot be read: {}",
-                                path.display(),
-                                reason(&error)
-                            ),
-                        );
+                        report
+                            .error(
+                                &text.at,
+                                format!(
+                                    "the script folder {} cannot be read: {}",
+                                    path.display(),
+                                    reason(&error)
+                                ),
+                            )
+                            .help("make the folder, or correct `script-dir`")
+                            .about_machine();
                         ScriptDir::Broken
                     }
                 }
@@ -63,7 +66,9 @@ impl<'a> Files<'a> {
     pub(super) fn script(&self, script: &Located<String>, key: &str, report: &mut Report) {
         let name = Path::new(&script.value);
         if !name.components().all(|component| matches!(component, Component::Normal(_))) {
-            report.error(&script.at, format!("`{key}` must be the name of a file in the script folder"));
+            report
+                .error(&script.at, format!("`{key}` must be the name of a file in the script folder"))
+                .help("put the script into the folder that `script-dir` names, and write its name alone");
             return;
         }
         let folder = match &self.script_dir {
@@ -79,19 +84,23 @@ impl<'a> Files<'a> {
         let path = folder.join(name);
         match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => {
-                report.error(&script.at, format!("{} is not a file", path.display()));
+                report.error(&script.at, format!("{} is not a file", path.display())).about_machine();
             }
             Ok(metadata) if metadata.permissions().mode() & EXECUTE == 0 => {
                 report
                     .warning(&script.at, format!("the script {} is not executable", path.display()))
-                    .help(format!("chmod +x {}", path.display()));
+                    .help(format!("chmod +x {}", path.display()))
+                    .about_machine();
             }
             Ok(_) => {}
             Err(error) => {
-                report.error(
-                    &script.at,
-                    format!("the script {} cannot be read: {}", path.display(), reason(&error)),
-                );
+                report
+                    .error(
+                        &script.at,
+                        format!("the script {} cannot be read: {}", path.display(), reason(&error)),
+                    )
+                    .help(format!("put it there, or correct `{key}`"))
+                    .about_machine();
             }
         }
     }
@@ -108,12 +117,13 @@ impl<'a> Files<'a> {
         });
         match readable {
             Ok(metadata) if !metadata.is_file() => {
-                report.error(at, format!("the private key {} is not a file", path.display()));
+                report.error(at, format!("the private key {} is not a file", path.display())).about_machine();
             }
             Ok(metadata) if metadata.permissions().mode() & OTHERS != 0 => {
                 report
                     .warning(at, format!("the private key {} is open to other users", path.display()))
-                    .help(format!("chmod 600 {}", path.display()));
+                    .help(format!("chmod 600 {}", path.display()))
+                    .about_machine();
             }
             Ok(_) => {}
             Err(error) => {
@@ -122,7 +132,8 @@ impl<'a> Files<'a> {
                         at,
                         format!("the private key {} cannot be read: {}", path.display(), reason(&error)),
                     )
-                    .help("name the key that opens the nodes in `private-key`");
+                    .help("name the key that opens the nodes in `private-key`")
+                    .about_machine();
             }
         }
         path

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::diagnostic::Report;
 use super::fields::Fields;
-use super::spelling;
 use super::tree::Node;
 use super::types::{LogFormat, LogLevel, Logging};
+use super::{keys, spelling};
 
 const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 const LEVELS: [(&str, LogLevel); 5] = [
@@ -17,11 +17,10 @@ const LEVELS: [(&str, LogLevel); 5] = [
     ("debug", LogLevel::Debug),
     ("trace", LogLevel::Trace),
 ];
-const KEEP: i64 = 15;
 
 /// Reads the section.
 pub(super) fn read(node: &Node, report: &mut Report) -> Option<Logging> {
-    let mut fields = Fields::open(node, "`logging`", report)?;
+    let mut fields = Fields::open(node, &keys::LOGGING, report)?;
     let format = fields.one_of("format", &FORMATS, report);
     let level = fields.one_of("level", &LEVELS, report);
     let mut levels = BTreeMap::new();
@@ -37,7 +36,7 @@ pub(super) fn read(node: &Node, report: &mut Report) -> Option<Logging> {
         }
     }
     let directory = fields.text("directory", report);
-    let keep = fields.integer("keep", 0..=10_000, report).map_or(KEEP, |keep| keep.value);
+    let keep = fields.integer("keep", report).map_or(keys::KEEP, |keep| keep.value);
     fields.finish(report);
     Some(Logging {
         format: format.map_or(LogFormat::Text, |format| format.value),

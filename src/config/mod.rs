@@ -12,6 +12,8 @@ mod diagnostic;
 pub mod diff;
 mod fields;
 mod files;
+pub mod keys;
+mod labels;
 mod logging;
 mod raw;
 mod secure;

@@ -3,7 +3,6 @@
 //! It is read from a tree of located nodes and not by serde's derive: serde ends at the first error, and this reading
 //! finds all of them with their places. What a value refers to is looked up afterwards, in [`super::check`].
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +11,29 @@ use secrecy::SecretString;
 use super::clouds::Settings;
 use super::diagnostic::Report;
 use super::fields::{self, Fields};
+use super::keys;
 use super::source_text::{Located, Position};
-use super::tree::Node;
+use super::tree::{Node, Value};
 use super::types::{ConnectionAddress, Crons, GearmanServer, HostKeySource, Logging, Network, NetworkName};
 use super::{cron, logging};
 
-/// The numbers that a count may have.
-const COUNT: RangeInclusive<i64> = 0..=1_000_000;
-/// The numbers of a count that -1 switches off.
-const COUNT_OR_OFF: RangeInclusive<i64> = -1..=1_000_000;
-const PORT: RangeInclusive<i64> = 1..=65535;
-const GEARMAN_PORT: u16 = 4730;
-/// The sizes of a volume, in GiB.
-const VOLUME_GIB: RangeInclusive<i64> = 1..=65_536;
-const DEFAULT_VOLUME_GIB: i64 = 50;
+/// The credentials that may stand in a provider itself, and the setting of clouds.yaml that each is.
+const CREDENTIALS: [(&str, &str); 14] = [
+    ("username", "username"),
+    ("auth-url", "auth_url"),
+    ("project-id", "project_id"),
+    ("project-name", "project_name"),
+    ("region-name", "region_name"),
+    ("user-id", "user_id"),
+    ("user-domain-id", "user_domain_id"),
+    ("user-domain-name", "user_domain_name"),
+    ("project-domain-id", "project_domain_id"),
+    ("project-domain-name", "project_domain_name"),
+    ("application-credential-id", "application_credential_id"),
+    ("application-credential-name", "application_credential_name"),
+    ("interface", "interface"),
+    ("cacert", "cacert"),
+];
 const HOST_KEY_SOURCES: [(&str, HostKeySource); 3] = [
     ("learn", HostKeySource::Learn),
     ("console", HostKeySource::Console),
@@ -123,7 +131,7 @@ pub(super) struct RawJenkins {
 
 /// Reads the file; a `None` was reported.
 pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
-    let mut fields = Fields::open(root, "nodepool.yaml", report)?;
+    let mut fields = Fields::open(root, &keys::ROOT, report)?;
     let config = RawConfig {
         script_dir: fields.text("script-dir", report),
         dburi: fields.secret("dburi", report),
@@ -142,11 +150,6 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
     for node in fields.list("zookeeper-servers", report) {
         zookeeper(node, report);
     }
-    let later =
-        ["elements-dir", "images-dir", "zmq-publishers", "zookeeper-servers", "nodepoold", "diskimages"];
-    for key in later {
-        fields.without_effect(key, report);
-    }
     fields.finish(report);
     Some(config)
 }
@@ -162,40 +165,40 @@ fn each<T>(
 
 fn servers(nodes: &[Arc<Node>], report: &mut Report) -> Vec<GearmanServer> {
     let server = |node: &Node, report: &mut Report| {
-        let mut fields = Fields::open(node, "a Gearman server", report)?;
-        let host = fields.required_text("host", report);
-        let port = fields.integer("port", PORT, report);
+        let mut fields = Fields::open(node, &keys::GEARMAN_SERVER, report)?;
+        let host = fields.text("host", report);
+        let port = fields.integer("port", report);
         fields.finish(report);
-        let port = port.and_then(|port| u16::try_from(port.value).ok()).unwrap_or(GEARMAN_PORT);
+        let port = port.and_then(|port| u16::try_from(port.value).ok()).unwrap_or(keys::GEARMAN_PORT);
         Some(GearmanServer { host: host?.value, port })
     };
     each(nodes, server, report)
 }
 
 fn zookeeper(node: &Node, report: &mut Report) {
-    let Some(mut fields) = Fields::open(node, "a ZooKeeper server", report) else { return };
-    fields.required_text("host", report);
-    fields.integer("port", PORT, report);
+    let Some(mut fields) = Fields::open(node, &keys::ZOOKEEPER_SERVER, report) else { return };
+    fields.text("host", report);
+    fields.integer("port", report);
     fields.text("chroot", report);
     fields.finish(report);
 }
 
 fn delete_delay(node: &Node, report: &mut Report) -> Option<Duration> {
-    let mut fields = Fields::open(node, "`nodepoold`", report)?;
-    let delay = fields.time("delete-delay", true, report);
+    let mut fields = Fields::open(node, &keys::NODEPOOLD, report)?;
+    let delay = fields.time("delete-delay", report);
     fields.finish(report);
     delay
 }
 
 fn diskimage(node: &Node, report: &mut Report) -> Option<Located<String>> {
-    let mut fields = Fields::open(node, "a diskimage", report)?;
-    let name = fields.required_text("name", report);
+    let mut fields = Fields::open(node, &keys::DISKIMAGE, report)?;
+    let name = fields.text("name", report);
     fields.texts("elements", report);
     if let Some(release) = fields.find("release") {
         fields::words(release, "`release`", report);
     }
     fields.words("env-vars", report);
-    fields.time("rebuild-age", true, report);
+    fields.time("rebuild-age", report);
     fields.boolean("pause", report);
     fields.texts("formats", report);
     fields.finish(report);
@@ -203,37 +206,37 @@ fn diskimage(node: &Node, report: &mut Report) -> Option<Located<String>> {
 }
 
 fn label(node: &Node, report: &mut Report) -> Option<RawLabel> {
-    let mut fields = Fields::open(node, "a label", report)?;
+    let mut fields = Fields::open(node, &keys::LABEL, report)?;
     let label = RawLabel {
-        name: fields.required_text("name", report),
-        image: fields.required_text("image", report),
-        min_ready: fields.integer("min-ready", COUNT_OR_OFF, report),
-        subnodes: fields.integer("subnodes", COUNT, report),
+        name: fields.text("name", report),
+        image: fields.text("image", report),
+        min_ready: fields.integer("min-ready", report),
+        subnodes: fields.integer("subnodes", report),
         ready_script: fields.text("ready-script", report),
-        ready_script_timeout: fields.time("ready-script-timeout", false, report),
+        ready_script_timeout: fields.time("ready-script-timeout", report),
         providers: each(fields.list("providers", report), named, report),
     };
-    match fields.find("providers") {
-        None => fields.missing("providers", report),
-        Some(node) if matches!(&node.value, super::tree::Value::List(items) if items.is_empty()) => {
-            report.error(&node.at, "a label needs at least one provider");
-        }
-        Some(_) => {}
+    if let Some(node) = fields.find("providers")
+        && matches!(&node.value, Value::List(items) if items.is_empty())
+    {
+        report
+            .error(&node.at, "a label needs at least one provider")
+            .help("add an item such as `- name: PROVIDER`");
     }
     fields.finish(report);
     Some(label)
 }
 
 fn named(node: &Node, report: &mut Report) -> Option<Located<String>> {
-    let mut fields = Fields::open(node, "an item of a label's `providers`", report)?;
-    let name = fields.required_text("name", report);
+    let mut fields = Fields::open(node, &keys::LABEL_PROVIDER, report)?;
+    let name = fields.text("name", report);
     fields.finish(report);
     name
 }
 
 fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
-    let mut fields = Fields::open(node, "a provider", report)?;
-    let name = fields.required_text("name", report);
+    let mut fields = Fields::open(node, &keys::PROVIDER, report)?;
+    let name = fields.text("name", report);
     let cloud = fields.text("cloud", report);
     let cloud_broken = cloud.is_none() && fields.has("cloud");
     let provider = RawProvider {
@@ -241,12 +244,12 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
         name,
         cloud,
         inline: inline_settings(&mut fields, report).filter(|_| !cloud_broken),
-        api_timeout: fields.time("api-timeout", false, report),
-        boot_timeout: fields.time("boot-timeout", false, report),
-        launch_timeout: fields.time("launch-timeout", false, report),
-        max_servers: fields.integer("max-servers", COUNT_OR_OFF, report),
+        api_timeout: fields.time("api-timeout", report),
+        boot_timeout: fields.time("boot-timeout", report),
+        launch_timeout: fields.time("launch-timeout", report),
+        max_servers: fields.integer("max-servers", report),
         keypair: fields.text("keypair", report),
-        rate: fields.time("rate", true, report),
+        rate: fields.time("rate", report),
         availability_zones: fields.texts("availability-zones", report),
         networks: each(fields.list("networks", report), network, report),
         pool: fields.text("pool", report),
@@ -256,17 +259,10 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
         template_hostname: fields.text("template-hostname", report),
         images: each(fields.list("images", report), image, report),
     };
-    for key in ["max-servers", "images"] {
-        if !fields.has(key) {
-            fields.missing(key, report);
-        }
-    }
     for key in ["service-type", "service-name", "image-type", "nodepool-id"] {
         fields.text(key, report);
-        fields.without_effect(key, report);
     }
     fields.boolean("clean-floating-ips", report);
-    fields.without_effect("clean-floating-ips", report);
     fields.finish(report);
     Some(provider)
 }
@@ -275,31 +271,40 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
 fn inline_settings(fields: &mut Fields<'_>, report: &mut Report) -> Option<Settings> {
     let mut settings = Settings::default();
     let mut broken = false;
-    let keys = [
-        ("username", "username"),
-        ("auth-url", "auth_url"),
-        ("project-id", "project_id"),
-        ("project-name", "project_name"),
-        ("region-name", "region_name"),
-    ];
-    for (key, setting) in keys {
+    for (key, setting) in CREDENTIALS {
         match fields.text(key, report) {
             Some(text) => settings.set(setting, &text.value, Some(&text.at)),
             None => broken |= fields.has(key),
         }
     }
-    match fields.secret("password", report) {
-        Some(password) => settings.set_secret("password", password.value, Some(&password.at)),
-        None => broken |= fields.has("password"),
+    for (key, setting) in
+        [("password", "password"), ("application-credential-secret", "application_credential_secret")]
+    {
+        match fields.secret(key, report) {
+            Some(secret) => settings.set_secret(setting, secret.value, Some(&secret.at)),
+            None => broken |= fields.has(key),
+        }
+    }
+    match fields.boolean("verify", report) {
+        Some(verify) => settings.set("verify", if verify.value { "true" } else { "false" }, Some(&verify.at)),
+        None => broken |= fields.has("verify"),
+    }
+    if let (Some(_), Some(name)) = (fields.find("project-id"), fields.find("project-name")) {
+        report
+            .warning(&name.at, "`project-name` has no effect beside `project-id`")
+            .help("keep one of the two");
     }
     (!broken).then_some(settings)
 }
 
 fn network(node: &Node, report: &mut Report) -> Option<Network> {
-    let mut fields = Fields::open(node, "a network", report)?;
+    let mut fields = Fields::open(node, &keys::NETWORK, report)?;
     let id = fields.text("net-id", report);
     let label = fields.text("net-label", report);
     let name = fields.text("name", report);
+    if let (Some(_), Some(name)) = (&label, &name) {
+        report.warning(&name.at, "`name` has no effect beside `net-label`").help("keep one of the two");
+    }
     let public = fields.boolean("public", report).is_some_and(|public| public.value);
     let at = fields.at.clone();
     fields.finish(report);
@@ -307,26 +312,30 @@ fn network(node: &Node, report: &mut Report) -> Option<Network> {
         (Some(id), None) => Some(Network { wanted: NetworkName::Id(id.value), public }),
         (None, Some(name)) => Some(Network { wanted: NetworkName::Name(name.value), public }),
         (Some(_), Some(_)) => {
-            report.error(&at, "a network is given by `net-id` or by its name, not by both");
+            report
+                .error(&at, "a network is given by `net-id` or by its name, not by both")
+                .help("keep `net-id`, or else `name`");
             None
         }
         (None, None) => {
-            report.error(&at, "a network needs one of `net-id`, `net-label` and `name`");
+            report
+                .error(&at, "a network needs one of `net-id`, `net-label` and `name`")
+                .help("add `name`, as `openstack network list` shows it");
             None
         }
     }
 }
 
 fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
-    let mut fields = Fields::open(node, "an image", report)?;
+    let mut fields = Fields::open(node, &keys::IMAGE, report)?;
     let image = RawImage {
         at: fields.at.clone(),
-        name: fields.required_text("name", report),
+        name: fields.text("name", report),
         base_image: fields.text("base-image", report),
         setup: fields.text("setup", report),
-        setup_timeout: fields.time("setup-timeout", false, report),
+        setup_timeout: fields.time("setup-timeout", report),
         diskimage: fields.text("diskimage", report),
-        min_ram: fields.integer("min-ram", 0..=i64::from(u32::MAX), report),
+        min_ram: fields.integer("min-ram", report),
         name_filter: fields.text("name-filter", report),
         username: fields.text("username", report),
         user_home: fields.text("user-home", report),
@@ -334,7 +343,7 @@ fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
         bootstrap_users: fields.texts("bootstrap-users", report),
         config_drive: fields.boolean("config-drive", report),
         meta: fields.words("meta", report),
-        ssh_port: fields.integer("ssh-port", PORT, report),
+        ssh_port: fields.integer("ssh-port", report),
         key_name: fields.text("key-name", report),
         user_data: fields.text("user-data", report),
         boot_volume_gib: boot_volume(&mut fields, report),
@@ -343,17 +352,13 @@ fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
         pause: fields.boolean("pause", report),
     };
     // A diskimage is not made from a base image.
-    let required: &[&str] =
-        if fields.has("diskimage") { &["min-ram"] } else { &["min-ram", "base-image", "setup"] };
+    let required: &[&str] = if fields.has("diskimage") { &[] } else { &["base-image", "setup"] };
     for key in required {
         if !fields.has(key) {
             fields.missing(key, report);
         }
     }
     fields.find("reset");
-    for key in ["diskimage", "reset"] {
-        fields.without_effect(key, report);
-    }
     fields.finish(report);
     Some(image)
 }
@@ -361,10 +366,10 @@ fn image(node: &Node, report: &mut Report) -> Option<RawImage> {
 /// The size of the volume to boot from, when nodes boot from one.
 fn boot_volume(fields: &mut Fields<'_>, report: &mut Report) -> Option<Located<i64>> {
     let wanted = fields.boolean("boot-from-volume", report);
-    let size = fields.integer("volume-size", VOLUME_GIB, report);
+    let size = fields.integer("volume-size", report);
     match (wanted, size) {
         (Some(Located { value: true, at }), size) => {
-            Some(size.unwrap_or(Located { value: DEFAULT_VOLUME_GIB, at }))
+            Some(size.unwrap_or(Located { value: keys::VOLUME_GIB, at }))
         }
         (_, Some(size)) => {
             report
@@ -386,24 +391,21 @@ fn connection_address(text: Located<String>) -> Located<ConnectionAddress> {
 }
 
 fn target(node: &Node, report: &mut Report) -> Option<RawTarget> {
-    let mut fields = Fields::open(node, "a target", report)?;
+    let mut fields = Fields::open(node, &keys::TARGET, report)?;
     let target = RawTarget {
-        name: fields.required_text("name", report),
+        name: fields.text("name", report),
         hostname: fields.text("hostname", report),
         subnode_hostname: fields.text("subnode-hostname", report),
         jenkins: fields.find("jenkins").and_then(|node| jenkins(node, report)),
     };
-    fields.time("rate", true, report);
+    fields.time("rate", report);
     fields.boolean("assign-via-gearman", report);
-    for key in ["jenkins", "rate", "assign-via-gearman"] {
-        fields.without_effect(key, report);
-    }
     fields.finish(report);
     Some(target)
 }
 
 fn jenkins(node: &Node, report: &mut Report) -> Option<RawJenkins> {
-    let mut fields = Fields::open(node, "`jenkins`", report)?;
+    let mut fields = Fields::open(node, &keys::JENKINS, report)?;
     let jenkins = RawJenkins {
         url: fields.text("url", report),
         user: fields.text("user", report),

@@ -80,7 +80,10 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Option<Arc<
             Err(error) => {
                 let mark = error.marker();
                 let at = Position::on_line(source, mark.line(), mark.col().saturating_add(1), 1);
-                report.error(&at, format!("this is not valid YAML: {}", error.info()));
+                let finding = report.error(&at, format!("this is not valid YAML: {}", error.info()));
+                if let Some(help) = help(&error.info()) {
+                    finding.help(help);
+                }
                 return None;
             }
         }
@@ -90,6 +93,23 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Option<Arc<
         report.error(&Position::whole(source), "the file is empty");
     }
     root
+}
+
+/// What to do about an error of the parser, in whose words the mistakes that people make are hard to see.
+fn help(info: &str) -> Option<&'static str> {
+    let helps = [
+        ("tab", "indent with blanks: YAML does not take tabs"),
+        ("mapping values are not allowed", "put a value with a colon in it into quotes"),
+        ("did not find expected key", "put a value that begins with a brace or a quote into quotes, whole"),
+        (
+            "invalid indentation in multiline quoted scalar",
+            "close the quote that was opened on a line before",
+        ),
+        ("unexpected end of stream", "close the quote or the bracket that was opened before"),
+        ("expected '-' indicator", "indent this line like the other lines of the same item"),
+        ("scanning an anchor or alias", "put the value into quotes, if it is text that begins with a star"),
+    ];
+    helps.into_iter().find(|(part, _)| info.contains(part)).map(|(_, help)| help)
 }
 
 fn position(source: &Arc<SourceText>, span: Span) -> Position {
@@ -177,7 +197,9 @@ impl Builder<'_> {
                 Some(())
             }
             Event::UnresolvedAlias(name) => {
-                self.report.error(&at, format!("no anchor `&{name}` comes before this alias"));
+                self.report
+                    .error(&at, format!("no anchor `&{name}` comes before this alias"))
+                    .help("put the value into quotes, if it is text that begins with a star");
                 self.place(at, Value::Broken, 0)
             }
             _ => Some(()),
