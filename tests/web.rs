@@ -210,7 +210,9 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
     assert!(page.text.contains(label), "{}", page.text);
     assert!(page.text.contains("<td>ci-off</td><td>jessie</td><td class=\"away\">off</td>"), "{}", page.text);
     assert!(
-        page.text.contains("<td>cloud1</td><td>2</td><td class=\"away\">0</td><td>7</td>"),
+        page.text.contains(
+            "<td>cloud1</td><td>2</td><td class=\"away\">0</td><td class=\"away\">0</td><td>7</td>"
+        ),
         "{}",
         page.text
     );
@@ -294,6 +296,8 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
     ] {
         assert!(answer.text.lines().any(|found| found == line), "{line}\n{}", answer.text);
     }
+    let line = "nodepool_subnodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"ready\"} 0";
+    assert!(answer.text.lines().any(|found| found == line), "{line}\n{}", answer.text);
     for metric in METRICS {
         assert!(
             answer.text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)),

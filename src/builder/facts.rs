@@ -40,7 +40,7 @@ impl Addresses {
 pub(super) fn files(order: &Preparation, role: Role, set: &Set, pair: &KeyPair) -> Vec<RemoteFile> {
     let own = Addresses::of(order);
     let lines = |of: fn(&Addresses) -> IpAddr| {
-        set.subnodes.iter().map(|subnode| format!("{}\n", of(subnode))).collect::<String>()
+        set.subnodes.iter().flat_map(|subnode| [of(subnode).to_string(), "\n".to_owned()]).collect::<String>()
     };
     let role = match role {
         Role::Primary => "primary",

@@ -37,7 +37,7 @@ impl Engine {
                 .preparation(member)
                 .map_err(|missing| if is_set { format!("{}: {missing}", member.title()) } else { missing })?;
             // The subnodes run their scripts at once, and the primary runs its own after them.
-            let scripts = order.ready_script_timeout.saturating_mul(1 + u32::from(is_set));
+            let scripts = order.ready_script_timeout.saturating_mul(if is_set { 2 } else { 1 });
             deadline =
                 deadline.max(order.endpoint.patience.saturating_add(scripts).saturating_add(VISIT_MARGIN));
             let remote = Reporting {

@@ -17,7 +17,7 @@ use super::{
     BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, IMAGES, LAUNCHES, MAX_SERVERS, MIN_READY,
     Metric, NODES, SUBNODES, TICK_SECONDS, TICKS,
 };
-use crate::config::{Config, Label};
+use crate::config::Config;
 use crate::model::{Image, ImageState, Node, NodeState};
 
 /// The upper ends of the buckets for calls to clouds, in seconds: a token takes milliseconds, a stuck call a minute.
@@ -131,8 +131,8 @@ impl Metrics {
         self.set_configured(config);
         let (subnodes, nodes): (Vec<&Node>, Vec<&Node>) =
             nodes.iter().partition(|node| node.primary.is_some());
-        set(&self.nodes, count_nodes(config, &nodes, |_| true));
-        set(&self.subnodes, count_nodes(config, &subnodes, |label| label.subnodes > 0));
+        set(&self.nodes, count_nodes(config, &nodes));
+        set(&self.subnodes, count_nodes(config, &subnodes));
         set(&self.images, count_images(config, images));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
@@ -154,9 +154,9 @@ impl Metrics {
 type Counts<'a> = BTreeMap<(&'a str, &'a str, &'static str), i64>;
 
 /// What is configured counts zero rather than nothing, so that an alarm on "no ready node" sees a value.
-fn count_nodes<'a>(config: &'a Config, nodes: &[&'a Node], has: fn(&Label) -> bool) -> Counts<'a> {
+fn count_nodes<'a>(config: &'a Config, nodes: &[&'a Node]) -> Counts<'a> {
     let mut counts = Counts::new();
-    for label in config.labels.iter().filter(|label| has(label)) {
+    for label in &config.labels {
         for provider in &label.providers {
             for state in NodeState::STORED {
                 counts.insert((provider, &label.name, state.word()), 0);
