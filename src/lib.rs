@@ -19,6 +19,7 @@ pub mod engine;
 pub mod fsm;
 pub mod model;
 pub mod plan;
+pub mod reload;
 pub mod remote;
 pub mod sandbox;
 pub mod service;

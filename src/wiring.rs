@@ -12,7 +12,8 @@ use crate::cloud::metered::{Meter, Metered};
 use crate::cloud::openstack::{self, OpenStack};
 use crate::cloud::{Cloud, CloudError};
 use crate::config::{self, CloudCredentials, Config, Provider, SecureConf, Sources};
-use crate::engine::Drivers;
+use crate::engine::{Drivers, Retired};
+use crate::model::KnownProvider;
 use crate::remote::SshRemote;
 use crate::target::DemandSource;
 use crate::target::gearman::{GearmanDemand, Limits};
@@ -45,25 +46,73 @@ pub async fn cloud(provider: &Provider) -> Result<OpenStack, CloudError> {
 
 /// The drivers that belong to a configuration. Each call to a cloud is told to the meter that `meter` makes for it.
 ///
-/// # Errors
-/// The provider and why its cloud cannot be used.
+/// A provider whose settings cannot be used stands in the way of no other: it has a reason instead of a driver.
 pub async fn drivers<M: Meter + 'static>(
     config: &Config,
     sources: &Sources,
     meter: impl Fn(&str) -> M,
-) -> Result<Drivers, (String, CloudError)> {
+) -> Drivers {
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
+    let mut unusable = BTreeMap::new();
     for provider in &config.providers {
-        let cloud = cloud(provider).await.map_err(|error| (provider.name.clone(), error))?;
-        clouds.insert(provider.name.clone(), Arc::new(Metered::new(cloud, meter(&provider.name))));
+        let name = provider.name.clone();
+        match cloud(provider).await {
+            Ok(cloud) => {
+                let metered: Arc<dyn Cloud> = Arc::new(Metered::new(cloud, meter(&name)));
+                clouds.insert(name, metered);
+            }
+            Err(error) => {
+                unusable.insert(name, error.to_string());
+            }
+        }
     }
     let for_scripts = sources.environment.iter().filter(|(name, _)| name.starts_with("NODEPOOL_"));
-    Ok(Drivers {
+    Drivers {
         clouds,
+        unusable,
         demand: demand(config),
         remote: Arc::new(SshRemote::new()),
         script_environment: for_scripts.map(|(name, value)| (name.clone(), value.clone())).collect(),
-    })
+    }
+}
+
+/// The providers that left the configuration before this process began and may still have something of ours, as far as
+/// clouds.yaml tells how to reach them.
+pub async fn retired<M: Meter + 'static>(
+    known: &[KnownProvider],
+    config: &Config,
+    sources: &Sources,
+    meter: impl Fn(&str) -> M,
+) -> Vec<Retired> {
+    let mut retired = Vec::new();
+    for known in known {
+        let name = &known.name;
+        let now = config.provider(name);
+        if now.is_some_and(|now| !now.credentials.place().differs_from(&known.place)) {
+            continue;
+        }
+        let Some(provider) = Provider::departed(known, sources) else {
+            if now.is_some() {
+                tracing::warn!(
+                    target: "nodepool",
+                    "provider {name} is another cloud or project than before, and how to log in to the old one, at {}, \
+                     is not known: what is left there is for you to delete", known.place.keystone
+                );
+            }
+            continue;
+        };
+        match cloud(&provider).await {
+            Ok(cloud) => {
+                retired.push(Retired { provider, cloud: Arc::new(Metered::new(cloud, meter(name))) });
+            }
+            Err(error) => {
+                tracing::warn!(
+                    target: "nodepool", "provider {name} left the configuration, and cannot be cleaned up: {error}"
+                );
+            }
+        }
+    }
+    retired
 }
 
 /// What tells the demand, where the configuration names something.

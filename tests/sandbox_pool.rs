@@ -6,12 +6,16 @@
 mod cloud;
 #[path = "pool/crash.rs"]
 mod crash;
+#[path = "world/dice.rs"]
+mod dice;
 #[path = "pool/faults.rs"]
 mod faults;
 #[path = "pool/fill.rs"]
 mod fill;
 #[path = "pool/images.rs"]
 mod images;
+#[path = "pool/reload.rs"]
+mod reload;
 #[path = "pool/scripts.rs"]
 mod scripts;
 #[path = "pool/service.rs"]

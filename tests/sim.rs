@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nodepool::config::Config;
-use nodepool::engine::{Drivers, Engine};
+use nodepool::engine::{Drivers, Engine, Retired};
 use nodepool::model::{Image, ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind};
 use nodepool::plan::{Action, Plan};
 use nodepool::store::Store;
@@ -24,9 +24,10 @@ use world::World;
 use world::cloud::SimulatedCloud;
 use world::daemon::Daemon;
 use world::demand::SimulatedDemand;
-use world::pool;
+use world::dice::Dice;
 use world::remote::SimulatedRemote;
 use world::rules::Rules;
+use world::{pool, reload};
 
 /// How long everything goes wrong.
 const TROUBLED: Duration = Duration::from_secs(20 * 60);
@@ -96,6 +97,10 @@ fn run(seed: u64) -> Result<Summary, String> {
 struct Simulation {
     world: World,
     config: Arc<Config>,
+    /// The configuration that the history began with.
+    first: Arc<Config>,
+    /// Whether the configuration changes now and then.
+    reloads: bool,
     url: String,
     plug: sqlx::SqliteConnection,
     daemon: Option<Daemon>,
@@ -123,6 +128,8 @@ impl Simulation {
         let plug = sqlx::SqliteConnection::connect(&url).await.expect("a plug to pull");
         let mut simulation = Self {
             world,
+            first: Arc::clone(&config),
+            reloads: seed % 4 == 1,
             config,
             url,
             plug,
@@ -255,19 +262,53 @@ impl Simulation {
     async fn start(&mut self) {
         self.set_fuse(1_000_000_000).await;
         let store = Store::open(&self.url).await.expect("the store opens again");
+        let known = store.providers().await.expect("providers");
+        let gone = known.iter().filter(|known| self.config.provider(&known.name).is_none());
+        let retired = gone.map(|known| self.retired(&known.name)).collect();
+        let (mut engine, news) = Engine::new(store.clone(), Arc::clone(&self.config), self.drivers())
+            .await
+            .expect("the engine starts");
+        engine.retire(retired);
+        self.daemon = Some(Daemon { engine, store, news, work: Vec::new(), wake: None });
+    }
+
+    /// A provider that left the configuration before the daemon died.
+    fn retired(&self, name: &str) -> Retired {
+        let provider = self.first.provider(name).expect("it was there at first").clone();
+        let cloud = SimulatedCloud { world: self.world.clone(), provider: name.to_owned() };
+        Retired { provider, cloud: Arc::new(cloud) }
+    }
+
+    fn drivers(&self) -> Drivers {
         let clouds = self.config.providers.iter().map(|provider| {
             let cloud = SimulatedCloud { world: self.world.clone(), provider: provider.name.clone() };
             (provider.name.clone(), Arc::new(cloud) as Arc<dyn nodepool::cloud::Cloud>)
         });
-        let drivers = Drivers {
+        Drivers {
             clouds: clouds.collect::<BTreeMap<_, _>>(),
+            unusable: BTreeMap::new(),
             demand: Some(Arc::new(SimulatedDemand { world: self.world.clone() })),
             remote: Arc::new(SimulatedRemote { world: self.world.clone() }),
             script_environment: Vec::new(),
-        };
-        let (engine, news) =
-            Engine::new(store.clone(), Arc::clone(&self.config), drivers).await.expect("the engine starts");
-        self.daemon = Some(Daemon { engine, store, news, work: Vec::new(), wake: None });
+        }
+    }
+
+    /// Puts another configuration in force, as a reload does.
+    fn reload(&mut self, change: impl FnOnce(&mut Config, &Config, &mut Dice) -> String) {
+        let mut config = Config::clone(&self.config);
+        let what = change(&mut config, &self.first, &mut self.world.lock().dice);
+        self.journal(&format!("configuration: {what}"));
+        self.config = Arc::new(config);
+        let mut state = self.world.lock();
+        for (name, limit) in &mut state.limits {
+            let most = self.config.provider(name).and_then(|provider| provider.max_servers);
+            *limit = usize::try_from(most.unwrap_or(0)).expect("small");
+        }
+        drop(state);
+        let (config, drivers) = (Arc::clone(&self.config), self.drivers());
+        if let Some(daemon) = self.daemon.as_mut() {
+            daemon.engine.reconfigure(config, drivers);
+        }
     }
 
     async fn crash(&mut self) {
@@ -297,6 +338,9 @@ impl Simulation {
             (state.dice.between(0, 10), state.dice.millis(1_000, 40_000))
         };
         self.next_prank = self.now().plus(pause);
+        if self.reloads && self.chance(200) {
+            self.reload(reload::change);
+        }
         let in_state = |state: NodeState| -> Vec<NodeId> {
             self.nodes.iter().filter(|node| node.state == state).map(|node| node.id).collect()
         };
@@ -379,7 +423,11 @@ impl Simulation {
         let mut state = self.world.lock();
         let (now, vanishes) = (state.now, state.dice.happens(50));
         if state.dice.happens(25) {
-            return state.leak("alpha");
+            // One at a provider that is forgotten is out of reach.
+            if !self.reloads {
+                state.leak("alpha");
+            }
+            return;
         }
         if state.dice.happens(15) {
             return state.lose_image("alpha");
@@ -424,6 +472,12 @@ impl Simulation {
         self.journal("peace");
         self.set_fuse(1_000_000_000).await;
         self.world.lock().end_troubles();
+        if self.reloads {
+            self.reload(|config, _, _| {
+                reload::make_room(config);
+                "room for all".to_owned()
+            });
+        }
         let store = Store::open(&self.url).await.expect("the store opens");
         let now = self.now();
         for node in store.nodes().await.expect("nodes").into_iter().filter(|node| node.primary.is_none()) {
@@ -463,12 +517,26 @@ impl Simulation {
             // Nodes that were made for jobs which came to nothing stay for others.
             let most = if has_queues { MOST_JOBS } else { 0 };
             let least = label.min_ready.expect("all labels are on");
-            (least..=least + most).contains(&ready)
+            // A watermark that was lowered does not take away what is ready.
+            ready >= least && (self.reloads || ready <= least + most)
         });
         let quiet = self.nodes.iter().all(|node| node.state == NodeState::Ready)
             && self.images.iter().all(|image| image.state == ImageState::Ready);
         let asked = has_queues == (self.world.demand_calls() > 0);
-        idle && only_looks && full && quiet && asked && self.nothing_left_over()
+        idle && only_looks && full && quiet && asked && self.is_as_configured() && self.nothing_left_over()
+    }
+
+    /// Whether nothing is there but what the last configuration knows.
+    fn is_as_configured(&self) -> bool {
+        let knows = |node: &Node| {
+            let label = self.config.label(&node.label);
+            label.is_some_and(|label| label.providers.contains(&node.provider))
+                && self.config.target(&node.target).is_some()
+        };
+        let has = |image: &Image| {
+            self.config.provider(&image.provider).is_some_and(|known| known.image(&image.image).is_some())
+        };
+        self.nodes.iter().all(knows) && self.images.iter().all(has)
     }
 
     fn nothing_left_over(&self) -> bool {

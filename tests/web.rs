@@ -55,6 +55,7 @@ struct Served {
     store: Store,
     metrics: Arc<Metrics>,
     last: watch::Sender<LastTick>,
+    doubts: watch::Sender<Vec<String>>,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -73,10 +74,12 @@ impl Served {
         let (last, last_seen) = watch::channel(LastTick::default());
         // The sender may go: the configuration stays as it is.
         let (_config, config_seen) = watch::channel(Arc::new(config()));
+        let (doubts, doubts_seen) = watch::channel(Vec::new());
         let metrics = Arc::new(Metrics::new().unwrap());
         let state = State {
             store: store.clone(),
             config: config_seen,
+            doubts: doubts_seen,
             last: last_seen,
             metrics: Arc::clone(&metrics),
         };
@@ -84,7 +87,7 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let server = tokio::spawn(web::serve(listener, state, stop.clone()));
-        Self { url: format!("http://{address}"), address, store, metrics, last, stop, server }
+        Self { url: format!("http://{address}"), address, store, metrics, last, doubts, stop, server }
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -169,6 +172,15 @@ async fn health_is_being_there_and_readiness_is_doing_the_work() {
     served.ticked(now(), Plan::default(), None);
     let ready = served.get("/readyz").await;
     assert_eq!((ready.status, ready.text.as_str()), (200, "ready\n"));
+    served.doubts.send_replace(vec!["<older> files are in force".to_owned()]);
+    let doubtful = served.get("/readyz").await;
+    assert_eq!(
+        (doubtful.status, doubtful.text.as_str()),
+        (200, "ready\n- warning: <older> files are in force\n"),
+        "it does its work all the same"
+    );
+    assert!(served.get("/").await.text.contains("Warning: &lt;older&gt; files are in force"));
+    served.doubts.send_replace(Vec::new());
     served.ticked(
         now().minus(Duration::from_secs(600)),
         Plan::default(),

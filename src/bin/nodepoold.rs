@@ -10,16 +10,18 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use nodepool::bell::{self, Bell};
-use nodepool::config::{self, Config, Loaded, Sources, diff};
+use nodepool::cloud::metered::Meter;
+use nodepool::config::{self, Loaded, Sources};
 use nodepool::engine::Engine;
-use nodepool::engine::run::{Driver, Reconfiguration};
+use nodepool::engine::run::Driver;
 use nodepool::plan::Permissions;
+use nodepool::reload::{self, Make, Parts, Reloads, Watched, report_warnings};
 use nodepool::service::{PidFile, Start};
 use nodepool::store::{self, Store};
 use nodepool::telemetry::{self, LastTick, LogFormat, Metrics};
 use nodepool::{service, web, wiring};
 use secrecy::ExposeSecret as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -176,16 +178,16 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     }
     arguments.report();
     let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone())?;
+    let watched = Watched::now(&sources);
     let loaded = load(&sources)?;
     report_warnings(&loaded);
-    let config = Arc::new(loaded.config);
     let _pid = arguments.pidfile.as_deref().map(write_pid).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
     let served = runtime.block_on(async {
         stop_on_signals(&stop, &at_once)?;
         tokio::select! {
-            served = run(arguments, sources, config, stop) => served,
+            served = run(arguments, sources, (loaded, watched), stop) => served,
             () = at_once.cancelled() => Err(anyhow::anyhow!("ended at once, by a second signal")),
         }
     });
@@ -201,9 +203,10 @@ fn write_pid(path: &Path) -> anyhow::Result<PidFile> {
 async fn run(
     arguments: &Arguments,
     sources: Sources,
-    config: Arc<Config>,
+    (loaded, watched): (Loaded, Watched),
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    let config = Arc::new(loaded.config);
     let hangups = signal(SignalKind::hangup())?;
     let url = config.database.0.clone();
     let (bell, _lock) = match store::database_file(url.expose_secret()) {
@@ -217,25 +220,32 @@ async fn run(
     };
     let store = Store::open(url.expose_secret()).await.context("the store cannot be opened")?;
     let metrics = Arc::new(Metrics::new()?);
-    metrics.config_reload(true);
-    let drivers = make_drivers(&config, &sources, &metrics).await?;
+    let make = driver_maker(sources.clone(), Arc::clone(&metrics));
+    let drivers = make(Arc::clone(&config)).await;
+    let unusable = reload::unusable(&drivers);
+    let known = store.providers().await.context("the providers cannot be read")?;
+    let retired = wiring::retired(&known, &config, &sources, |name| meter(&metrics, name)).await;
     let (mut engine, news) = Engine::new(store.clone(), Arc::clone(&config), drivers).await?;
+    engine.retire(retired);
     engine.report_to(Arc::clone(&metrics));
     engine.permit(arguments.permissions());
     let (published, last) = watch::channel(LastTick::default());
     let (reconfigure, reconfigurations) = mpsc::channel(1);
     let (in_force, config_seen) = watch::channel(Arc::clone(&config));
+    let (doubts, doubts_seen) = watch::channel(Vec::new());
     let web = if arguments.no_webapp {
         None
     } else {
-        let state = web::State { store, config: config_seen, last, metrics: Arc::clone(&metrics) };
+        let metrics = Arc::clone(&metrics);
+        let state = web::State { store, config: config_seen, doubts: doubts_seen, last, metrics };
         let listener = tokio::net::TcpListener::bind(arguments.webapp).await;
         let listener = listener.with_context(|| format!("{} cannot be served", arguments.webapp))?;
         tracing::info!(target: "nodepool", "status page at http://{}/", listener.local_addr()?);
         Some(tokio::spawn(web::serve(listener, state, stop.clone())))
     };
-    let reloads = Reloads { sources, metrics: Arc::clone(&metrics), in_force, reconfigure };
-    tokio::spawn(reloads.watch(hangups, stop.clone()));
+    let told = Arc::clone(&metrics);
+    let parts = Parts { sources, make, metrics: told, in_force, reconfigure, doubts, watched, unusable };
+    tokio::spawn(Reloads::new(parts, loaded.files).watch(hangups, stop.clone()));
     let driver = Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics };
     tracing::info!(target: "nodepool", "nodepoold {} has started", env!("CARGO_PKG_VERSION"));
     if arguments.detached {
@@ -250,67 +260,19 @@ async fn run(
     Ok(())
 }
 
-async fn make_drivers(
-    config: &Config,
-    sources: &Sources,
-    metrics: &Arc<Metrics>,
-) -> anyhow::Result<nodepool::engine::Drivers> {
-    let drivers = wiring::drivers(config, sources, |provider| {
-        let (metrics, provider) = (Arc::clone(metrics), provider.to_owned());
-        move |operation: &'static str, outcome: &'static str, took: Duration| {
-            metrics.cloud_call(&provider, operation, outcome, took);
-        }
-    });
-    drivers.await.map_err(|(provider, error)| {
-        anyhow::anyhow!("the cloud of provider {provider} cannot be used: {error}")
+/// What makes the drivers of a configuration, now and at each reload.
+fn driver_maker(sources: Sources, metrics: Arc<Metrics>) -> Make {
+    Box::new(move |config| {
+        let (sources, metrics) = (sources.clone(), Arc::clone(&metrics));
+        Box::pin(async move { wiring::drivers(&config, &sources, |name| meter(&metrics, name)).await })
     })
 }
 
-/// Reads the configuration again when asked to.
-struct Reloads {
-    sources: Sources,
-    metrics: Arc<Metrics>,
-    in_force: watch::Sender<Arc<Config>>,
-    reconfigure: mpsc::Sender<Reconfiguration>,
-}
-
-impl Reloads {
-    async fn watch(self, mut hangups: Signal, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                hangup = hangups.recv() => if hangup.is_none() { return },
-            }
-            let reloaded = self.reload().await;
-            self.metrics.config_reload(reloaded.is_ok());
-            if let Err(error) = reloaded {
-                tracing::error!(target: "nodepool", "the old configuration stays in force: {error:#}");
-            }
-        }
-    }
-
-    async fn reload(&self) -> anyhow::Result<()> {
-        let loaded = load(&self.sources)?;
-        report_warnings(&loaded);
-        let config = Arc::new(loaded.config);
-        let changes = diff::diff(&self.in_force.borrow(), &config);
-        if changes.is_empty() {
-            tracing::info!(target: "nodepool", "configuration read again: nothing changed");
-            return Ok(());
-        }
-        let drivers = make_drivers(&config, &self.sources, &self.metrics).await?;
-        for change in changes {
-            tracing::info!(target: "nodepool", "configuration: {change}");
-        }
-        self.reconfigure.send((Arc::clone(&config), drivers)).await.context("the engine has stopped")?;
-        self.in_force.send_replace(config);
-        Ok(())
-    }
-}
-
-fn report_warnings(loaded: &Loaded) {
-    for warning in &loaded.warnings {
-        tracing::warn!(target: "nodepool", "{}", config::render(std::slice::from_ref(warning)).trim_end());
+/// What counts the calls to the cloud of a provider.
+fn meter(metrics: &Arc<Metrics>, provider: &str) -> impl Meter + use<> {
+    let (metrics, provider) = (Arc::clone(metrics), provider.to_owned());
+    move |operation: &'static str, outcome: &'static str, took: Duration| {
+        metrics.cloud_call(&provider, operation, outcome, took);
     }
 }
 

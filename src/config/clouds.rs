@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::diagnostic::Report;
 use super::fields::{Meaning, meaning};
 use super::source_text::{Located, Position, SourceText};
-use super::sources::Sources;
+use super::sources::{self, Sources};
 use super::spelling;
 use super::tree::{self, Entry, Node, Value};
 use super::types::{CloudCredentials, Domain, Identity, Named};
@@ -231,12 +231,22 @@ impl<'a> Clouds<'a> {
     }
 }
 
+/// How to log in to a cloud that no provider asks for any more; `None` when its files do not tell.
+pub(super) fn credentials_of(cloud: &str, sources: &Sources) -> Option<CloudCredentials> {
+    let at = Position::whole(&SourceText::new(&sources.nodepool_yaml, String::new()));
+    let name = Located { value: cloud.to_owned(), at: at.clone() };
+    // Who asks is told that it is not known, which is all that matters here.
+    let mut unread = Report::default();
+    Clouds::new(sources).credentials(cloud, &at, Some(&name), &Settings::default(), &mut unread)
+}
+
 impl CloudFiles {
     fn read(sources: &Sources, report: &mut Report) -> Self {
         let mut broken = false;
-        let mut first = |variable: &str, base: &str| {
+        let mut first = |(variable, base): (&str, &str)| {
             let candidates = sources.cloud_files(variable, base);
             for path in &candidates {
+                report.looked_at(path);
                 match SourceText::read(path) {
                     Ok(None) => {}
                     Ok(Some(source)) => {
@@ -260,9 +270,9 @@ impl CloudFiles {
             }
             (None, candidates)
         };
-        let (clouds, searched) = first("OS_CLIENT_CONFIG_FILE", "clouds");
-        let (secure, _) = first("OS_CLIENT_SECURE_FILE", "secure");
-        let (public, _) = first("OS_CLIENT_VENDOR_FILE", "clouds-public");
+        let (clouds, searched) = first(sources::CLOUDS);
+        let (secure, _) = first(sources::SECURE);
+        let (public, _) = first(sources::PUBLIC);
         Self { clouds, secure, public, searched, broken }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::source_text::{Position, SourceText};
@@ -117,6 +117,8 @@ fn counted(count: usize, noun: &str) -> String {
 /// Collects what is found, in any order, until everything was looked at.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    /// The files that were read or looked for.
+    looked_at: BTreeSet<PathBuf>,
     findings: Vec<Finding>,
     /// The last of those that are too many.
     beyond: Finding,
@@ -185,6 +187,16 @@ impl Finding {
 }
 
 impl Report {
+    /// Remembers that a file was read or looked for.
+    pub(super) fn looked_at(&mut self, path: &Path) {
+        self.looked_at.insert(path.to_owned());
+    }
+
+    /// The files that were read or looked for.
+    pub(super) fn files(&self) -> BTreeSet<PathBuf> {
+        self.looked_at.clone()
+    }
+
     /// Adds an error at a place in a file.
     pub(super) fn error(&mut self, at: &Position, message: impl Into<String>) -> &mut Finding {
         self.add(Severity::Error, Some(at.clone()), None, message.into())

@@ -1,4 +1,7 @@
 //! What a reload changes, line by line, for the log. Secrets are compared, and never shown.
+//!
+//! Everything is taken apart by name, without `..`, so that a field that is added to the configuration and forgotten here
+//! is an error of the compiler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -6,7 +9,8 @@ use std::fmt::Debug;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::types::{
-    CloudCredentials, Config, Cron, Identity, ImageSource, Label, Named, Provider, ProviderImage, Target,
+    CloudCredentials, Config, Cron, Crons, Identity, ImageSource, Label, Named, Provider, ProviderImage,
+    Target,
 };
 
 /// What is compared: a value that may be shown, or a secret.
@@ -123,65 +127,101 @@ impl Collected {
 }
 
 fn general(config: &Config) -> Fields {
+    // Labels, providers and targets are compared one by one.
+    let Config {
+        script_dir,
+        database,
+        gearman_servers,
+        crons: Crons { image_update, cleanup, check },
+        delete_delay,
+        logging,
+        labels: _,
+        providers: _,
+        targets: _,
+    } = config;
     let servers: Vec<String> =
-        config.gearman_servers.iter().map(|server| format!("{}:{}", server.host, server.port)).collect();
+        gearman_servers.iter().map(|server| format!("{}:{}", server.host, server.port)).collect();
     let Collected(fields) = Collected::default()
-        .maybe("script-dir", config.script_dir.as_ref())
-        .secret("dburi", &config.database.0)
+        .maybe("script-dir", script_dir.as_ref())
+        .secret("dburi", &database.0)
         .open("gearman-servers", &servers)
-        .maybe("cron image-update", config.crons.image_update.as_ref().map(cron).as_ref())
-        .maybe("cron cleanup", config.crons.cleanup.as_ref().map(cron).as_ref())
-        .maybe("cron check", config.crons.check.as_ref().map(cron).as_ref())
-        .open("delete-delay", &config.delete_delay)
-        .maybe("logging", config.logging.as_ref());
+        .maybe("cron image-update", image_update.as_ref().map(cron).as_ref())
+        .maybe("cron cleanup", cleanup.as_ref().map(cron).as_ref())
+        .maybe("cron check", check.as_ref().map(cron).as_ref())
+        .open("delete-delay", delete_delay)
+        .maybe("logging", logging.as_ref());
     fields
 }
 
 fn cron(cron: &Cron) -> String {
-    match &cron.zone {
-        Some(zone) => format!("{} ({zone})", cron.schedule),
-        None => cron.schedule.clone(),
+    let Cron { schedule, zone } = cron;
+    match zone {
+        Some(zone) => format!("{schedule} ({zone})"),
+        None => schedule.clone(),
     }
 }
 
 fn label_fields(label: &Label) -> Fields {
+    let Label { name: _, image, min_ready, subnodes, ready_script, ready_script_timeout, providers } = label;
     let Collected(fields) = Collected::default()
-        .open("image", &label.image)
-        .count("min-ready", label.min_ready)
-        .open("subnodes", &label.subnodes)
-        .maybe("ready-script", label.ready_script.as_ref())
-        .open("ready-script-timeout", &label.ready_script_timeout)
-        .open("providers", &label.providers);
+        .open("image", image)
+        .count("min-ready", *min_ready)
+        .open("subnodes", subnodes)
+        .maybe("ready-script", ready_script.as_ref())
+        .open("ready-script-timeout", ready_script_timeout)
+        .open("providers", providers);
     fields
 }
 
 fn provider_fields(provider: &Provider) -> Fields {
+    let Provider {
+        name: _,
+        cloud,
+        credentials,
+        api_timeout,
+        boot_timeout,
+        launch_timeout,
+        max_servers,
+        keypair,
+        rate,
+        availability_zones,
+        networks,
+        pool,
+        security_groups,
+        host_key_checking,
+        ipv6_preferred,
+        template_hostname,
+        images: _,
+        retired: _,
+    } = provider;
     let collected = Collected::default()
-        .open("api-timeout", &provider.api_timeout)
-        .open("boot-timeout", &provider.boot_timeout)
-        .open("launch-timeout", &provider.launch_timeout)
-        .count("max-servers", provider.max_servers)
-        .maybe("keypair", provider.keypair.as_ref())
-        .open("rate", &provider.rate)
-        .open("availability-zones", &provider.availability_zones)
-        .open("networks", &provider.networks)
-        .maybe("pool", provider.pool.as_ref())
-        .open("security-groups", &provider.security_groups)
-        .open("host-key-checking", &provider.host_key_checking)
-        .open("ipv6-preferred", &provider.ipv6_preferred)
-        .open("template-hostname", &provider.template_hostname);
-    let Collected(fields) = credential_fields(collected, &provider.credentials);
+        .maybe("cloud", cloud.as_ref())
+        .open("api-timeout", api_timeout)
+        .open("boot-timeout", boot_timeout)
+        .open("launch-timeout", launch_timeout)
+        .count("max-servers", *max_servers)
+        .maybe("keypair", keypair.as_ref())
+        .open("rate", rate)
+        .open("availability-zones", availability_zones)
+        .open("networks", networks)
+        .maybe("pool", pool.as_ref())
+        .open("security-groups", security_groups)
+        .open("host-key-checking", host_key_checking)
+        .open("ipv6-preferred", ipv6_preferred)
+        .open("template-hostname", template_hostname);
+    let Collected(fields) = credential_fields(collected, credentials);
     fields
 }
 
 fn credential_fields(collected: Collected, credentials: &CloudCredentials) -> Collected {
+    let CloudCredentials { auth_url, identity, region, interface, ca_file, verify } = credentials;
     let collected = collected
-        .open("auth-url", &credentials.auth_url)
-        .maybe("region", credentials.region.as_ref())
-        .open("interface", &credentials.interface)
-        .maybe("cacert", credentials.ca_file.as_ref())
-        .open("verify", &credentials.verify);
-    match &credentials.identity {
+        .open("auth-url", auth_url)
+        .maybe("region", region.as_ref())
+        .open("interface", interface)
+        .maybe("cacert", ca_file.as_ref())
+        .open("verify", verify);
+    match identity {
         Identity::Password { user, password, project } => {
             name_fields(name_fields(collected, "user", user), "project", project).secret("password", password)
         }
@@ -199,43 +239,62 @@ fn credential_fields(collected: Collected, credentials: &CloudCredentials) -> Co
 }
 
 fn name_fields(collected: Collected, what: &str, named: &Named) -> Collected {
+    let Named { id, name, domain } = named;
     collected
-        .maybe(&format!("{what} id"), named.id.as_ref())
-        .maybe(&format!("{what} name"), named.name.as_ref())
-        .maybe(&format!("{what} domain"), named.domain.as_ref())
+        .maybe(&format!("{what} id"), id.as_ref())
+        .maybe(&format!("{what} name"), name.as_ref())
+        .maybe(&format!("{what} domain"), domain.as_ref())
 }
 
 fn image_fields(image: &ProviderImage) -> Fields {
-    let ImageSource::Snapshot { base_image, setup, setup_timeout } = &image.source;
-    let Collected(fields) = Collected::default()
+    let ProviderImage {
+        name: _,
+        source: ImageSource::Snapshot { base_image, setup, setup_timeout },
+        min_ram,
+        name_filter,
+        username,
+        user_home,
+        private_key,
+        bootstrap_users,
+        config_drive,
+        meta,
+        ssh_port,
+        key_name,
+        user_data,
+        boot_volume_gib,
+        connection_address,
+        host_key_source,
+        pause,
+    } = image;
+    let collected = Collected::default()
         .open("base-image", base_image)
         .open("setup", setup)
         .open("setup-timeout", setup_timeout)
-        .open("min-ram", &image.min_ram)
-        .maybe("name-filter", image.name_filter.as_ref())
-        .open("username", &image.username)
-        .open("user-home", &image.user_home)
-        .open("private-key", &image.private_key)
-        .open("bootstrap-users", &image.bootstrap_users)
-        .maybe("config-drive", image.config_drive.as_ref())
-        .open("meta", &image.meta)
-        .open("ssh-port", &image.ssh_port)
-        .maybe("key-name", image.key_name.as_ref())
-        .maybe("boot volume in GiB", image.boot_volume_gib.as_ref())
-        .open("connection-address", &image.connection_address)
-        .open("host-key-source", &image.host_key_source)
-        .open("pause", &image.pause);
+        .open("min-ram", min_ram)
+        .maybe("name-filter", name_filter.as_ref())
+        .open("username", username)
+        .open("user-home", user_home)
+        .open("private-key", private_key)
+        .open("bootstrap-users", bootstrap_users)
+        .maybe("config-drive", config_drive.as_ref())
+        .open("meta", meta)
+        .open("ssh-port", ssh_port)
+        .maybe("key-name", key_name.as_ref())
+        .maybe("boot volume in GiB", boot_volume_gib.as_ref())
+        .open("connection-address", connection_address)
+        .open("host-key-source", host_key_source)
+        .open("pause", pause);
     // User data often holds a password.
-    let Collected(fields) = match &image.user_data {
-        Some(text) => Collected(fields).secret("user-data", &text.clone().into()),
-        None => Collected(fields),
+    let Collected(fields) = match user_data {
+        Some(text) => collected.secret("user-data", &text.clone().into()),
+        None => collected,
     };
     fields
 }
 
 fn target_fields(target: &Target) -> Fields {
-    let Collected(fields) = Collected::default()
-        .open("hostname", &target.hostname)
-        .open("subnode-hostname", &target.subnode_hostname);
+    let Target { name: _, hostname, subnode_hostname } = target;
+    let Collected(fields) =
+        Collected::default().open("hostname", hostname).open("subnode-hostname", subnode_hostname);
     fields
 }

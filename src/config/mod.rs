@@ -15,6 +15,7 @@ mod files;
 pub mod keys;
 mod labels;
 mod logging;
+mod place;
 mod raw;
 mod secure;
 mod source_text;
@@ -24,9 +25,9 @@ pub mod template;
 mod tree;
 mod types;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub jenkins: BTreeMap<String, JenkinsLogin>,
     /// What is doubtful in the files.
     pub warnings: Vec<Diagnostic>,
+    /// The files that it was made from: those that were read, and those that would have been, had they been there.
+    pub files: BTreeSet<PathBuf>,
 }
 
 /// How to log in to a Jenkins.
@@ -83,14 +86,16 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
         check::check(raw, database, sources, &mut report).map(|config| (config, jenkins))
     });
     let failed = report.has_errors();
+    let files = report.files();
     let diagnostics = report.finish();
     match made {
-        Some((config, jenkins)) if !failed => Ok(Loaded { config, jenkins, warnings: diagnostics }),
+        Some((config, jenkins)) if !failed => Ok(Loaded { config, jenkins, warnings: diagnostics, files }),
         _ => Err(diagnostics),
     }
 }
 
 fn read_required(path: &Path, report: &mut Report) -> Option<Arc<SourceText>> {
+    report.looked_at(path);
     match SourceText::read(path) {
         Ok(Some(source)) => Some(source),
         Ok(None) => {
@@ -107,6 +112,7 @@ fn read_required(path: &Path, report: &mut Report) -> Option<Arc<SourceText>> {
 /// Reads secure.conf: the one that is named must exist, the one at the usual place need not.
 fn read_secure(sources: &Sources, report: &mut Report) -> Secure {
     let path = sources.secure_conf.path();
+    report.looked_at(path);
     let source = match (SourceText::read(path), &sources.secure_conf) {
         (Ok(None), SecureConf::IfPresent(_)) => None,
         _ => read_required(path, report),

@@ -9,6 +9,15 @@ pub const DEFAULT_SECURE_CONF: &str = "/etc/nodepool/secure.conf";
 /// Where the state is kept when the process is root's and no database is named.
 const SYSTEM_STATE: &str = "/var/lib/nodepool";
 
+/// The OpenStack clients' files: the variable that names each, and its name without the extension.
+pub(super) const CLOUD_FILES: [(&str, &str); 3] = [CLOUDS, SECURE, PUBLIC];
+/// The clouds.
+pub(super) const CLOUDS: (&str, &str) = ("OS_CLIENT_CONFIG_FILE", "clouds");
+/// Their secrets.
+pub(super) const SECURE: (&str, &str) = ("OS_CLIENT_SECURE_FILE", "secure");
+/// Profiles that clouds refer to.
+pub(super) const PUBLIC: (&str, &str) = ("OS_CLIENT_VENDOR_FILE", "clouds-public");
+
 /// Where secure.conf is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecureConf {
@@ -84,6 +93,15 @@ impl Sources {
             paths.extend(["yaml", "yml", "json"].map(|extension| folder.join(format!("{base}.{extension}"))));
         }
         paths
+    }
+
+    /// Every file that may be part of the configuration, whether or not it is there or is asked for.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![self.nodepool_yaml.clone(), self.secure_conf.path().to_owned()];
+        for (variable, base) in CLOUD_FILES {
+            files.extend(self.cloud_files(variable, base));
+        }
+        files
     }
 
     /// The folder for our state; `None` when the user has no home.

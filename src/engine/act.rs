@@ -48,10 +48,10 @@ impl Engine {
             .config
             .provider(provider)
             .ok_or_else(|| format!("provider {provider} is not in the configuration"))?;
-        let cloud =
-            self.drivers.clouds.get(provider).ok_or_else(|| format!("provider {provider} has no cloud"))?;
         let deadline = configured.api_timeout;
-        let cloud = Arc::clone(cloud);
+        let Some(cloud) = self.drivers.clouds.get(provider).map(Arc::clone) else {
+            return Ok((deadline, ready(without_cloud(errand, self.drivers.unusable.get(provider))).boxed()));
+        };
         let made: BoxFuture<'static, Outcome> = match errand {
             Errand::ListServers { complete, .. } => {
                 let since = if *complete { None } else { self.last_listing(provider) };
@@ -250,6 +250,17 @@ pub(super) fn provider_image<'a>(provider: &'a Provider, name: &str) -> Result<&
     provider
         .image(name)
         .ok_or_else(|| format!("image {name} is not in the configuration of {}", provider.name))
+}
+
+/// What comes of an errand to a provider that has no cloud. Its listings fail, so that nothing else is even tried.
+fn without_cloud(errand: &Errand, reason: Option<&String>) -> Outcome {
+    let text = reason.cloned().unwrap_or_else(|| "nothing is known of its cloud".to_owned());
+    match errand {
+        Errand::ListServers { .. } => Outcome::Servers(Err(text)),
+        Errand::ListImages { .. } => Outcome::Images(Err(text)),
+        Errand::ListKeypairs { .. } => Outcome::Keypairs(Err(text)),
+        _ => Outcome::Answer(Answer::Failed(Failure { fault: Fault::Refused, text })),
+    }
 }
 
 fn created(answer: Result<String, CloudError>) -> Outcome {

@@ -1,6 +1,7 @@
 //! What the engine remembers between ticks. A restart may forget it all: the world and the rows tell it again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::{Outcome, trouble};
 use crate::cloud::pace::Pace;
@@ -23,7 +24,8 @@ pub(super) struct Memory {
     pub(super) demand_asked: Option<Timestamp>,
     /// How many jobs asked for each label, and when.
     demand: Option<(Timestamp, Demand)>,
-    paces: BTreeMap<String, Pace>,
+    /// The pace of calls to each provider, and the average pause that it was made for.
+    paces: BTreeMap<String, (Duration, Pace)>,
     /// When the next call is possible at a provider where one was put off.
     put_off: BTreeMap<String, Timestamp>,
     attempts: u64,
@@ -49,11 +51,13 @@ impl Memory {
     /// Keeps what is known of providers that stay, and begins to know new ones.
     pub(super) fn reconfigure(&mut self, config: &Config) {
         self.clouds.retain(|name, _| config.provider(name).is_some());
-        self.paces = config
-            .providers
-            .iter()
-            .map(|provider| (provider.name.clone(), Pace::new(provider.rate)))
-            .collect();
+        let mut before = std::mem::take(&mut self.paces);
+        for provider in &config.providers {
+            // A reload gives nobody new tokens.
+            let kept = before.remove(&provider.name).filter(|(rate, _)| *rate == provider.rate);
+            let pace = kept.unwrap_or_else(|| (provider.rate, Pace::new(provider.rate)));
+            self.paces.insert(provider.name.clone(), pace);
+        }
         self.put_off.clear();
         self.demand_asked = None;
         if config.gearman_servers.is_empty() {
@@ -62,6 +66,13 @@ impl Memory {
         for provider in &config.providers {
             self.clouds.entry(provider.name.clone()).or_default();
         }
+    }
+
+    /// Forgets what was known of a provider and tried there: another one may come under its name.
+    pub(super) fn forget_provider(&mut self, name: &str) {
+        self.clouds.remove(name);
+        self.put_off.remove(name);
+        self.tries.retain(|errand, _| errand.paced_by() != Some(name));
     }
 
     /// An id for an attempt that nobody has had before or will have again: the moment, and a count within this run. Only
@@ -74,7 +85,7 @@ impl Memory {
     /// Takes a token for the errand, if it needs one.
     pub(super) fn may_call(&mut self, errand: &Errand, now: Timestamp) -> bool {
         let Some(provider) = errand.paced_by() else { return true };
-        let Some(pace) = self.paces.get_mut(provider) else { return true };
+        let Some((_, pace)) = self.paces.get_mut(provider) else { return true };
         match pace.take(now) {
             Ok(()) => true,
             Err(wait) => {
@@ -91,7 +102,7 @@ impl Memory {
     }
 
     pub(super) fn hold_off(&mut self, provider: &str, until: Timestamp) {
-        if let Some(pace) = self.paces.get_mut(provider) {
+        if let Some((_, pace)) = self.paces.get_mut(provider) {
             pace.hold_off(until);
         }
     }

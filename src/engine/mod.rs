@@ -11,6 +11,7 @@ mod act;
 mod contact;
 mod memory;
 mod output;
+mod providers;
 mod record;
 pub mod run;
 mod trouble;
@@ -34,6 +35,8 @@ use crate::target::DemandSource;
 use crate::telemetry::Metrics;
 use memory::Memory;
 use output::{LINES_ON_THEIR_WAY, Unwritten};
+use providers::Providers;
+pub use providers::Retired;
 pub use work::{News, Outcome, Work};
 
 /// The doors to the outside world.
@@ -41,6 +44,8 @@ pub use work::{News, Outcome, Work};
 pub struct Drivers {
     /// The cloud of each provider, by the provider's name.
     pub clouds: BTreeMap<String, Arc<dyn Cloud>>,
+    /// Why a provider has no cloud, by the provider's name.
+    pub unusable: BTreeMap<String, String>,
     /// What tells how many jobs wait; `None` where only watermarks count.
     pub demand: Option<Arc<dyn DemandSource>>,
     /// How machines are reached.
@@ -53,6 +58,7 @@ pub struct Drivers {
 pub struct Engine {
     store: Store,
     installation: String,
+    providers: Providers,
     config: Arc<Config>,
     drivers: Drivers,
     memory: Memory,
@@ -91,9 +97,11 @@ impl Engine {
         let (news, receiver) = mpsc::unbounded_channel();
         let room_for_lines = Arc::new(Semaphore::new(LINES_ON_THEIR_WAY));
         let permissions = Permissions::default();
+        let providers = Providers::new(Arc::clone(&config), drivers.clone());
         let engine = Self {
             store,
             installation,
+            providers,
             config,
             drivers,
             memory,
@@ -116,19 +124,13 @@ impl Engine {
         self.metrics = Some(metrics);
     }
 
-    /// Puts another configuration in force, with the clouds that belong to it.
-    pub fn reconfigure(&mut self, config: Arc<Config>, drivers: Drivers) {
-        self.memory.reconfigure(&config);
-        self.config = config;
-        self.drivers = drivers;
-    }
-
     /// Looks at everything, decides, records, and puts the work to be started into `work`.
     ///
     /// # Errors
     /// When the store fails. What was put into `work` until then has to be run all the same.
     pub async fn tick(&mut self, now: Timestamp, work: &mut Vec<Work>) -> Result<Tick, StoreError> {
         self.write_build_lines().await?;
+        self.record_providers().await?;
         let seen = self.observe(now).await?;
         let plan = plan::plan(&self.config, &seen);
         let nodes: BTreeMap<NodeId, Node> = seen.nodes.into_iter().map(|node| (node.id, node)).collect();
@@ -190,6 +192,7 @@ impl Engine {
             Action::SettleWish { wish, granted } => {
                 self.store.settle_wish(*wish, now, *granted, &reason.0).await?;
             }
+            Action::ForgetProvider(name) => self.forget_provider(name).await?,
             Action::SettleJobEvent(id) => self.store.settle_event(*id, now).await?,
             Action::SetBack { kind, provider, name } => {
                 self.store.record_setback(*kind, provider, name, now, &reason.0).await?;

@@ -7,6 +7,7 @@ mod cloud;
 mod image;
 mod key;
 mod node;
+mod place;
 mod time;
 mod wish;
 
@@ -16,5 +17,6 @@ pub use cloud::{
 pub use image::{Image, ImageId, ImageState, ImageStep};
 pub use key::HostKey;
 pub use node::{Node, NodeId, NodeState, NodeStep};
+pub use place::{KnownProvider, Place};
 pub use time::Timestamp;
 pub use wish::{JobEvent, JobEventKind, Setback, SetbackKind, Wish, WishId, WishKind};

@@ -130,6 +130,8 @@ pub enum Action {
         /// Whether it was granted.
         granted: bool,
     },
+    /// Forget a provider that left the configuration and of which nothing is left.
+    ForgetProvider(String),
     /// Mark the event of a job as dealt with.
     SettleJobEvent(i64),
 }

@@ -36,7 +36,7 @@ impl Draft<'_> {
     }
 
     fn build_image(&mut self, image: Image, step: ImageStep) {
-        let configured = self.config.provider(&image.provider);
+        let configured = self.serving(&image.provider);
         let Some(provider) = configured.filter(|provider| provider.image(&image.image).is_some()) else {
             let reason =
                 format!("image {} of provider {} left the configuration", image.image, image.provider);
@@ -229,10 +229,9 @@ impl Draft<'_> {
 
     /// Keeps the two newest ready images of each kind, as long as the configuration knows it.
     fn retain_image(&mut self, image: Image) {
-        let configured = self
-            .config
-            .provider(&image.provider)
-            .is_none_or(|provider| provider.image(&image.image).is_some());
+        let provider = self.config.provider(&image.provider);
+        let configured =
+            provider.is_none_or(|provider| !provider.retired && provider.image(&image.image).is_some());
         if !configured {
             let reason =
                 format!("image {} of provider {} left the configuration", image.image, image.provider);
@@ -413,7 +412,7 @@ impl Draft<'_> {
             }
         }
         for (provider, image) in needed {
-            let known = self.config.provider(&provider).and_then(|known| known.image(&image)).is_some();
+            let known = self.serving(&provider).and_then(|known| known.image(&image)).is_some();
             let there =
                 self.images.values().map(|drafted| &drafted.row).any(|row| {
                     row.provider == provider && row.image == image && row.state != ImageState::Delete

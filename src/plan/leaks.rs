@@ -52,7 +52,7 @@ impl Draft<'_> {
     }
 
     /// Whether a server is ours and no row's. A row that still waits for the answer to its create call has it.
-    fn is_leaked(&self, id: &str, tag: &Tag) -> bool {
+    pub(super) fn is_leaked(&self, id: &str, tag: &Tag) -> bool {
         if tag.installation != self.seen.installation {
             return false;
         }
@@ -107,7 +107,7 @@ impl Draft<'_> {
         }
     }
 
-    fn is_leaked_snapshot(&self, id: &str, tag: &Tag) -> bool {
+    pub(super) fn is_leaked_snapshot(&self, id: &str, tag: &Tag) -> bool {
         let Owner::Builder(image) = tag.owner else { return false };
         if tag.installation != self.seen.installation {
             return false;
@@ -132,18 +132,19 @@ impl Draft<'_> {
             .items
             .keys()
             .filter(|name| cloud.keypairs.both_show(name))
-            .filter(|name| {
-                Tag::keypair_owner(self.seen.installation, name).is_some_and(|owner| {
-                    self.images
-                        .get(&owner)
-                        .is_none_or(|drafted| drafted.row.keypair.as_deref() != Some(name.as_str()))
-                })
-            })
+            .filter(|name| self.is_leaked_keypair(name))
             .cloned()
             .collect();
         for name in leaked {
             let errand = Errand::DeleteKeypair { provider: provider.to_owned(), name };
             self.send(errand, "it is named as ours and no row has it");
         }
+    }
+
+    /// Whether a keypair is named as ours and no row has it.
+    pub(super) fn is_leaked_keypair(&self, name: &str) -> bool {
+        Tag::keypair_owner(self.seen.installation, name).is_some_and(|owner| {
+            self.images.get(&owner).is_none_or(|drafted| drafted.row.keypair.as_deref() != Some(name))
+        })
     }
 }

@@ -29,14 +29,10 @@ impl Draft<'_> {
     }
 
     fn build_node(&mut self, node: Node, step: NodeStep) {
-        let Some(provider) = self.config.provider(&node.provider) else {
-            let reason = format!("provider {} left the configuration", node.provider);
-            return self.node_event(node, NodeEvent::Doomed, reason);
-        };
-        if self.config.label(&node.label).is_none() {
-            let reason = format!("label {} left the configuration", node.label);
+        if let Some(reason) = self.unbuildable(&node) {
             return self.node_event(node, NodeEvent::Doomed, reason);
         }
+        let Some(provider) = self.serving(&node.provider) else { return };
         if node.attempted.is_none() {
             return self.check_image(node);
         }
@@ -152,12 +148,9 @@ impl Draft<'_> {
 
     /// A node that serves or waits stays, as long as it has a server that can serve.
     fn keep_node(&mut self, node: Node) {
-        if self.config.label(&node.label).is_none() && node.state == NodeState::Ready {
-            let reason = format!("label {} left the configuration", node.label);
-            return self.node_event(node, NodeEvent::Doomed, reason);
-        }
-        if self.config.provider(&node.provider).is_none() && node.state == NodeState::Ready {
-            let reason = format!("provider {} left the configuration", node.provider);
+        if node.state == NodeState::Ready
+            && let Some(reason) = self.misfit(&node)
+        {
             return self.node_event(node, NodeEvent::Doomed, reason);
         }
         match self.node_server(&node) {

@@ -43,6 +43,10 @@ pub(super) const LISTING_OVERDUE: Duration = Duration::from_secs(5);
 /// How long a cloud may take to save a snapshot: the limit of nodepool v0.
 pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
+/// How many listings have to fail in a row until a provider is forgotten that left the configuration and has no rows:
+/// a quarter of an hour or more. What may have leaked there cannot be reached any more.
+pub(super) const TRIES_OF_A_RETIRED_PROVIDER: u32 = 60;
+
 /// How long the cloud may take over an accepted deletion until it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 

@@ -19,7 +19,8 @@ struct Waiting {
 impl Draft<'_> {
     /// Lists what is due, and puts everything that costs a call into the order in which it goes.
     pub(super) fn list(&mut self) {
-        let providers: Vec<String> = self.seen.clouds.keys().cloned().collect();
+        let kept = self.seen.clouds.keys().filter(|name| !self.forgotten.contains(*name));
+        let providers: Vec<String> = kept.cloned().collect();
         for provider in &providers {
             let Some(cloud) = self.cloud(provider) else { continue };
             self.tell_troubles(provider, cloud);

@@ -9,6 +9,7 @@
 mod action;
 mod address;
 mod allocate;
+mod departed;
 mod images;
 mod jobs;
 mod leaks;
@@ -52,6 +53,7 @@ pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
     draft.settle_job_events();
     draft.settle_nodes();
     draft.settle_images();
+    draft.forget_providers();
     draft.delete_leaks();
     draft.start_builds();
     draft.allocate();
@@ -69,6 +71,7 @@ struct Draft<'a> {
     rooms: Rooms,
     granted: Granted,
     started: BTreeSet<(String, String)>,
+    forgotten: BTreeSet<String>,
     set_back: BTreeSet<(SetbackKind, String, String)>,
     recovered: BTreeSet<(SetbackKind, String, String)>,
     plan: Plan,
@@ -98,6 +101,7 @@ impl<'a> Draft<'a> {
             rooms: Rooms::count(config, seen),
             granted: Granted::default(),
             started: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             set_back: BTreeSet::new(),
             recovered: BTreeSet::new(),
             plan: Plan::default(),
@@ -308,7 +312,10 @@ impl<'a> Draft<'a> {
     /// Why nothing can be created or deleted at this provider now, if so.
     fn obstacle(&self, provider: &str) -> Option<String> {
         let Some(cloud) = self.cloud(provider) else {
-            return Some(format!("provider {provider} is not in the configuration"));
+            return Some(format!(
+                "provider {provider} is not in the configuration, and how to log in to its cloud is not known: put it \
+                 back with max-servers: -1 until nothing of it is listed"
+            ));
         };
         cloud.obstacle(provider)
     }

@@ -67,6 +67,11 @@ impl<T> Listing<T> {
         self.trouble = Some(trouble);
     }
 
+    /// Whether the last listing is complete and came.
+    pub(super) fn is_sure(&self) -> bool {
+        self.complete.is_some() && self.trouble.is_none()
+    }
+
     /// Whether both of the last complete listings began at `moment` or later.
     pub(super) fn twice_since(&self, moment: Timestamp) -> bool {
         self.previous.as_ref().is_some_and(|(began, _)| *began >= moment)

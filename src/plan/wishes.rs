@@ -152,7 +152,7 @@ impl Draft<'_> {
     }
 
     fn update_image(&mut self, provider: &str, image: &str, asked: Timestamp) -> Verdict {
-        let known = self.config.provider(provider).and_then(|provider| provider.image(image)).is_some();
+        let known = self.serving(provider).and_then(|provider| provider.image(image)).is_some();
         if !known {
             return Verdict::Refused(format!(
                 "provider {provider} has no image {image} in the configuration"

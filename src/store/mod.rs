@@ -16,6 +16,7 @@ mod images;
 mod installation;
 mod leases;
 mod nodes;
+mod providers;
 mod row;
 mod setbacks;
 mod text;

@@ -41,6 +41,8 @@ pub struct State {
     pub store: Store,
     /// The configuration in use.
     pub config: watch::Receiver<Arc<Config>>,
+    /// What operators should know about the files of the configuration, such as that newer ones cannot be used.
+    pub doubts: watch::Receiver<Vec<String>>,
     /// What the last tick decided.
     pub last: watch::Receiver<LastTick>,
     /// The metrics.
@@ -73,7 +75,15 @@ async fn page(Extracted(state): Extracted<State>) -> Result<Html<String>, Unavai
     let config = state.config.borrow().clone();
     let last = state.last.borrow().clone();
     Ok(Html(
-        status::Shown { config: &config, nodes: &nodes, images: &images, last: &last, now: now() }.page(),
+        status::Shown {
+            config: &config,
+            doubts: &state.doubts.borrow().clone(),
+            nodes: &nodes,
+            images: &images,
+            last: &last,
+            now: now(),
+        }
+        .page(),
     ))
 }
 
@@ -94,16 +104,17 @@ async fn metrics(Extracted(state): Extracted<State>) -> Result<Response, Unavail
 async fn ready(Extracted(state): Extracted<State>) -> Response {
     let last = state.last.borrow().clone();
     let reasons = health::reasons(&last, now(), health::store(&state.store).await);
-    if reasons.is_empty() {
-        return "ready\n".into_response();
-    }
-    let mut text = "not ready\n".to_owned();
-    for reason in reasons {
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut text = if reasons.is_empty() { "ready\n".to_owned() } else { "not ready\n".to_owned() };
+    // A doubt is no reason to send anybody elsewhere: the daemon works, with what was in force before.
+    let doubts = state.doubts.borrow().clone();
+    let doubts = doubts.into_iter().map(|doubt| format!("warning: {doubt}"));
+    for line in reasons.into_iter().chain(doubts) {
         text.push_str("- ");
-        text.push_str(&reason);
+        text.push_str(&line);
         text.push('\n');
     }
-    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    (status, text).into_response()
 }
 
 /// Something that the answer needs did not answer itself.

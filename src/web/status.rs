@@ -27,6 +27,7 @@ const STATES: [(&str, &str); 6] = [
 /// Everything that the page shows.
 pub(super) struct Shown<'a> {
     pub(super) config: &'a Config,
+    pub(super) doubts: &'a [String],
     pub(super) nodes: &'a [Node],
     pub(super) images: &'a [Image],
     pub(super) last: &'a LastTick,
@@ -71,6 +72,9 @@ impl Shown<'_> {
         }
         for reason in reasons {
             html.markup("<span class=\"bad\">Not at work: ").text(reason).markup("</span> ");
+        }
+        for doubt in self.doubts {
+            html.markup("<span class=\"bad\">Warning: ").text(doubt).markup("</span> ");
         }
         html.markup(" · last look ");
         if self.last.at == Timestamp::default() {

@@ -76,6 +76,7 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
         Action::SettleWish { wish, granted } => {
             format!("answer wish {}: {}", wish.0, if *granted { "granted" } else { "refused" })
         }
+        Action::ForgetProvider(name) => format!("forget provider {name}"),
         Action::SettleJobEvent(id) => format!("settle job event {id}"),
     }
 }

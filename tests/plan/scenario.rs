@@ -16,6 +16,9 @@ pub struct Scenario {
     /// The configuration: a file of `tests/plan/pools/`.
     #[serde(default = "one")]
     pub pool: String,
+    /// Providers of the pool that left the configuration and are still cleaned up.
+    #[serde(default)]
+    pub retired: Vec<String>,
     #[serde(default)]
     pub nodes: Vec<NodeRow>,
     #[serde(default)]
@@ -57,6 +60,9 @@ pub struct NodeRow {
     pub provider: String,
     #[serde(default = "jenkins")]
     pub target: String,
+    /// The image that it boots, by its name in the configuration.
+    #[serde(default = "ubuntu")]
+    pub image_name: String,
     /// The row of the snapshot that it boots.
     #[serde(default = "first")]
     pub image: i64,

@@ -41,7 +41,12 @@ pub struct Situation {
 
 impl Situation {
     pub fn new(scenario: &Scenario, folder: &Path) -> Result<Self, String> {
-        let config = config(&folder.join("pools").join(&scenario.pool).with_extension("yaml"))?;
+        let mut config = config(&folder.join("pools").join(&scenario.pool).with_extension("yaml"))?;
+        for name in &scenario.retired {
+            let provider = config.providers.iter_mut().find(|provider| provider.name == *name);
+            let provider = provider.ok_or_else(|| format!("the pool has no provider {name}"))?;
+            (provider.retired, provider.max_servers) = (true, None);
+        }
         let mut clouds = BTreeMap::new();
         for provider in &config.providers {
             let usual = CloudPart::default();
@@ -152,7 +157,7 @@ pub fn read_node(row: &NodeRow) -> Result<Node, String> {
         target: row.target.clone(),
         hostname: format!("node-{}.example.org", row.id),
         nodename: format!("node-{}", row.id),
-        image: "ubuntu".to_owned(),
+        image: row.image_name.clone(),
         image_id: Some(ImageId(row.image)),
         az: row.az.clone(),
         server_id: row.server.clone(),

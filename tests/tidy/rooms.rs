@@ -234,6 +234,14 @@ pub const ROOMS: &[Room] = &[
         because: "It knows the machine that the daemon runs on, and puts around the engine what that machine expects.",
     },
     Room {
+        name: "reload",
+        rooms: &["config", "engine", "telemetry"],
+        crates: &["futures", "secrecy", "tokio", "tokio_util", "tracing"],
+        never: &["std::env", "openstack", "OpenStack", "axum"],
+        because: "It puts another configuration in force; how the drivers of one are made it is told by `bin`, so that \
+                  a test can make others.",
+    },
+    Room {
         name: "wiring",
         rooms: &["model", "config", "cloud", "remote", "builder", "engine", "store", "telemetry", "target"],
         crates: &["anyhow", "openstack", "secrecy", "thiserror", "tokio", "tracing"],
@@ -256,6 +264,7 @@ pub const ROOMS: &[Room] = &[
             "cli",
             "sandbox",
             "service",
+            "reload",
             "wiring",
             "target",
         ],

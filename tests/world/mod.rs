@@ -9,6 +9,7 @@ pub mod demand;
 pub mod dice;
 pub mod floating;
 pub mod pool;
+pub mod reload;
 pub mod remote;
 pub mod rules;
 

@@ -8,6 +8,10 @@ use nodepool::config::{
     ImageSource, Label, Named, Provider, ProviderImage, Target,
 };
 
+/// The image that every label boots at first, and one that none does.
+pub const IMAGE: &str = "trusty";
+pub const OTHER_IMAGE: &str = "xenial";
+
 pub fn config(has_queues: bool) -> Config {
     let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730 };
     Config {
@@ -30,7 +34,7 @@ pub fn config(has_queues: bool) -> Config {
 fn label(name: &str, min_ready: u32, subnodes: u32, providers: &[&str]) -> Label {
     Label {
         name: name.to_owned(),
-        image: "trusty".to_owned(),
+        image: IMAGE.to_owned(),
         min_ready: Some(min_ready),
         subnodes,
         ready_script: Some("ready.sh".to_owned()),
@@ -68,30 +72,34 @@ fn provider(name: &str, max_servers: u32) -> Provider {
         host_key_checking: true,
         ipv6_preferred: false,
         template_hostname: "template-{image.name}-{timestamp}".to_owned(),
-        images: vec![ProviderImage {
-            name: "trusty".to_owned(),
-            source: ImageSource::Snapshot {
-                base_image: "ubuntu".to_owned(),
-                setup: "setup.sh".to_owned(),
-                setup_timeout: Duration::from_secs(120),
-            },
-            min_ram: 1024,
-            name_filter: None,
-            username: "jenkins".to_owned(),
-            user_home: "/home/jenkins".to_owned(),
-            private_key: "/dev/null".into(),
-            bootstrap_users: vec!["root".to_owned()],
-            config_drive: None,
-            meta: BTreeMap::new(),
-            ssh_port: 22,
-            key_name: None,
-            user_data: None,
-            boot_volume_gib: None,
-            connection_address: ConnectionAddress::Public,
-            host_key_source: HostKeySource::Learn,
-            pause: false,
-        }],
+        images: vec![image(IMAGE), image(OTHER_IMAGE)],
         retired: false,
+    }
+}
+
+fn image(name: &str) -> ProviderImage {
+    ProviderImage {
+        name: name.to_owned(),
+        source: ImageSource::Snapshot {
+            base_image: "ubuntu".to_owned(),
+            setup: "setup.sh".to_owned(),
+            setup_timeout: Duration::from_secs(120),
+        },
+        min_ram: 1024,
+        name_filter: None,
+        username: "jenkins".to_owned(),
+        user_home: "/home/jenkins".to_owned(),
+        private_key: "/dev/null".into(),
+        bootstrap_users: vec!["root".to_owned()],
+        config_drive: None,
+        meta: BTreeMap::new(),
+        ssh_port: 22,
+        key_name: None,
+        user_data: None,
+        boot_volume_gib: None,
+        connection_address: ConnectionAddress::Public,
+        host_key_source: HostKeySource::Learn,
+        pause: false,
     }
 }
 

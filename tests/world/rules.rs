@@ -17,6 +17,8 @@ pub struct Rules {
     before: BTreeMap<NodeId, Node>,
     used: BTreeSet<NodeId>,
     unclaimed: BTreeMap<String, Timestamp>,
+    /// The highest limit of each provider so far.
+    limits: BTreeMap<String, usize>,
     /// Nodes that somebody asked to be deleted or whose job ended, so that they and their subnodes may leave `ready` or `used`.
     pub excused: BTreeSet<NodeId>,
     /// Nodes whose hold, and that of their subnodes, somebody ended.
@@ -36,10 +38,10 @@ impl Rules {
         if let Some(crime) = state.crimes.first() {
             return Err(crime.clone());
         }
-        self.check_lives(&state, nodes)?;
+        self.check_lives(&state, config, nodes)?;
         check_sets(nodes)?;
         check_holds(&state, nodes)?;
-        check_limits(&state, config)?;
+        self.check_limits(&state, config)?;
         check_twins(&state)?;
         self.check_leaks(&state, nodes, images)?;
         state.held = nodes
@@ -51,7 +53,7 @@ impl Rules {
     }
 
     /// Promises 1, 2 and 6: a node is used once; a hold ends only by its end; nothing ready, used or held is lost.
-    fn check_lives(&mut self, state: &State, nodes: &[Node]) -> Result<(), String> {
+    fn check_lives(&mut self, state: &State, config: &Config, nodes: &[Node]) -> Result<(), String> {
         let now: BTreeMap<NodeId, Node> = nodes.iter().map(|node| (node.id, node.clone())).collect();
         for (id, node) in &now {
             if node.state == NodeState::Ready && self.used.contains(id) {
@@ -65,6 +67,7 @@ impl Rules {
             let after = now.get(id);
             let leaving = after.is_none_or(|node| node.state == NodeState::Delete);
             match before.state {
+                NodeState::Ready if leaving && has_left(config, before) => {}
                 NodeState::Ready | NodeState::Used if leaving => self.check_excuse(state, before, after)?,
                 NodeState::Hold if leaving => {
                     let over = before.held_until.is_some_and(|until| until <= state.now);
@@ -100,6 +103,30 @@ impl Rules {
             return Ok(());
         }
         Err(format!("node {id} was {} and is being deleted: {reason}", before.state))
+    }
+
+    /// Promise 5: never more servers than `max-servers`. A limit that is lowered makes no server go, so the highest one of
+    /// this history counts here; what is created above the one in force is noted as a crime.
+    fn check_limits(&mut self, state: &State, config: &Config) -> Result<(), String> {
+        for provider in &config.providers {
+            let limit = usize::try_from(provider.max_servers.unwrap_or(0)).expect("small");
+            let highest = self.limits.entry(provider.name.clone()).or_default();
+            *highest = limit.max(*highest);
+            let limit = *highest;
+            // A leaked server that comes from outside may be one too many; creating another one then is noted as a crime.
+            let leaked = state.servers[&provider.name]
+                .values()
+                .filter(|server| server.leaked && server.exists(state.now));
+            let there = ours(state).filter(|(name, _, _)| **name == provider.name).count();
+            if there > limit + leaked.count() {
+                let which: Vec<_> = ours(state).filter(|(name, _, _)| **name == provider.name).collect();
+                return Err(format!(
+                    "{there} servers at {} where {limit} are allowed: {which:?}",
+                    provider.name
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Promise 4, first half: what is ours has a row, or is gone soon.
@@ -144,6 +171,13 @@ fn check_sets(nodes: &[Node]) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether the configuration has no use any more for a node that is idle.
+fn has_left(config: &Config, node: &Node) -> bool {
+    config.provider(&node.provider).is_none()
+        || config.target(&node.target).is_none()
+        || config.label(&node.label).is_none_or(|label| !label.providers.contains(&node.provider))
+}
+
 /// Promise 2, second half: a hold is not granted on a machine that is being deleted.
 fn check_holds(state: &State, nodes: &[Node]) -> Result<(), String> {
     for node in nodes.iter().filter(|node| node.state == NodeState::Hold) {
@@ -170,22 +204,6 @@ fn claims(owner: Owner, nodes: &[Node], images: &[Image]) -> bool {
         Owner::Node(id) => nodes.iter().any(|node| node.id == id),
         Owner::Builder(id) | Owner::Verifier(id) => images.iter().any(|image| image.id == id),
     }
-}
-
-/// Promise 5: never more servers than `max-servers`.
-fn check_limits(state: &State, config: &Config) -> Result<(), String> {
-    for provider in &config.providers {
-        let limit = provider.max_servers.unwrap_or(0);
-        // A leaked server that comes from outside may be one too many; creating another one then is noted as a crime.
-        let leaked =
-            state.servers[&provider.name].values().filter(|server| server.leaked && server.exists(state.now));
-        let there = ours(state).filter(|(name, _, _)| **name == provider.name).count();
-        if there > usize::try_from(limit).expect("small") + leaked.count() {
-            let which: Vec<_> = ours(state).filter(|(name, _, _)| **name == provider.name).collect();
-            return Err(format!("{there} servers at {} where {limit} are allowed: {which:?}", provider.name));
-        }
-    }
-    Ok(())
 }
 
 /// Promise 4, second half: no row has two servers.

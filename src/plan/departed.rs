@@ -1,0 +1,108 @@
+//! What is left of things that are not in the configuration any more: each ends well.
+
+use super::Draft;
+use super::action::{Action, Errand, Subject};
+use super::limits;
+use super::view::CloudView;
+use crate::config::Provider;
+use crate::model::{CloudImage, Node, Server};
+
+impl<'a> Draft<'a> {
+    /// The provider of this name, if it is in the configuration and not only cleaned up.
+    pub(super) fn serving(&self, name: &str) -> Option<&'a Provider> {
+        self.config.provider(name).filter(|provider| !provider.retired)
+    }
+
+    /// Why a node that is idle, or is still being built, does not serve its label any more, if so.
+    ///
+    /// A label's image, ready-script and number of subnodes are not looked at: what is ready stays as it was made until a
+    /// job takes it, so that a change does not empty the pool.
+    pub(super) fn misfit(&self, node: &Node) -> Option<String> {
+        let (provider, name) = (&node.provider, &node.label);
+        let Some(label) = self.config.label(name) else {
+            return Some(format!("label {name} left the configuration"));
+        };
+        if self.serving(provider).is_none() {
+            return Some(format!("provider {provider} left the configuration"));
+        }
+        if !label.providers.contains(provider) {
+            return Some(format!("provider {provider} does not serve label {name} any more"));
+        }
+        if self.config.target(&node.target).is_none() {
+            return Some(format!("target {} left the configuration", node.target));
+        }
+        None
+    }
+
+    /// Why a node that is still being built cannot become what its label wants, if so.
+    pub(super) fn unbuildable(&self, node: &Node) -> Option<String> {
+        let misfit = self.misfit(node);
+        if misfit.is_some() {
+            return misfit;
+        }
+        let (provider, image) = (&node.provider, &node.image);
+        if self.serving(provider).is_some_and(|known| known.image(image).is_none()) {
+            return Some(format!("image {image} of provider {provider} left the configuration"));
+        }
+        let label = self.config.label(&node.label)?;
+        (node.attempted.is_none() && label.image != *image)
+            .then(|| format!("label {} boots image {} now, not {image}", label.name, label.image))
+    }
+
+    /// Forgets providers that left the configuration, once nothing of ours is left there.
+    pub(super) fn forget_providers(&mut self) {
+        let config = self.config;
+        for provider in config.providers.iter().filter(|provider| provider.retired) {
+            let name = &provider.name;
+            let nodes = self.nodes.values().filter(|drafted| drafted.row.provider == *name).count();
+            let images = self.images.values().filter(|drafted| drafted.row.provider == *name).count();
+            let subject = Subject::Provider(name.clone());
+            if nodes > 0 || images > 0 {
+                let rows = format!("nodes to go: {nodes}, images to go: {images}");
+                self.refuse(subject, format!("it left the configuration and is cleaned up; {rows}"));
+                continue;
+            }
+            let calls = self.seen.in_flight.keys().any(|errand| errand.paced_by() == Some(name.as_str()));
+            let Some(cloud) = self.cloud(name).filter(|_| !calls) else { continue };
+            if self.is_clean(cloud) {
+                let reason = "it left the configuration, and nothing of ours is left there";
+                self.forget_provider(name, reason);
+            } else if self.is_given_up(name, cloud) {
+                let reason = "it left the configuration, has no rows, and could not be listed for long";
+                self.forget_provider(name, reason);
+            } else {
+                self.refuse(
+                    subject,
+                    "it left the configuration; a listing will tell whether anything is left",
+                );
+            }
+        }
+    }
+
+    fn forget_provider(&mut self, name: &str, reason: &str) {
+        self.forgotten.insert(name.to_owned());
+        self.act(Action::ForgetProvider(name.to_owned()), reason);
+    }
+
+    /// Whether complete listings show nothing of ours but what rows have: another provider may be the same project.
+    fn is_clean(&self, cloud: &CloudView) -> bool {
+        let leaked_server =
+            |server: &Server| server.tag.as_ref().is_some_and(|tag| self.is_leaked(&server.id, tag));
+        let leaked_image = |image: &CloudImage| {
+            image.tag.as_ref().is_some_and(|tag| self.is_leaked_snapshot(&image.id, tag))
+        };
+        cloud.servers.is_sure()
+            && cloud.images.is_sure()
+            && cloud.keypairs.is_sure()
+            && !cloud.servers.items.values().any(leaked_server)
+            && !cloud.images.items.values().any(leaked_image)
+            && !cloud.keypairs.items.keys().any(|name| self.is_leaked_keypair(name))
+    }
+
+    /// Whether a cloud of which we have nothing on record has been out of reach for so long that nobody waits for it.
+    fn is_given_up(&self, name: &str, cloud: &CloudView) -> bool {
+        let errand = Errand::ListServers { provider: name.to_owned(), complete: true };
+        let tries = self.seen.tries.get(&errand).map_or(0, |tries| tries.count);
+        cloud.servers.trouble.is_some() && tries >= limits::TRIES_OF_A_RETIRED_PROVIDER
+    }
+}

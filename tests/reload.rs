@@ -1,0 +1,4 @@
+//! Another configuration while the daemon runs.
+
+#[path = "reload/files.rs"]
+mod files;
