@@ -79,6 +79,32 @@ fn a_seed_gives_the_same_history_twice() {
     assert_eq!(run(4242), run(4242));
 }
 
+/// A zone where no server comes up costs a few servers, not the pool; when it works again one node finds out.
+#[test]
+fn a_zone_out_of_order_is_avoided_and_found_again() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir().expect("a folder");
+    runtime.block_on(async {
+        let mut simulation = Simulation::new(1, folder.path()).await;
+        simulation.make_peace().await;
+        simulation.world.lock().bad_zone = Some("a1".to_owned());
+        simulation.live_until(Simulation::is_settled).await.unwrap();
+        assert_eq!(simulation.nodes_in_zone("a1"), 0, "{}", simulation.situation());
+        let failed = simulation.world.lock().failed_in_zone;
+        assert!((1..=10).contains(&failed), "{failed} servers were made in a zone where none comes up");
+        simulation.world.lock().bad_zone = None;
+        // The pause of the zone ends; the next node that is missing tries it.
+        let later = simulation.now().plus(Duration::from_secs(2 * 3600));
+        simulation.live_until(|simulation| simulation.now() > later).await.unwrap();
+        let gone = simulation.nodes.iter().find(|node| node.az.is_some() && node.primary.is_none());
+        let gone = gone.expect("the pool has a node in a zone").id;
+        simulation.rules.excused.insert(gone);
+        simulation.wish(WishKind::Delete { node: gone, now: false }).await;
+        let found = |simulation: &Simulation| simulation.nodes_in_zone("a1") > 0 && simulation.is_settled();
+        simulation.live_until(found).await.unwrap();
+    });
+}
+
 /// What a history came to: how often each call was made, and when the pool was settled.
 type Summary = (BTreeMap<&'static str, u64>, Timestamp);
 
@@ -186,6 +212,23 @@ impl Simulation {
             }
         }
         Ok(())
+    }
+
+    /// Lives in peace until something is so.
+    async fn live_until(&mut self, is_so: impl Fn(&Self) -> bool) -> Result<(), String> {
+        for _ in 0..MOST_STEPS {
+            if is_so(self) {
+                return Ok(());
+            }
+            self.step(false).await?;
+        }
+        Err(format!("too many steps\n{}", self.situation()))
+    }
+
+    /// How many ready servers are in an availability zone.
+    fn nodes_in_zone(&self, zone: &str) -> usize {
+        let there = self.nodes.iter().filter(|node| node.state == NodeState::Ready);
+        there.filter(|node| node.az.as_deref() == Some(zone)).count()
     }
 
     /// Seconds since the world began.
@@ -431,6 +474,12 @@ impl Simulation {
         }
         if state.dice.happens(15) {
             return state.lose_image("alpha");
+        }
+        if state.dice.happens(15) {
+            let healed = state.bad_zone.is_some();
+            let zones = ["a1".to_owned(), "a2".to_owned()];
+            state.bad_zone = if healed { None } else { state.dice.pick(&zones).cloned() };
+            return;
         }
         if state.dice.happens(30) {
             let quota = state.dice.between(1, 7);

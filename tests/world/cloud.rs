@@ -312,8 +312,11 @@ fn create(
     let appears = now.plus(late);
     let active = appears.plus(state.dice.millis(1_000, 20_000));
     let faulty = state.faulty;
+    let in_bad_zone = request.az.is_some() && request.az == state.bad_zone;
+    state.failed_in_zone += u32::from(in_bad_zone);
     let mut chance = |percent| faulty && state.dice.happens(percent);
     let (error, stuck, mute, late_address) = (chance(5), chance(2), chance(5), chance(10));
+    let error = error || in_bad_zone;
     let server = Server {
         name: request.name.clone(),
         tag: Some(request.tag.clone()),

@@ -51,6 +51,9 @@ pub struct State {
     pub floating_ips: BTreeMap<String, BTreeMap<String, FloatingIp>>,
     /// How many servers each cloud allows.
     pub quotas: BTreeMap<String, usize>,
+    /// The availability zone where no server comes up, if one is out of order, and how many failed there.
+    pub bad_zone: Option<String>,
+    pub failed_in_zone: u32,
     /// How many servers of ours may be at each cloud.
     pub limits: BTreeMap<String, usize>,
     /// Our installation's id, once we know it.
@@ -147,6 +150,8 @@ impl World {
             keypairs: BTreeMap::new(),
             floating_ips: BTreeMap::new(),
             quotas: BTreeMap::new(),
+            bad_zone: None,
+            failed_in_zone: 0,
             limits: BTreeMap::new(),
             installation: None,
             held: BTreeMap::new(),
@@ -309,6 +314,7 @@ impl State {
     pub fn end_troubles(&mut self) {
         self.faulty = false;
         self.demand.clear();
+        self.bad_zone = None;
         for quota in self.quotas.values_mut() {
             *quota = 100;
         }

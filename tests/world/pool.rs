@@ -22,7 +22,7 @@ pub fn config(has_queues: bool) -> Config {
         delete_delay: Duration::ZERO,
         logging: None,
         labels: vec![label("small", 2, 0, &["alpha"]), label("large", 1, 1, &["alpha", "beta"])],
-        providers: vec![provider("alpha", 5), provider("beta", 2)],
+        providers: vec![in_zones(provider("alpha", 5)), provider("beta", 2)],
         targets: vec![Target {
             name: "jenkins".to_owned(),
             hostname: "{label.name}-{provider.name}-{node_id}".to_owned(),
@@ -41,6 +41,10 @@ fn label(name: &str, min_ready: u32, subnodes: u32, providers: &[&str]) -> Label
         ready_script_timeout: Duration::from_secs(60),
         providers: providers.iter().map(|name| (*name).to_owned()).collect(),
     }
+}
+
+fn in_zones(provider: Provider) -> Provider {
+    Provider { availability_zones: vec!["a1".to_owned(), "a2".to_owned()], ..provider }
 }
 
 fn provider(name: &str, max_servers: u32) -> Provider {
