@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nodepool::config::Config;
+use nodepool::config::{Config, HostKeySource};
 use nodepool::engine::{Drivers, Engine, Retired};
 use nodepool::model::{Image, ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind};
 use nodepool::plan::{Action, Plan};
@@ -25,6 +25,7 @@ use world::cloud::SimulatedCloud;
 use world::daemon::Daemon;
 use world::demand::SimulatedDemand;
 use world::dice::Dice;
+use world::floating;
 use world::remote::SimulatedRemote;
 use world::rules::Rules;
 use world::{pool, reload};
@@ -143,7 +144,16 @@ impl Simulation {
         let start = Timestamp::from_seconds(START);
         let world = World::new(seed, start, &[("alpha", 6), ("beta", 2)]);
         // Some worlds have job queues, which are asked more than once a second; the others have only watermarks.
-        let config = Arc::new(pool::config(seed.is_multiple_of(6)));
+        // In some, servers have inner addresses and need floating IPs; in some, host keys are known before the first login.
+        let pools = [(3, "alpha"), (7, "beta")].into_iter().filter(|(every, _)| seed.is_multiple_of(*every));
+        let pools: Vec<&str> = pools.map(|(_, name)| name).collect();
+        world.lock().pools = pools.iter().map(|name| (*name).to_owned()).collect();
+        let source = match seed % 5 {
+            0 => HostKeySource::Console,
+            1 => HostKeySource::UserData,
+            _ => HostKeySource::Learn,
+        };
+        let config = Arc::new(pool::config(seed.is_multiple_of(6), &pools, source));
         for provider in &config.providers {
             let limit = usize::try_from(provider.max_servers.unwrap_or(0)).expect("small");
             world.lock().limits.insert(provider.name.clone(), limit);
@@ -472,6 +482,9 @@ impl Simulation {
             }
             return;
         }
+        if !state.pools.is_empty() && state.dice.happens(25) {
+            return floating::bad_luck(&mut state);
+        }
         if state.dice.happens(15) {
             return state.lose_image("alpha");
         }
@@ -598,7 +611,11 @@ impl Simulation {
                 && image.tag.as_ref().is_some_and(|tag| tag.installation != "another")
         });
         let keypairs = state.keypairs.values().flatten().filter(|name| *name != "operator");
-        ours.count() == self.nodes.len() && snapshots.count() == self.images.len() && keypairs.count() == 0
+        let in_pools = self.nodes.iter().filter(|node| state.pools.contains(&node.provider)).count();
+        floating::ours(&state).count() == in_pools
+            && ours.count() == self.nodes.len()
+            && snapshots.count() == self.images.len()
+            && keypairs.count() == 0
     }
 
     /// What a person needs to understand a failure.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nodepool::model::{
-    HostKey, Image, ImageId, ImageState, ImageStep, JobEventKind, Node, NodeId, NodeState, NodeStep,
-    SetbackKind, Timestamp, WishId, WishKind,
+    FloatingFacts, HostKey, Image, ImageId, ImageState, ImageStep, JobEventKind, Node, NodeId, NodeState,
+    NodeStep, SetbackKind, Timestamp, WishId, WishKind,
 };
 use nodepool::store::{NewImage, NewNode, Note, Store, StoreError, Subject};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -107,6 +107,10 @@ async fn add_node(store: &Store, attempt: &str) -> Node {
     store.insert_node(&new_node(attempt), &name).await.unwrap()
 }
 
+fn floating_ip(id: &str, attempted: i64) -> FloatingFacts {
+    FloatingFacts { id: Some(id.to_owned()), attempted: Some(at(attempted)) }
+}
+
 /// A node of which everything that may change has changed.
 fn changed(node: &Node) -> Node {
     Node {
@@ -119,6 +123,7 @@ fn changed(node: &Node) -> Node {
         state_time: at(200),
         attempted: Some(at(101)),
         delete_called: Some(at(202)),
+        floating_ip: floating_ip("f1", 203),
         held_until: Some(at(300)),
         comment: Some("mine; it's \"special\"".to_owned()),
         reason: "an operator holds it".to_owned(),
@@ -158,6 +163,7 @@ async fn a_node_from_its_first_line_to_its_last() {
         attempt: "a1".to_owned(),
         attempted: None,
         delete_called: None,
+        floating_ip: FloatingFacts::default(),
         held_until: None,
         comment: None,
         reason: "min-ready is 1".to_owned(),
@@ -215,7 +221,10 @@ async fn an_image_from_its_first_line_to_its_last() {
         server_id: Some("s1".to_owned()),
         host_key: Some(HostKey("ssh-ed25519 AAAA".to_owned())),
         external_id: Some("i1".to_owned()),
+        floating_ip: floating_ip("f1", 104),
         verify_server_id: Some("s2".to_owned()),
+        verify_host_key: Some(HostKey("ssh-ed25519 BBBB".to_owned())),
+        verify_floating_ip: floating_ip("f2", 105),
         state_time: at(200),
         attempted: Some(at(101)),
         snapshot_attempted: Some(at(102)),

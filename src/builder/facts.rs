@@ -95,7 +95,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::remote::{Endpoint, generate_keypair};
+    use crate::remote::{Endpoint, Trust, generate_keypair};
 
     fn order() -> Preparation {
         let address = [192, 0, 2, 7].into();
@@ -105,7 +105,7 @@ mod tests {
                 port: 22,
                 users: vec!["jenkins".to_owned()],
                 private_key: "/key".into(),
-                host_key: None,
+                trust: Trust::FirstContact,
                 patience: Duration::ZERO,
             },
             hostname: "n1".to_owned(),

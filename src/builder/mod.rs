@@ -6,6 +6,7 @@
 mod facts;
 mod node;
 mod snapshot;
+mod user_data;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,6 +17,7 @@ use crate::remote::{Command, Connection, Endpoint, Output, Remote, RemoteError, 
 
 pub use node::{Member, MemberError, Preparation, Prepared, prepare, prepare_set};
 pub use snapshot::{SetUp, SetUpDone, set_up, verify};
+pub use user_data::user_data;
 
 /// Where the operator's scripts are on builders and nodes.
 pub const SCRIPTS_FOLDER: &str = "/opt/nodepool-scripts";

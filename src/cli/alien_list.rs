@@ -47,7 +47,9 @@ pub async fn run(
 
 impl AlienView {
     fn new(provider: &Provider, server: Server) -> Self {
-        let ip = plan::reach(&server, provider.ipv6_preferred).map(|reach| reach.public.to_string());
+        let ip = plan::reach(&server, None, &plan::Wanted::any(provider))
+            .ok()
+            .map(|reach| reach.public.to_string());
         Self {
             provider: provider.name.clone(),
             hostname: server.name,

@@ -8,6 +8,8 @@ pub mod metered;
 pub mod openstack;
 pub mod pace;
 
+use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -100,6 +102,24 @@ pub enum NetworkChoice {
     Name(String),
 }
 
+/// Text for cloud-init on a new server. It may hold secrets, so only its length is ever printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserData(pub String);
+
+impl Deref for UserData {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UserData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserData({} bytes)", self.0.len())
+    }
+}
+
 /// The server that the engine asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerRequest {
@@ -122,7 +142,7 @@ pub struct ServerRequest {
     /// The security groups to be in, by name or id; empty leaves the cloud's default.
     pub security_groups: Vec<String>,
     /// Text for cloud-init, at most [`USER_DATA_LIMIT`] bytes.
-    pub user_data: Option<String>,
+    pub user_data: Option<UserData>,
     /// The size in GiB of a volume to copy the image to and to boot from; the cloud deletes it with the server. `None`
     /// boots from the disk that the flavor gives.
     pub boot_volume_gib: Option<u32>,

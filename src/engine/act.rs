@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use secrecy::ExposeSecret as _;
 
+use super::host_keys::server_of;
 use super::{Engine, Outcome, Rows, Work};
-use crate::cloud::{BootImage, Cloud, CloudError, NetworkChoice, ServerRequest, SnapshotRequest};
+use crate::builder::user_data;
+use crate::cloud::{
+    BootImage, Cloud, CloudError, FloatingIpRequest, NetworkChoice, ServerRequest, SnapshotRequest, UserData,
+};
 use crate::config::{ImageSource, NetworkName, Provider, ProviderImage};
 use crate::model::{ImageId, NodeId, Owner, Tag, Timestamp};
 use crate::plan::{Answer, Errand, Failure, Fault, LISTING_OVERLAP};
-use crate::remote::Remote;
+use crate::remote::{KeyPair, Remote};
 
 /// A long listing may take several calls.
 const CALLS_OF_A_LISTING: u32 = 4;
@@ -21,7 +26,7 @@ const ASK_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Engine {
     /// The work that does an errand, from the rows as they are now.
-    pub(super) fn work(&self, errand: &Errand, rows: &Rows) -> Work {
+    pub(super) fn work(&self, errand: &Errand, rows: &Rows, host_key: Option<&KeyPair>) -> Work {
         let made = match errand {
             Errand::AskDemand => Ok(self.ask_demand()),
             Errand::PrepareNode(id) => self.prepare_node(*id, rows),
@@ -30,11 +35,15 @@ impl Engine {
             Errand::DeleteServer { provider, .. }
             | Errand::DeleteSnapshot { provider, .. }
             | Errand::DeleteKeypair { provider, .. }
+            | Errand::DeleteFloatingIp { provider, .. }
             | Errand::CreateServer { provider, .. }
+            | Errand::CreateFloatingIp { provider, .. }
+            | Errand::ReadConsole { provider, .. }
             | Errand::TakeSnapshot { provider, .. }
             | Errand::ListServers { provider, .. }
             | Errand::ListImages { provider }
-            | Errand::ListKeypairs { provider } => self.call(errand, provider, rows),
+            | Errand::ListKeypairs { provider }
+            | Errand::ListFloatingIps { provider } => self.call(errand, provider, rows, host_key),
         };
         let (deadline, future) = made.unwrap_or_else(|missing| {
             let failure = Failure { fault: Fault::Refused, text: missing };
@@ -43,7 +52,13 @@ impl Engine {
         Work { errand: errand.clone(), deadline, future }
     }
 
-    fn call(&self, errand: &Errand, provider: &str, rows: &Rows) -> Result<Made, String> {
+    fn call(
+        &self,
+        errand: &Errand,
+        provider: &str,
+        rows: &Rows,
+        host_key: Option<&KeyPair>,
+    ) -> Result<Made, String> {
         let configured = self
             .config
             .provider(provider)
@@ -63,6 +78,11 @@ impl Engine {
                 let future = async move { Outcome::Images(cloud.images().await.map_err(text)) }.boxed();
                 return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
             }
+            Errand::ListFloatingIps { .. } => {
+                let future =
+                    async move { Outcome::FloatingIps(cloud.floating_ips().await.map_err(text)) }.boxed();
+                return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
+            }
             Errand::ListKeypairs { .. } => {
                 async move { Outcome::Keypairs(cloud.keypairs().await.map_err(text)) }.boxed()
             }
@@ -78,17 +98,26 @@ impl Engine {
                 let name = name.clone();
                 async move { done(cloud.delete_keypair(&name).await) }.boxed()
             }
+            Errand::DeleteFloatingIp { id, .. } => {
+                let id = id.clone();
+                async move { done(cloud.delete_floating_ip(&id).await) }.boxed()
+            }
+            Errand::CreateFloatingIp { owner, .. } => {
+                let request = self.floating_ip_request(configured, *owner, rows)?;
+                async move { created(cloud.create_floating_ip(&request).await) }.boxed()
+            }
+            Errand::ReadConsole { owner, .. } => self.read_console(cloud, errand, *owner, rows)?,
             Errand::TakeSnapshot { image, .. } => self.take_snapshot(cloud, configured, *image, rows)?,
             Errand::CreateServer { owner: Owner::Node(id), .. } => {
-                let request = self.node_request(configured, *id, rows)?;
+                let request = self.node_request(configured, *id, rows, host_key)?;
                 async move { created(cloud.create_server(&request).await) }.boxed()
             }
             Errand::CreateServer { owner: Owner::Verifier(id), .. } => {
-                let request = self.verifier_request(configured, *id, rows)?;
+                let request = self.verifier_request(configured, *id, rows, host_key)?;
                 async move { created(cloud.create_server(&request).await) }.boxed()
             }
             Errand::CreateServer { owner: Owner::Builder(id), .. } => {
-                self.create_builder(cloud, configured, *id, rows)?
+                self.create_builder(cloud, configured, *id, rows, host_key)?
             }
             Errand::AskDemand
             | Errand::PrepareNode(_)
@@ -114,7 +143,30 @@ impl Engine {
         Some(began.minus(LISTING_OVERLAP))
     }
 
-    fn node_request(&self, provider: &Provider, id: NodeId, rows: &Rows) -> Result<ServerRequest, String> {
+    fn floating_ip_request(
+        &self,
+        provider: &Provider,
+        owner: Owner,
+        rows: &Rows,
+    ) -> Result<FloatingIpRequest, String> {
+        let attempt = match owner {
+            Owner::Node(id) => rows.nodes.get(&id).map(|row| &row.attempt),
+            Owner::Builder(id) | Owner::Verifier(id) => rows.images.get(&id).map(|row| &row.attempt),
+        };
+        Ok(FloatingIpRequest {
+            pool: provider.pool.clone().ok_or("its provider has no pool")?,
+            server_id: server_of(owner, rows).ok_or("its server has no id")?,
+            tag: self.tag(owner, attempt.ok_or("its row is gone")?),
+        })
+    }
+
+    fn node_request(
+        &self,
+        provider: &Provider,
+        id: NodeId,
+        rows: &Rows,
+        host_key: Option<&KeyPair>,
+    ) -> Result<ServerRequest, String> {
         let node = rows.nodes.get(&id).ok_or("its row is gone")?;
         let image = provider_image(provider, &node.image)?;
         let snapshot = node
@@ -123,8 +175,8 @@ impl Engine {
             .and_then(|image| image.external_id.clone())
             .ok_or("the snapshot that it was to boot from is gone")?;
         let tag = self.tag(Owner::Node(id), &node.attempt);
-        let base = request(provider, image, &node.hostname, BootImage::Id(snapshot), tag);
-        Ok(ServerRequest { az: node.az.clone(), ..base })
+        let base = request(provider, image, &node.hostname, BootImage::Id(snapshot), tag, host_key);
+        Ok(ServerRequest { az: node.az.clone(), keypair: image.key_name.clone(), ..base })
     }
 
     fn verifier_request(
@@ -132,14 +184,15 @@ impl Engine {
         provider: &Provider,
         id: ImageId,
         rows: &Rows,
+        host_key: Option<&KeyPair>,
     ) -> Result<ServerRequest, String> {
         let row = rows.images.get(&id).ok_or("its row is gone")?;
         let image = provider_image(provider, &row.image)?;
         let snapshot = row.external_id.clone().ok_or("its snapshot has no id")?;
         let tag = self.tag(Owner::Verifier(id), &row.attempt);
         let name = format!("{}-verify", row.hostname);
-        let base = request(provider, image, &name, BootImage::Id(snapshot), tag);
-        Ok(ServerRequest { az: row.az.clone(), ..base })
+        let base = request(provider, image, &name, BootImage::Id(snapshot), tag, host_key);
+        Ok(ServerRequest { az: row.az.clone(), keypair: image.key_name.clone(), ..base })
     }
 
     /// The keypair first, then the builder: both carry the tag, so neither can be lost.
@@ -149,16 +202,23 @@ impl Engine {
         provider: &Provider,
         id: ImageId,
         rows: &Rows,
+        host_key: Option<&KeyPair>,
     ) -> Result<BoxFuture<'static, Outcome>, String> {
         let row = rows.images.get(&id).ok_or("its row is gone")?;
         let image = provider_image(provider, &row.image)?;
         let ImageSource::Snapshot { base_image, .. } = &image.source;
         let tag = self.tag(Owner::Builder(id), &row.attempt);
         let boot = BootImage::NameOrId(base_image.clone());
-        let base = request(provider, image, &row.hostname, boot, tag);
+        let base = request(provider, image, &row.hostname, boot, tag, host_key);
         let own = row.keypair.clone();
-        let keypair = own.clone().or_else(|| provider.keypair.clone());
-        let request = ServerRequest { keypair, az: row.az.clone(), ..base };
+        // The operator's text is for nodes; and a snapshot of a server that boots from a volume holds no disk.
+        let request = ServerRequest {
+            keypair: own.clone().or_else(|| provider.keypair.clone()),
+            user_data: told(None, host_key, &row.attempt),
+            boot_volume_gib: None,
+            az: row.az.clone(),
+            ..base
+        };
         let (remote, private_key) = (Arc::clone(&self.drivers.remote), image.private_key.clone());
         let future = async move {
             if let Some(name) = own {
@@ -202,6 +262,7 @@ fn request(
     name: &str,
     boot: BootImage,
     tag: Tag,
+    host_key: Option<&KeyPair>,
 ) -> ServerRequest {
     let networks = provider.networks.iter().map(|network| match &network.wanted {
         NetworkName::Id(id) => NetworkChoice::Id(id.clone()),
@@ -216,13 +277,18 @@ fn request(
         networks: networks.collect(),
         keypair: None,
         config_drive: image.config_drive,
-        security_groups: Vec::new(),
-        user_data: None,
-        boot_volume_gib: None,
+        security_groups: provider.security_groups.clone(),
+        user_data: told(image.user_data.as_deref(), host_key, &tag.attempt),
+        boot_volume_gib: image.boot_volume_gib,
         tag,
         provider: provider.name.clone(),
         image_name: image.name.clone(),
     }
+}
+
+/// The text for cloud-init on a new server.
+fn told(operators: Option<&str>, host_key: Option<&KeyPair>, seed: &str) -> Option<UserData> {
+    user_data(operators, host_key, seed).map(|text| UserData(text.expose_secret().to_owned()))
 }
 
 /// A deadline and what to do within it.
@@ -277,7 +343,7 @@ fn done(answer: Result<(), CloudError>) -> Outcome {
     })
 }
 
-fn failure(error: &CloudError) -> Failure {
+pub(super) fn failure(error: &CloudError) -> Failure {
     let fault = match error {
         CloudError::NotFound(_) => Fault::NotFound,
         CloudError::Quota(_) => Fault::Quota,

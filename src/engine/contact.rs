@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::News;
 use crate::model::NodeId;
 use crate::plan::Errand;
-use crate::remote::{Connection, Endpoint, Remote, RemoteError};
+use crate::remote::{Connection, Endpoint, Remote, RemoteError, Trust};
 
 /// A remote that reports the host key of whom it connects to.
 pub(super) struct Reporting {
@@ -26,7 +26,7 @@ pub(super) struct Reporting {
 impl Remote for Reporting {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Connection>, RemoteError> {
         let connection = self.remote.connect(endpoint).await?;
-        if endpoint.host_key.is_none() {
+        if endpoint.trust == Trust::FirstContact {
             let news = News::HostKey {
                 errand: self.errand.clone(),
                 node: self.node,

@@ -113,7 +113,7 @@ impl Memory {
         }
     }
 
-    /// Takes a snapshot or a keypair that the cloud deleted, or did not know, out of the last listing. Otherwise it would
+    /// Takes a snapshot, a keypair or a floating IP that the cloud deleted, or did not know, out of the last listing. Otherwise it would
     /// look leaked, and be deleted over and over, until the next listing minutes later.
     pub(super) fn note_deletion(&mut self, errand: &Errand, answer: &Answer) {
         let went_away = match answer {
@@ -132,6 +132,11 @@ impl Memory {
             Errand::DeleteKeypair { provider, name } => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {
                     cloud.keypairs.items.remove(name);
+                }
+            }
+            Errand::DeleteFloatingIp { provider, id, .. } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.floating_ips.items.remove(id);
                 }
             }
             _ => {}
@@ -193,6 +198,11 @@ impl Memory {
                     cloud.keypairs.failed(trouble);
                 }
             }
+            Errand::ListFloatingIps { provider } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.floating_ips.failed(trouble);
+                }
+            }
             _ => {}
         }
     }
@@ -244,11 +254,20 @@ impl Memory {
                 }
                 None
             }
+            (Errand::ListFloatingIps { provider }, Outcome::FloatingIps(Ok(floating_ips))) => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    let floating_ips =
+                        floating_ips.into_iter().map(|shown| (shown.id.clone(), shown)).collect();
+                    cloud.floating_ips.replace(began, floating_ips);
+                }
+                None
+            }
             (
                 _,
                 Outcome::Servers(Err(trouble))
                 | Outcome::Images(Err(trouble))
-                | Outcome::Keypairs(Err(trouble)),
+                | Outcome::Keypairs(Err(trouble))
+                | Outcome::FloatingIps(Err(trouble)),
             ) => Some(trouble),
             _ => Some("the answer to another question came".to_owned()),
         };

@@ -9,6 +9,7 @@
 
 mod act;
 mod contact;
+mod host_keys;
 mod memory;
 mod output;
 mod providers;
@@ -25,11 +26,11 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::cloud::Cloud;
 use crate::config::Config;
-use crate::model::{Image, ImageId, Node, NodeId, Timestamp};
+use crate::model::{Image, ImageId, Node, NodeId, Owner, Timestamp};
 use crate::plan::{
     self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Permissions, Plan, Reason,
 };
-use crate::remote::Remote;
+use crate::remote::{KeyPair, Remote};
 use crate::store::{NewLine, Store, StoreError};
 use crate::target::DemandSource;
 use crate::telemetry::Metrics;
@@ -186,6 +187,7 @@ impl Engine {
             }
             Action::Node { row, event } => self.record_node(now, row, *event, reason).await?,
             Action::Image { row, event } => self.record_image(now, row, *event, reason).await?,
+            Action::NodeFacts { row } => self.record_node_facts(now, row, "facts", reason).await?,
             Action::ImageFacts { row } => self.record_image_facts(now, row, "facts", reason).await?,
             Action::AddNode(node) => self.add_node(now, node, reason).await?,
             Action::AddImage(image) => self.add_image(now, image, reason).await?,
@@ -217,18 +219,29 @@ impl Engine {
         if !self.memory.may_call(errand, now) {
             return Ok(());
         }
-        if !self.mark_intent(now, errand, rows).await? {
+        let host_key = match self.make_host_key(errand, rows) {
+            Ok(made) => made,
+            Err(trouble) => {
+                tracing::error!(target: "nodepool.engine", ?errand, "not sent: {trouble}");
+                return Ok(());
+            }
+        };
+        let public = host_key.as_ref().map(KeyPair::host_key);
+        if !self.mark_intent(now, errand, public, rows).await? {
             return Ok(());
         }
         match errand {
             // No row has it, so no history will tell.
+            Errand::DeleteFloatingIp { provider, id, owner: None } => {
+                tracing::info!(target: "nodepool.engine", provider, floating_ip = id, "deletes a floating IP: {reason}");
+            }
             Errand::DeleteServer { provider, id, owner: None } => {
                 tracing::info!(target: "nodepool.engine", provider, server = id, "deletes a server: {reason}");
             }
             errand => tracing::debug!(target: "nodepool.engine", ?errand, "sent: {reason}"),
         }
         self.memory.in_flight.insert(errand.clone(), now);
-        work.push(self.work(errand, rows));
+        work.push(self.work(errand, rows, host_key.as_ref()));
         Ok(())
     }
 
@@ -247,7 +260,7 @@ impl Engine {
             return Ok(());
         };
         let answer = match outcome {
-            Outcome::Servers(_) | Outcome::Images(_) | Outcome::Keypairs(_) => {
+            Outcome::Servers(_) | Outcome::Images(_) | Outcome::Keypairs(_) | Outcome::FloatingIps(_) => {
                 self.memory.take_listing(began, now, errand, outcome);
                 return Ok(());
             }
@@ -338,8 +351,7 @@ impl Engine {
         }
     }
 
-    /// Takes in what a visit learned before it ended: the host key of the machine, at the first contact; or what a
-    /// script of a build printed.
+    /// Takes in what work learned before it ended: the host key of a machine; or what a script of a build printed.
     pub async fn news(&mut self, now: Timestamp, news: News) -> Result<(), StoreError> {
         let (errand, node, host_key) = match news {
             News::HostKey { errand, node, host_key } => (errand, node, host_key),
@@ -350,22 +362,38 @@ impl Engine {
         if !self.memory.in_flight.contains_key(&errand) {
             return Ok(());
         }
-        let reason = plan::Reason::from("its host key was recorded at the first contact");
+        let reason = plan::Reason::from(match errand {
+            Errand::ReadConsole { .. } => "its host key was found on its console",
+            _ => "its host key was recorded at the first contact",
+        });
         match errand {
-            Errand::PrepareNode(id) => match self.store.node(node.unwrap_or(id)).await? {
-                Some(row) if row.host_key.is_none() => {
-                    let row = Node { host_key: Some(host_key), ..row };
-                    self.record_node_facts(now, &row, "host-key", &reason).await
+            Errand::PrepareNode(id) | Errand::ReadConsole { owner: Owner::Node(id), .. } => {
+                match self.store.node(node.unwrap_or(id)).await? {
+                    Some(row) if row.host_key.is_none() => {
+                        let row = Node { host_key: Some(host_key), ..row };
+                        self.record_node_facts(now, &row, "host-key", &reason).await
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            },
-            Errand::SetUpBuilder(id) => match self.store.image(id).await? {
-                Some(row) if row.host_key.is_none() => {
-                    let row = Image { host_key: Some(host_key), ..row };
-                    self.record_image_facts(now, &row, "host-key", &reason).await
+            }
+            Errand::SetUpBuilder(id) | Errand::ReadConsole { owner: Owner::Builder(id), .. } => {
+                match self.store.image(id).await? {
+                    Some(row) if row.host_key.is_none() => {
+                        let row = Image { host_key: Some(host_key), ..row };
+                        self.record_image_facts(now, &row, "host-key", &reason).await
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            },
+            }
+            Errand::VerifySnapshot(id) | Errand::ReadConsole { owner: Owner::Verifier(id), .. } => {
+                match self.store.image(id).await? {
+                    Some(row) if row.verify_host_key.is_none() => {
+                        let row = Image { verify_host_key: Some(host_key), ..row };
+                        self.record_image_facts(now, &row, "host-key", &reason).await
+                    }
+                    _ => Ok(()),
+                }
+            }
             _ => Ok(()),
         }
     }

@@ -8,7 +8,9 @@ use crate::config::template::{self, Values};
 use crate::fsm;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
-use crate::model::{Image, ImageState, Node, NodeId, NodeState, Owner, Tag, Timestamp};
+use crate::model::{
+    FloatingFacts, HostKey, Image, ImageState, Node, NodeId, NodeState, Owner, Tag, Timestamp,
+};
 use crate::plan::{Errand, NewImage, NewNode, Reason};
 use crate::store::{self, Note, StoreError};
 use crate::telemetry::Launch;
@@ -207,17 +209,19 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes into the row what is about to be tried, before it is tried. `false`: somebody else changed the row.
+    /// Writes into the row what is about to be tried, before it is tried, and the host key of the server that is about to
+    /// be created where we made it. `false`: somebody else changed the row.
     pub(super) async fn mark_intent(
         &mut self,
         now: Timestamp,
         errand: &Errand,
+        host_key: Option<HostKey>,
         rows: &mut Rows,
     ) -> Result<bool, StoreError> {
         match errand {
             Errand::CreateServer { owner: Owner::Node(id), .. } => {
                 let Some(row) = rows.nodes.get(id) else { return Ok(false) };
-                let row = Node { attempted: Some(now), ..row.clone() };
+                let row = Node { attempted: Some(now), host_key, ..row.clone() };
                 self.mark_node(now, row, "create-called", rows).await
             }
             Errand::DeleteServer { owner: Some(Owner::Node(id)), .. } => match rows.nodes.get(id) {
@@ -232,13 +236,25 @@ impl Engine {
                 let Some(row) = rows.images.get(id) else { return Ok(false) };
                 let own = self.config.provider(provider).is_some_and(|provider| provider.keypair.is_none());
                 let keypair = own.then(|| Tag::keypair_name(&self.installation, *id));
-                let row = Image { attempted: Some(now), keypair, ..row.clone() };
+                let row = Image { attempted: Some(now), keypair, host_key, ..row.clone() };
                 self.mark_image(now, row, "create-called", rows).await
             }
             Errand::CreateServer { owner: Owner::Verifier(id), .. } => {
                 let Some(row) = rows.images.get(id) else { return Ok(false) };
-                let row = Image { verify_attempted: Some(now), ..row.clone() };
+                let row = Image { verify_attempted: Some(now), verify_host_key: host_key, ..row.clone() };
                 self.mark_image(now, row, "verify-called", rows).await
+            }
+            Errand::CreateFloatingIp { owner: Owner::Node(id), .. } => {
+                let Some(row) = rows.nodes.get(id) else { return Ok(false) };
+                let floating_ip = FloatingFacts { id: None, attempted: Some(now) };
+                let row = Node { floating_ip, ..row.clone() };
+                self.mark_node(now, row, "floating-ip-called", rows).await
+            }
+            Errand::CreateFloatingIp { owner, .. } => {
+                let Some(row) = owner.image().and_then(|id| rows.images.get(&id)) else { return Ok(false) };
+                let facts = FloatingFacts { id: None, attempted: Some(now) };
+                let row = row.clone().with_floating_ip(*owner, facts);
+                self.mark_image(now, row, "floating-ip-called", rows).await
             }
             Errand::TakeSnapshot { image, .. } => {
                 let Some(row) = rows.images.get(image) else { return Ok(false) };
@@ -248,6 +264,9 @@ impl Engine {
             Errand::DeleteServer { .. }
             | Errand::DeleteSnapshot { .. }
             | Errand::DeleteKeypair { .. }
+            | Errand::DeleteFloatingIp { .. }
+            | Errand::ListFloatingIps { .. }
+            | Errand::ReadConsole { .. }
             | Errand::ListServers { .. }
             | Errand::ListImages { .. }
             | Errand::ListKeypairs { .. }

@@ -9,11 +9,16 @@ use crate::plan::{Errand, Failure, Fault};
 pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
     let row_tells = match failure.fault {
         Fault::NotFound | Fault::Quota | Fault::Refused | Fault::Unreachable => {
-            matches!(errand, Errand::CreateServer { .. } | Errand::TakeSnapshot { .. })
+            matches!(
+                errand,
+                Errand::CreateServer { .. } | Errand::CreateFloatingIp { .. } | Errand::TakeSnapshot { .. }
+            )
         }
         Fault::Throttled(_) | Fault::Uncertain | Fault::Login => false,
     };
-    if errand.paced_by().is_some() && !row_tells {
+    // A console that shows no host key yet is no trouble, and one that never does is told by the row.
+    let is_search = matches!(errand, Errand::ReadConsole { .. });
+    if errand.paced_by().is_some() && !row_tells && !is_search {
         failed(errand, count, &failure.text);
     }
 }
@@ -43,10 +48,20 @@ fn purpose(errand: &Errand) -> String {
             let (kind, number) = owner.words();
             format!("creating the server of {kind} {number}")
         }
+        Errand::DeleteFloatingIp { id, .. } => format!("deleting floating IP {id}"),
+        Errand::CreateFloatingIp { owner, .. } => {
+            let (kind, number) = owner.words();
+            format!("making the floating IP of {kind} {number}")
+        }
+        Errand::ReadConsole { owner, .. } => {
+            let (kind, number) = owner.words();
+            format!("reading the console of {kind} {number}")
+        }
         Errand::TakeSnapshot { image, .. } => format!("taking the snapshot of image {image}"),
         Errand::ListServers { .. } => "listing servers".to_owned(),
         Errand::ListImages { .. } => "listing images".to_owned(),
         Errand::ListKeypairs { .. } => "listing keypairs".to_owned(),
+        Errand::ListFloatingIps { .. } => "listing floating IPs".to_owned(),
         Errand::AskDemand => "asking for the demand".to_owned(),
         Errand::PrepareNode(id) => format!("preparing node {id}"),
         Errand::SetUpBuilder(id) => format!("setting up the builder of image {id}"),

@@ -8,17 +8,14 @@ use futures::FutureExt;
 
 use super::act::{Made, provider_image};
 use super::contact::Reporting;
+use super::host_keys::{hint, trust};
 use super::output::{BuildLog, NodeLog};
 use super::{Engine, Outcome, Rows};
-use crate::builder::{self, BuildError, Member, Preparation, SetUp};
+use crate::builder::{self, BuildError, Cause, Member, Preparation, SetUp};
 use crate::config::{ImageSource, Provider};
-use crate::model::{HostKey, ImageId, ImageStep, Node, NodeId};
-use crate::plan::{Answer, Errand, Failure, Fault, reach};
-use crate::remote::Endpoint;
-
-/// How long a new builder may take until ssh lets us in: base images do more at their first boot than ours do. The
-/// limit of nodepool v0.
-const BUILDER_PATIENCE: Duration = Duration::from_secs(600);
+use crate::model::{FloatingFacts, Image, ImageId, ImageStep, Node, NodeId, Owner};
+use crate::plan::{Answer, BUILDER_PATIENCE, Errand, Failure, Fault, Reach, Wanted, reach};
+use crate::remote::{Endpoint, RemoteError};
 
 /// What a visit needs beside its script: to copy and write files, to end and kill what runs too long.
 const VISIT_MARGIN: Duration = Duration::from_secs(120);
@@ -48,6 +45,7 @@ impl Engine {
             };
             visits.push((member.title(), order, remote, NodeLog { node: member.id.0 }));
         }
+        let hint = hint(self.configured(&node.provider)?, &node.image);
         let future = async move {
             let mut members: Vec<Member<'_>> = visits
                 .iter_mut()
@@ -60,8 +58,8 @@ impl Engine {
                 .collect();
             match builder::prepare_set(&mut members).await {
                 Ok(_) => Outcome::Answer(Answer::Done),
-                Err(failed) if is_set => failure(failed.to_string()),
-                Err(failed) => visited(Err(failed.error)),
+                Err(failed) if is_set => failure(format!("{}: {}", failed.name, told(&failed.error, hint))),
+                Err(failed) => visited(Err(failed.error), hint),
             }
         };
         Ok((deadline, future.boxed()))
@@ -79,11 +77,11 @@ impl Engine {
                 port: image.ssh_port,
                 users: vec![image.username.clone()],
                 private_key: image.private_key.clone(),
-                host_key: node.host_key.clone(),
+                trust: trust(provider, node.host_key.as_ref()),
                 patience: provider.boot_timeout,
             },
             hostname: node.hostname.clone(),
-            public_address: address,
+            public_address: self.public_address(node).unwrap_or(address),
             private_address: node.ip_private.as_deref().and_then(|ip| ip.parse().ok()),
             server_id: node.server_id.clone().unwrap_or_default(),
             provider: provider.name.clone(),
@@ -103,11 +101,11 @@ impl Engine {
         let ImageSource::Snapshot { setup, setup_timeout, .. } = &image.source;
         let order = SetUp {
             endpoint: Endpoint {
-                address: self.address(provider, row.server_id.as_deref())?,
+                address: self.reach(&row.provider, row, Owner::Builder(id))?.connect,
                 port: image.ssh_port,
                 users: image.bootstrap_users.clone(),
                 private_key: image.private_key.clone(),
-                host_key: row.host_key.clone(),
+                trust: trust(provider, row.host_key.as_ref()),
                 patience: BUILDER_PATIENCE,
             },
             hostname: row.hostname.clone(),
@@ -119,6 +117,7 @@ impl Engine {
         };
         let deadline = BUILDER_PATIENCE.saturating_add(*setup_timeout).saturating_add(VISIT_MARGIN);
         let remote = self.reporting(Errand::SetUpBuilder(id));
+        let hint = hint(provider, &row.image);
         let mut log = BuildLog {
             provider: row.provider.clone(),
             image: row.image.clone(),
@@ -128,7 +127,8 @@ impl Engine {
             room: Arc::clone(&self.room_for_lines),
             missed: 0,
         };
-        let future = async move { visited(builder::set_up(&remote, &order, &mut log).await.map(|_| ())) };
+        let future =
+            async move { visited(builder::set_up(&remote, &order, &mut log).await.map(|_| ()), hint) };
         Ok((deadline, future.boxed()))
     }
 
@@ -137,15 +137,16 @@ impl Engine {
         let provider = self.configured(&row.provider)?;
         let image = provider_image(provider, &row.image)?;
         let endpoint = Endpoint {
-            address: self.address(provider, row.verify_server_id.as_deref())?,
+            address: self.reach(&row.provider, row, Owner::Verifier(id))?.connect,
             port: image.ssh_port,
             users: vec![image.username.clone()],
             private_key: image.private_key.clone(),
-            host_key: None::<HostKey>,
+            trust: trust(provider, row.verify_host_key.as_ref()),
             patience: provider.boot_timeout,
         };
-        let remote = Arc::clone(&self.drivers.remote);
-        let future = async move { visited(builder::verify(remote.as_ref(), &endpoint).await) };
+        let remote = self.reporting(Errand::VerifySnapshot(id));
+        let hint = hint(provider, &row.image);
+        let future = async move { visited(builder::verify(&remote, &endpoint).await, hint) };
         Ok((provider.boot_timeout.saturating_add(VISIT_MARGIN), future.boxed()))
     }
 
@@ -155,12 +156,34 @@ impl Engine {
             .ok_or_else(|| format!("provider {provider} is not in the configuration"))
     }
 
-    fn address(&self, provider: &Provider, server: Option<&str>) -> Result<IpAddr, String> {
-        let cloud = self.memory.clouds.get(&provider.name);
-        let server =
-            server.and_then(|id| cloud?.servers.items.get(id)).ok_or("the cloud does not show it")?;
-        let found = reach(server, provider.ipv6_preferred).ok_or("the cloud shows no address of it")?;
-        Ok(found.public)
+    /// The addresses of a server of a build.
+    fn reach(&self, provider: &str, row: &Image, owner: Owner) -> Result<Reach, String> {
+        let (server, floating_ip) = match owner {
+            Owner::Verifier(_) => (&row.verify_server_id, &row.verify_floating_ip),
+            Owner::Node(_) | Owner::Builder(_) => (&row.server_id, &row.floating_ip),
+        };
+        let cloud = self.memory.clouds.get(provider);
+        let server = server
+            .as_ref()
+            .and_then(|id| cloud?.servers.items.get(id))
+            .ok_or("the cloud does not show it")?;
+        let wanted = Wanted::of(self.configured(provider)?, &row.image);
+        reach(server, self.floating_address(provider, floating_ip), &wanted)
+            .map_err(|lack| format!("its server {lack}"))
+    }
+
+    /// The address by which the outside knows a node, as the cloud shows it now.
+    fn public_address(&self, node: &Node) -> Option<IpAddr> {
+        let cloud = self.memory.clouds.get(&node.provider)?;
+        let server = cloud.servers.items.get(node.server_id.as_ref()?)?;
+        let floating = self.floating_address(&node.provider, &node.floating_ip);
+        let wanted = Wanted::of(self.config.provider(&node.provider)?, &node.image);
+        reach(server, floating, &wanted).ok().map(|found| found.public)
+    }
+
+    fn floating_address(&self, provider: &str, known: &FloatingFacts) -> Option<IpAddr> {
+        let shown = self.memory.clouds.get(provider)?.floating_ips.items.get(known.id.as_ref()?)?;
+        shown.server_attached.then_some(shown.ip)
     }
 
     fn reporting(&self, errand: Errand) -> Reporting {
@@ -172,12 +195,18 @@ fn failure(text: String) -> Outcome {
     Outcome::Answer(Answer::Failed(Failure { fault: Fault::Refused, text }))
 }
 
-fn visited(result: Result<(), BuildError>) -> Outcome {
+fn visited(result: Result<(), BuildError>, hint: Option<&str>) -> Outcome {
     Outcome::Answer(match result {
         Ok(()) => Answer::Done,
         Err(error) => {
             let fault = if error.is_unreachable() { Fault::Unreachable } else { Fault::Refused };
-            Answer::Failed(Failure { fault, text: error.to_string() })
+            Answer::Failed(Failure { fault, text: told(&error, hint) })
         }
     })
+}
+
+fn told(error: &BuildError, hint: Option<&str>) -> String {
+    let wrong = matches!(&error.cause, Cause::Remote(RemoteError::WrongHostKey { .. }));
+    let hint = hint.filter(|_| wrong).map_or_else(String::new, |hint| format!("; {hint}"));
+    format!("{error}{hint}")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::model::{CloudImage, HostKey, ImageId, ImageStep, Keypair, NodeId, Server};
+use crate::model::{CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Server};
 use crate::plan::{Answer, Errand};
 use crate::target::Demand;
 
@@ -41,6 +41,8 @@ pub enum Outcome {
     Images(Result<Vec<CloudImage>, String>),
     /// A listing of keypairs, or why there is none.
     Keypairs(Result<Vec<Keypair>, String>),
+    /// A listing of floating IPs, or why there is none.
+    FloatingIps(Result<Vec<FloatingIp>, String>),
     /// The demand, or why it is not known.
     Demand(Result<Demand, String>),
     /// It was dropped at its deadline.
@@ -50,9 +52,9 @@ pub enum Outcome {
 /// What work learned before it ended.
 #[derive(Debug)]
 pub enum News {
-    /// The host key of a machine, at the first contact.
+    /// The host key of a machine: at the first contact, or from its console.
     HostKey {
-        /// The errand that made the contact.
+        /// The errand that learned it.
         errand: Errand,
         /// The node whose machine it is, which may be a subnode of the one that the errand is about.
         node: Option<NodeId>,

@@ -145,6 +145,14 @@ impl Owner {
         }
     }
 
+    /// The image whose build made the server, if it is one of those.
+    pub const fn image(self) -> Option<ImageId> {
+        match self {
+            Self::Node(_) => None,
+            Self::Builder(id) | Self::Verifier(id) => Some(id),
+        }
+    }
+
     /// The owner that `kind` and `number` spell, if any.
     pub fn from_words(kind: &str, number: i64) -> Option<Self> {
         match kind {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{HostKey, Timestamp};
+use super::{FloatingFacts, HostKey, Owner, Timestamp};
 
 /// The number of a snapshot image, as operators type it. Never used twice by one installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,14 +134,20 @@ pub struct Image {
     pub keypair: Option<String>,
     /// The cloud's id of the builder, while it may exist.
     pub server_id: Option<String>,
-    /// The builder's host key, recorded at the first contact.
+    /// The builder's host key: recorded at the first contact, read from its console, or made by us.
     pub host_key: Option<HostKey>,
+    /// The floating IP of the builder, where its provider has a pool.
+    pub floating_ip: FloatingFacts,
     /// The cloud's id of the snapshot, once known.
     pub external_id: Option<String>,
     /// The cloud's id of the server that verifies the snapshot, while it may exist.
     pub verify_server_id: Option<String>,
     /// The availability zone that was chosen for the server made last: the builder, and later the server that verifies.
     pub az: Option<String>,
+    /// The host key of that server, known as the builder's is.
+    pub verify_host_key: Option<HostKey>,
+    /// The floating IP of that server.
+    pub verify_floating_ip: FloatingFacts,
     /// Where it stands.
     pub state: ImageState,
     /// When it entered `state`.
@@ -160,4 +166,15 @@ pub struct Image {
     pub reason: String,
     /// Counts the writes to this row (compare-and-set).
     pub revision: i64,
+}
+
+impl Image {
+    /// The row with other facts about the floating IP of this owner's server.
+    #[must_use]
+    pub fn with_floating_ip(self, owner: Owner, facts: FloatingFacts) -> Self {
+        match owner {
+            Owner::Verifier(_) => Self { verify_floating_ip: facts, ..self },
+            Owner::Node(_) | Owner::Builder(_) => Self { floating_ip: facts, ..self },
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! they import the standard library only, so that the pure core stays pure.
 
 mod cloud;
+mod floating;
 mod image;
 mod key;
 mod node;
@@ -14,6 +15,7 @@ mod wish;
 pub use cloud::{
     Address, CloudImage, CloudImageStatus, FloatingIp, Keypair, Owner, Server, ServerStatus, Tag,
 };
+pub use floating::FloatingFacts;
 pub use image::{Image, ImageId, ImageState, ImageStep};
 pub use key::HostKey;
 pub use node::{Node, NodeId, NodeState, NodeStep};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{HostKey, ImageId, Timestamp};
+use super::{FloatingFacts, HostKey, ImageId, Timestamp};
 
 /// The number of a node, as operators type it. Never used twice by one installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,7 +155,7 @@ pub struct Node {
     pub ip: Option<String>,
     /// Its address on the private network, where that differs.
     pub ip_private: Option<String>,
-    /// Its host key, recorded at the first contact.
+    /// Its host key: recorded at the first contact, read from its console, or made by us before it was created.
     pub host_key: Option<HostKey>,
     /// Where it stands.
     pub state: NodeState,
@@ -169,6 +169,8 @@ pub struct Node {
     pub attempted: Option<Timestamp>,
     /// When the first delete call for its server was about to be made. From then on it cannot be held.
     pub delete_called: Option<Timestamp>,
+    /// Its floating IP, where its provider has a pool.
+    pub floating_ip: FloatingFacts,
     /// When its hold ends by itself, if it does.
     pub held_until: Option<Timestamp>,
     /// What the operator who held it said.

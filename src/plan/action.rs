@@ -85,6 +85,11 @@ pub enum Action {
         /// What happened.
         event: NodeEvent,
     },
+    /// Record facts of a node whose state stays.
+    NodeFacts {
+        /// The row with its new facts.
+        row: Box<Node>,
+    },
     /// Record that this happened to an image.
     Image {
         /// The row with its new facts and its old state.
@@ -193,8 +198,24 @@ pub enum Errand {
         /// Its name.
         name: String,
     },
+    /// Delete a floating IP.
+    DeleteFloatingIp {
+        /// Where.
+        provider: String,
+        /// The cloud's id.
+        id: String,
+        /// Whose floating IP it is; `None` for a leaked one.
+        owner: Option<Owner>,
+    },
     /// Create the server of a row.
     CreateServer {
+        /// Where.
+        provider: String,
+        /// For whom.
+        owner: Owner,
+    },
+    /// Make a floating IP for the server of a row.
+    CreateFloatingIp {
         /// Where.
         provider: String,
         /// For whom.
@@ -224,6 +245,18 @@ pub enum Errand {
         /// Where.
         provider: String,
     },
+    /// List the floating IPs.
+    ListFloatingIps {
+        /// Where.
+        provider: String,
+    },
+    /// Read the host key of the server of a row from its console.
+    ReadConsole {
+        /// Where.
+        provider: String,
+        /// Whose server it is.
+        owner: Owner,
+    },
     /// Ask how many jobs wait for nodes.
     AskDemand,
     /// Reach a new node, write its files, run its ready script.
@@ -241,11 +274,15 @@ impl Errand {
             Self::DeleteServer { provider, .. }
             | Self::DeleteSnapshot { provider, .. }
             | Self::DeleteKeypair { provider, .. }
+            | Self::DeleteFloatingIp { provider, .. }
             | Self::CreateServer { provider, .. }
+            | Self::CreateFloatingIp { provider, .. }
+            | Self::ReadConsole { provider, .. }
             | Self::TakeSnapshot { provider, .. }
             | Self::ListServers { provider, .. }
             | Self::ListImages { provider }
-            | Self::ListKeypairs { provider } => Some(provider),
+            | Self::ListKeypairs { provider }
+            | Self::ListFloatingIps { provider } => Some(provider),
             Self::AskDemand | Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => None,
         }
     }
@@ -254,9 +291,18 @@ impl Errand {
     pub const fn priority(&self) -> u8 {
         match self {
             Self::AskDemand | Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => 0,
-            Self::DeleteServer { .. } | Self::DeleteSnapshot { .. } | Self::DeleteKeypair { .. } => 1,
-            Self::CreateServer { .. } | Self::TakeSnapshot { .. } => 2,
-            Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. } => 3,
+            Self::DeleteServer { .. }
+            | Self::DeleteSnapshot { .. }
+            | Self::DeleteKeypair { .. }
+            | Self::DeleteFloatingIp { .. } => 1,
+            Self::CreateServer { .. }
+            | Self::CreateFloatingIp { .. }
+            | Self::ReadConsole { .. }
+            | Self::TakeSnapshot { .. } => 2,
+            Self::ListServers { .. }
+            | Self::ListImages { .. }
+            | Self::ListKeypairs { .. }
+            | Self::ListFloatingIps { .. } => 3,
         }
     }
 
@@ -266,11 +312,15 @@ impl Errand {
             Self::DeleteServer { id, .. } => format!("the deletion of server {id}"),
             Self::DeleteSnapshot { id, .. } => format!("the deletion of snapshot {id}"),
             Self::DeleteKeypair { name, .. } => format!("the deletion of keypair {name}"),
+            Self::DeleteFloatingIp { id, .. } => format!("the deletion of floating IP {id}"),
             Self::CreateServer { .. } => "the call for its server".to_owned(),
+            Self::CreateFloatingIp { .. } => "the call for its floating IP".to_owned(),
+            Self::ReadConsole { .. } => "the search for its host key on its console".to_owned(),
             Self::TakeSnapshot { .. } => "the call for its snapshot".to_owned(),
             Self::ListServers { .. } => "the listing of servers".to_owned(),
             Self::ListImages { .. } => "the listing of images".to_owned(),
             Self::ListKeypairs { .. } => "the listing of keypairs".to_owned(),
+            Self::ListFloatingIps { .. } => "the listing of floating IPs".to_owned(),
             Self::AskDemand => "the question for the demand".to_owned(),
             Self::PrepareNode(_) => "its preparation".to_owned(),
             Self::SetUpBuilder(_) => "the setup of its builder".to_owned(),
@@ -280,14 +330,24 @@ impl Errand {
 
     /// Whether it takes something away from a cloud.
     pub const fn is_deletion(&self) -> bool {
-        matches!(self, Self::DeleteServer { .. } | Self::DeleteSnapshot { .. } | Self::DeleteKeypair { .. })
+        matches!(
+            self,
+            Self::DeleteServer { .. }
+                | Self::DeleteSnapshot { .. }
+                | Self::DeleteKeypair { .. }
+                | Self::DeleteFloatingIp { .. }
+        )
     }
 
     /// Whether it only looks: a listing, or the question for the demand.
     pub const fn is_listing(&self) -> bool {
         matches!(
             self,
-            Self::ListServers { .. } | Self::ListImages { .. } | Self::ListKeypairs { .. } | Self::AskDemand
+            Self::ListServers { .. }
+                | Self::ListImages { .. }
+                | Self::ListKeypairs { .. }
+                | Self::ListFloatingIps { .. }
+                | Self::AskDemand
         )
     }
 
@@ -296,6 +356,9 @@ impl Errand {
         match self {
             Self::PrepareNode(id)
             | Self::CreateServer { owner: Owner::Node(id), .. }
+            | Self::CreateFloatingIp { owner: Owner::Node(id), .. }
+            | Self::ReadConsole { owner: Owner::Node(id), .. }
+            | Self::DeleteFloatingIp { owner: Some(Owner::Node(id)), .. }
             | Self::DeleteServer { owner: Some(Owner::Node(id)), .. } => Some(*id),
             _ => None,
         }
@@ -308,6 +371,9 @@ impl Errand {
             | Self::VerifySnapshot(id)
             | Self::TakeSnapshot { image: id, .. }
             | Self::CreateServer { owner: Owner::Builder(id) | Owner::Verifier(id), .. }
+            | Self::CreateFloatingIp { owner: Owner::Builder(id) | Owner::Verifier(id), .. }
+            | Self::ReadConsole { owner: Owner::Builder(id) | Owner::Verifier(id), .. }
+            | Self::DeleteFloatingIp { owner: Some(Owner::Builder(id) | Owner::Verifier(id)), .. }
             | Self::DeleteServer { owner: Some(Owner::Builder(id) | Owner::Verifier(id)), .. } => Some(*id),
             _ => None,
         }

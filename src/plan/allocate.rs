@@ -313,6 +313,9 @@ impl<'a> Draft<'a> {
     fn create_together(&mut self, provider: &str, owners: &[Owner]) {
         let checked = match self.obstacle(provider) {
             Some(obstacle) => Err(obstacle),
+            None if self.lacks_floating_ips(provider) => {
+                Err(format!("servers of {provider} wait for floating IPs, and the cloud has none left"))
+            }
             None => self.check_setback(SetbackKind::Capacity, provider, ""),
         };
         if let Err(reason) = checked {

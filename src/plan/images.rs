@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Draft;
 use super::action::{Action, Errand, NewImage, Subject};
-use super::address::reach;
-use super::lifecycle::word;
+use super::floating::Machine;
+use super::host_keys::Pinning;
 use super::limits;
 use super::observation::{NO_DELETES, NO_IMAGES};
 use super::room::needs_builder;
@@ -14,8 +14,8 @@ use crate::config::Provider;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
-    CloudImage, CloudImageStatus, Image, ImageState, ImageStep, NodeState, NodeStep, Owner, Server,
-    ServerStatus, SetbackKind, Timestamp,
+    CloudImage, CloudImageStatus, Image, ImageState, ImageStep, NodeState, NodeStep, Owner, SetbackKind,
+    Timestamp,
 };
 
 impl Draft<'_> {
@@ -75,28 +75,25 @@ impl Draft<'_> {
             }
             Whereabouts::Shown(server) => {
                 let server = server.clone();
-                match (&server.status, step) {
-                    (ServerStatus::Error, _) => self.fail_boot(image, in_error("builder", &server)),
-                    (ServerStatus::Active, ImageStep::Setup) => {
-                        self.send(Errand::SetUpBuilder(image.id), "its builder is ACTIVE and has an address");
-                    }
-                    (ServerStatus::Active, _) if reach(&server, provider.ipv6_preferred).is_some() => {
-                        self.image_event(
-                            image,
-                            ImageEvent::Booted,
-                            "its builder is ACTIVE and has an address",
-                        );
-                    }
-                    (status, _) => {
-                        let found = format!("its builder is {}", lacking(status));
-                        self.check_build_timeout(&image, image.attempted, provider, &found);
-                    }
+                let reason = "its builder is ACTIVE and has an address";
+                if !self.is_build_reachable(&image, Owner::Builder(image.id), &server, provider) {
+                    return;
+                }
+                if step != ImageStep::Setup {
+                    return self.image_event(image, ImageEvent::Booted, reason);
+                }
+                let patience = provider.boot_timeout.max(limits::BUILDER_PATIENCE);
+                let until = image.state_time.plus(patience);
+                match self.seek_host_key(&Machine::builder(&image), image.host_key.is_some(), until) {
+                    Pinning::Settled => self.send(Errand::SetUpBuilder(image.id), reason),
+                    Pinning::Sought => {}
+                    Pinning::Failed(reason) => self.fail_image(image, reason),
                 }
             }
         }
     }
 
-    fn check_build_timeout(
+    pub(super) fn check_build_timeout(
         &mut self,
         image: &Image,
         since: Option<Timestamp>,
@@ -108,6 +105,10 @@ impl Draft<'_> {
         if visits.iter().any(|visit| self.seen.in_flight.contains_key(visit)) {
             // Somebody is on the machine, and will tell more about it than a listing.
             return;
+        }
+        if !self.was_listed(&image.provider) {
+            return self
+                .refuse(Subject::Image(image.id), format!("waits: {found}, for nobody has looked yet"));
         }
         if self.has_come(since.plus(provider.launch_timeout)) {
             let limit = provider.launch_timeout.as_secs();
@@ -205,18 +206,19 @@ impl Draft<'_> {
             }
             Whereabouts::Shown(server) => {
                 let server = server.clone();
-                match &server.status {
-                    ServerStatus::Error => {
-                        self.fail_boot(image, in_error("server booted from its snapshot", &server));
-                    }
-                    ServerStatus::Active if reach(&server, provider.ipv6_preferred).is_some() => {
+                if !self.is_build_reachable(&image, owner, &server, provider) {
+                    return;
+                }
+                let patience = provider.launch_timeout.saturating_add(provider.boot_timeout);
+                let until = image.verify_attempted.unwrap_or(image.state_time).plus(patience);
+                let known = image.verify_host_key.is_some();
+                match self.seek_host_key(&Machine::verifier(&image), known, until) {
+                    Pinning::Settled => {
                         let reason = "a server booted from its snapshot is ACTIVE and has an address";
                         self.send(Errand::VerifySnapshot(image.id), reason);
                     }
-                    status => {
-                        let found = format!("the server booted from its snapshot is {}", lacking(status));
-                        self.check_build_timeout(&image, image.verify_attempted, provider, &found);
-                    }
+                    Pinning::Sought => {}
+                    Pinning::Failed(reason) => self.fail_image(image, reason),
                 }
             }
             Whereabouts::Unsure(doubt) => {
@@ -283,10 +285,10 @@ impl Draft<'_> {
 
     /// Whether the builder is gone; if it is not, does something about it.
     fn tidy_builder(&mut self, image: &Image) -> bool {
-        if image.attempted.is_none() {
-            return true;
-        }
         let owner = Owner::Builder(image.id);
+        if image.attempted.is_none() {
+            return self.is_rid_of_floating_ip_of(image, owner);
+        }
         let subject = Subject::Image(image.id);
         if self.seen.in_flight.contains_key(&create(image, owner)) {
             self.refuse(subject, "waits: the create call for its builder is still on its way");
@@ -315,10 +317,10 @@ impl Draft<'_> {
 
     /// Whether the verifying server is gone; if it is not, does something about it.
     fn tidy_verifier(&mut self, image: &Image) -> bool {
-        if image.verify_attempted.is_none() {
-            return true;
-        }
         let owner = Owner::Verifier(image.id);
+        if image.verify_attempted.is_none() {
+            return self.is_rid_of_floating_ip_of(image, owner);
+        }
         let subject = Subject::Image(image.id);
         if self.seen.in_flight.contains_key(&create(image, owner)) {
             self.refuse(subject, "waits: the create call for its verifying server is still on its way");
@@ -478,14 +480,14 @@ impl Draft<'_> {
         Err(format!("waits for a place: all {limit} servers of {provider} are taken"))
     }
 
-    /// Lets a build fail, and remembers that it did.
     /// Lets a build fail because the server that it needs now did not come up.
-    fn fail_boot(&mut self, image: Image, reason: String) {
+    pub(super) fn fail_boot(&mut self, image: Image, reason: String) {
         self.set_back_zone(&image.provider, image.az.as_deref(), &reason);
         self.fail_image(image, reason);
     }
 
-    fn fail_image(&mut self, image: Image, reason: String) {
+    /// Lets a build fail, and remembers that it did.
+    pub(super) fn fail_image(&mut self, image: Image, reason: String) {
         self.set_back(SetbackKind::Image, &image.provider, &image.image, &reason);
         self.image_event(image, ImageEvent::Doomed, reason);
     }
@@ -538,19 +540,4 @@ impl Draft<'_> {
 
 fn create(image: &Image, owner: Owner) -> Errand {
     Errand::CreateServer { provider: image.provider.clone(), owner }
-}
-
-/// What a server is that should be ACTIVE with an address.
-fn lacking(status: &ServerStatus) -> String {
-    match status {
-        ServerStatus::Active => "ACTIVE, but shows no address".to_owned(),
-        ServerStatus::Build | ServerStatus::Error | ServerStatus::Deleted | ServerStatus::Other(_) => {
-            word(status).to_owned()
-        }
-    }
-}
-
-fn in_error(what: &str, server: &Server) -> String {
-    let fault = server.fault.as_deref().unwrap_or("the cloud gives no reason");
-    format!("its {what} is in ERROR: {fault}")
 }

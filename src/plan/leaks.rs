@@ -15,6 +15,7 @@ impl Draft<'_> {
             self.delete_leaked_servers(&provider);
             self.delete_leaked_snapshots(&provider);
             self.delete_leaked_keypairs(&provider);
+            self.delete_leaked_floating_ips(&provider);
         }
     }
 

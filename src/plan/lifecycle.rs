@@ -2,8 +2,10 @@
 
 use super::Draft;
 use super::action::{Action, Errand, Subject};
-use super::address::reach;
-use super::whereabouts::{Asked, Unsure, Whereabouts, locate};
+use super::address::Lack;
+use super::floating::{Advance, Machine, Tidied};
+use super::host_keys::Pinning;
+use super::whereabouts::{Asked, Standing, Unsure, Whereabouts, locate};
 use crate::config::Provider;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
@@ -76,39 +78,54 @@ impl Draft<'_> {
                 let fault = server.fault.as_deref().unwrap_or("the cloud gives no reason");
                 return self.fail_node(node, format!("its server is in ERROR: {fault}"));
             }
-            // Members of a set are visited together.
-            ServerStatus::Active
-                if step == NodeStep::Ssh && (node.subnodes > 0 || node.primary.is_some()) =>
-            {
-                return;
-            }
-            ServerStatus::Active if step == NodeStep::Ssh => {
-                let errand = Errand::PrepareNode(node.id);
-                return self.send(errand, "its server is ACTIVE and has an address");
-            }
-            ServerStatus::Active => match reach(server, provider.ipv6_preferred) {
-                Some(found) => {
+            ServerStatus::Active if step == NodeStep::Ssh => return self.visit_node(node, provider),
+            ServerStatus::Active => match self.reach(&Machine::of_node(&node), server) {
+                Ok(found) => {
                     let row = Node {
-                        ip: Some(found.public.to_string()),
+                        ip: Some(found.connect.to_string()),
                         ip_private: found.private.map(|ip| ip.to_string()),
                         az: server.az.clone().or_else(|| node.az.clone()),
                         ..node
                     };
-                    let reason = format!("its server is ACTIVE with the address {}", found.public);
+                    let reason = format!("its server is ACTIVE with the address {}", found.connect);
                     return self.node_event(row, NodeEvent::Addressed, reason);
                 }
-                None if step == NodeStep::Boot => {
-                    let reason = "its server is ACTIVE, but shows no address yet";
+                Err(lack) if step == NodeStep::Boot => {
+                    let reason = format!("its server is ACTIVE, but {lack} yet");
                     return self.node_event(node, NodeEvent::Active, reason);
                 }
-                None => {
-                    let found = "its server is ACTIVE, but shows no address";
-                    return self.check_launch_timeout(node, provider, found);
+                Err(Lack::FloatingIp) => return self.get_floating_ip(node, provider),
+                Err(lack) => {
+                    let found = format!("its server is ACTIVE, but {lack}");
+                    return self.check_launch_timeout(node, provider, &found);
                 }
             },
             ServerStatus::Build | ServerStatus::Deleted | ServerStatus::Other(_) => {}
         }
         self.check_launch_timeout(node, provider, &format!("its server is {}", word(&server.status)));
+    }
+
+    fn get_floating_ip(&mut self, node: Node, provider: &Provider) {
+        let until = node.attempted.unwrap_or(node.state_time).plus(provider.launch_timeout);
+        match self.advance_floating_ip(&Machine::of_node(&node), until) {
+            Advance::Facts(facts, reason) => self.node_facts(Node { floating_ip: facts, ..node }, reason),
+            Advance::Waits(found) => self.check_launch_timeout(node, provider, &found),
+            Advance::Blind(found) => self.refuse(Subject::Node(node.id), format!("waits: {found}")),
+            Advance::Lost => self.fail_node(node, "its floating IP vanished from the cloud".to_owned()),
+        }
+    }
+
+    fn visit_node(&mut self, node: Node, provider: &Provider) {
+        let until = node.state_time.plus(provider.boot_timeout);
+        match self.seek_host_key(&Machine::of_node(&node), node.host_key.is_some(), until) {
+            // Members of a set are visited together.
+            Pinning::Settled if node.subnodes > 0 || node.primary.is_some() => {}
+            Pinning::Settled => {
+                self.send(Errand::PrepareNode(node.id), "its server is ACTIVE and has an address");
+            }
+            Pinning::Sought => {}
+            Pinning::Failed(reason) => self.fail_node(node, reason),
+        }
     }
 
     fn wait_for_server(&mut self, node: Node, provider: &Provider, doubt: Unsure) {
@@ -129,6 +146,9 @@ impl Draft<'_> {
             // Somebody is on the machine, and will tell more about it than a listing.
             return;
         }
+        if !self.was_listed(&node.provider) {
+            return self.refuse(Subject::Node(node.id), format!("waits: {found}, for nobody has looked yet"));
+        }
         if self.has_come(attempted.plus(provider.launch_timeout)) {
             let limit = provider.launch_timeout.as_secs();
             let reason =
@@ -137,6 +157,11 @@ impl Draft<'_> {
         } else {
             self.refuse(Subject::Node(node.id), format!("waits: {found}"));
         }
+    }
+
+    /// Whether the servers of a provider were listed since we began. Before that nothing can be late.
+    pub(super) fn was_listed(&self, provider: &str) -> bool {
+        self.cloud(provider).is_some_and(|cloud| cloud.servers.complete.is_some())
     }
 
     /// Lets a launch fail, and remembers that it did.
@@ -174,7 +199,16 @@ impl Draft<'_> {
                 );
                 self.refuse(Subject::Node(node.id), reason);
             }
-            Whereabouts::Shown(_) | Whereabouts::Found(_) => {}
+            Whereabouts::Shown(_) | Whereabouts::Found(_) => self.keep_reachable(node),
+        }
+    }
+
+    /// A node that nobody has begun to use is of no use without the floating IP by which it is known.
+    fn keep_reachable(&mut self, node: Node) {
+        let lost =
+            node.floating_ip.id.is_some() && self.floating_ip(&Machine::of_node(&node)) == Standing::Nowhere;
+        if lost && node.state == NodeState::Ready {
+            self.node_event(node, NodeEvent::Doomed, "its floating IP vanished from the cloud");
         }
     }
 
@@ -194,6 +228,9 @@ impl Draft<'_> {
         }
         match self.node_server(&node) {
             Whereabouts::Nowhere => {
+                if !self.is_rid_of_floating_ip(&node) {
+                    return;
+                }
                 let reason = if node.attempted.is_none() {
                     "no server was ever asked for"
                 } else {
@@ -212,6 +249,9 @@ impl Draft<'_> {
             Whereabouts::Shown(server) => {
                 let id = server.id.clone();
                 let reason = node.reason.clone();
+                if node.delete_called.is_some() {
+                    self.is_rid_of_floating_ip(&node);
+                }
                 self.send_deletion(&node.provider, id, Owner::Node(node.id), Subject::Node(node.id), reason);
             }
             Whereabouts::Unsure(doubt) => {
@@ -224,6 +264,18 @@ impl Draft<'_> {
                 );
             }
         }
+    }
+
+    /// Whether a node that is to go has no floating IP; if it has, does something about it.
+    fn is_rid_of_floating_ip(&mut self, node: &Node) -> bool {
+        match self.tidy_floating_ip(&Machine::of_node(node)) {
+            Tidied::Gone => return true,
+            Tidied::Busy => {}
+            Tidied::Facts(facts, reason) => {
+                self.node_facts(Node { floating_ip: facts, ..node.clone() }, reason);
+            }
+        }
+        false
     }
 
     /// Deletes a server that is not wanted and whose row knows it, unless its cloud cannot be read.

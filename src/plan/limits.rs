@@ -23,10 +23,13 @@ pub(super) const LIST_WHEN_IDLE: Duration = Duration::from_secs(60);
 /// The pause between two listings of images while one is awaited.
 pub(super) const LIST_IMAGES_WHILE_WAITING: Duration = Duration::from_secs(2);
 
+/// The pause between two listings of floating IPs while one is awaited.
+pub(super) const LIST_FLOATING_IPS_WHILE_WAITING: Duration = Duration::from_secs(2);
+
 /// The pause between two listings of images while launches fail, which a vanished image may be the cause of.
 pub(super) const LIST_IMAGES_IN_DOUBT: Duration = Duration::from_secs(30);
 
-/// The pause between two listings of images or keypairs when nothing is awaited.
+/// The pause between two listings of images, keypairs or floating IPs when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 
 /// The pause between two questions for the demand. A job is to lead to a call for a server within one second, and the
@@ -47,6 +50,10 @@ pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// a quarter of an hour or more. What may have leaked there cannot be reached any more.
 pub(super) const TRIES_OF_A_RETIRED_PROVIDER: u32 = 60;
 
+/// How long a new builder may take until ssh lets us in: base images do more at their first boot than ours do. The
+/// limit of nodepool v0.
+pub const BUILDER_PATIENCE: Duration = Duration::from_secs(600);
+
 /// How long the cloud may take over an accepted deletion until it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
@@ -56,12 +63,19 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// The longest pause before a failed listing is tried again: that is how we notice that a cloud is back.
 const LONGEST_BLINDNESS: Duration = Duration::from_secs(15);
 
+/// The longest pause before a console is read again that showed no host key: somebody waits for it, and not for long.
+const LONGEST_CONSOLE_PAUSE: Duration = Duration::from_secs(4);
+
 /// How long an errand waits before its next try.
 pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
     if tries.accepted {
         return ASK_AGAIN;
     }
-    let longest = if errand.is_listing() { LONGEST_BLINDNESS } else { LONGEST_RETRY };
+    let longest = match errand {
+        Errand::ReadConsole { .. } => LONGEST_CONSOLE_PAUSE,
+        errand if errand.is_listing() => LONGEST_BLINDNESS,
+        _ => LONGEST_RETRY,
+    };
     doubled(Duration::from_secs(1), tries.count).min(longest)
 }
 

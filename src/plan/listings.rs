@@ -27,6 +27,7 @@ impl Draft<'_> {
             self.list_servers(provider, cloud);
             self.list_images(provider, cloud);
             self.list_keypairs(provider, cloud);
+            self.list_floating_ips(provider, cloud);
         }
         self.ask_demand();
         let (now, clouds) = (self.seen.now, self.seen.clouds);
@@ -39,6 +40,7 @@ impl Draft<'_> {
             ("servers", &cloud.servers.trouble),
             ("images", &cloud.images.trouble),
             ("keypairs", &cloud.keypairs.trouble),
+            ("floating IPs", &cloud.floating_ips.trouble),
         ];
         for (what, trouble) in troubles {
             if let Some(trouble) = trouble {

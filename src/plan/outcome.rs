@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::action::{Errand, Reason};
-use super::limits;
+use super::{limits, reaching};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
@@ -155,6 +155,15 @@ pub fn consequences(
         (Errand::CreateServer { owner: Owner::Verifier(_), .. }, _, Some(image)) => {
             verifier_created(image, answer)
         }
+        (
+            Errand::CreateFloatingIp { .. } | Errand::DeleteFloatingIp { .. } | Errand::ReadConsole { .. },
+            node,
+            image,
+        ) => match (node, image) {
+            (Some(node), _) => reaching::of_node(errand, answer, node),
+            (None, Some(image)) => reaching::of_image(errand, answer, image),
+            (None, None) => Vec::new(),
+        },
         (Errand::TakeSnapshot { .. }, _, Some(image)) => snapshot_taken(image, answer),
         (Errand::DeleteSnapshot { id, .. }, _, Some(image)) => snapshot_deleted(image, id, answer),
         (Errand::DeleteKeypair { name, .. }, _, Some(image)) => keypair_deleted(image, name, answer),
@@ -302,7 +311,7 @@ fn snapshot_taken(image: Image, answer: &Answer) -> Vec<Consequence> {
 }
 
 /// Something that a build asked for was not made. The row says again that it was not asked for.
-fn not_made(row: Image, fault: Fault, reason: Reason) -> Vec<Consequence> {
+pub(super) fn not_made(row: Image, fault: Fault, reason: Reason) -> Vec<Consequence> {
     let (provider, name) = (row.provider.clone(), row.image.clone());
     let building = matches!(row.state, ImageState::Building(_));
     let row = Box::new(row);
@@ -400,14 +409,14 @@ fn image_visited(image: Image, step: ImageStep, event: ImageEvent, answer: &Answ
 }
 
 /// Whether what was to be deleted is not there any more.
-fn went_away(answer: &Answer) -> bool {
+pub(super) fn went_away(answer: &Answer) -> bool {
     match answer {
         Answer::Id(_) | Answer::Done => true,
         Answer::Failed(failure) => failure.fault == Fault::NotFound,
     }
 }
 
-fn set_back(kind: SetbackKind, provider: String, name: String, reason: Reason) -> Consequence {
+pub(super) fn set_back(kind: SetbackKind, provider: String, name: String, reason: Reason) -> Consequence {
     Consequence::SetBack { kind, provider, name, reason }
 }
 

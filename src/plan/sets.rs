@@ -6,6 +6,7 @@
 
 use super::Draft;
 use super::action::{Errand, Subject};
+use super::floating::Machine;
 use super::whereabouts::Whereabouts;
 use crate::fsm::node::NodeEvent;
 use crate::model::{Node, NodeId, NodeState, NodeStep, Server, ServerStatus};
@@ -175,6 +176,7 @@ impl Draft<'_> {
     /// Whether a visit to this member can begin.
     fn is_reachable(&self, node: &Node) -> bool {
         node.state == NodeState::Building(NodeStep::Ssh)
+            && !self.awaits_host_key(&Machine::of_node(node), node.host_key.is_some())
             && matches!(
                 self.node_server(node),
                 Whereabouts::Shown(Server { status: ServerStatus::Active, .. })

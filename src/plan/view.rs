@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::{CloudImage, Keypair, Server, ServerStatus, Tag, Timestamp};
+use crate::model::{CloudImage, FloatingIp, Keypair, Server, ServerStatus, Tag, Timestamp};
 
 /// How long we remember that a cloud called a server deleted. Much longer than it takes to confirm it by a listing;
 /// a row that is still there afterwards is settled by listings alone.
@@ -18,6 +18,8 @@ pub struct CloudView {
     pub images: Listing<CloudImage>,
     /// Keypairs, by name.
     pub keypairs: Listing<Keypair>,
+    /// Floating IPs, by the cloud's id. Nobody looks where no pool is configured and no row has one.
+    pub floating_ips: Listing<FloatingIp>,
     /// Servers that the cloud itself called deleted or unknown, and when it did.
     pub gone: BTreeMap<String, Timestamp>,
 }

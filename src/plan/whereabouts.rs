@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::limits;
 use super::view::CloudView;
-use crate::model::{Server, Tag, Timestamp};
+use crate::model::{FloatingIp, Server, Tag, Timestamp};
 
 /// What a row knows of the server that it asked for.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +70,38 @@ pub(super) fn locate<'a>(cloud: &'a CloudView, asked: Asked<'_>) -> Whereabouts<
         Whereabouts::Nowhere
     } else {
         Whereabouts::Unsure(Unsure::ListingsFrom(settled))
+    }
+}
+
+/// Where a floating IP is that a row asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing<'a> {
+    /// It was never asked for, or surely never made, or is gone.
+    Nowhere,
+    /// The cloud shows it.
+    Shown(&'a FloatingIp),
+    /// The answer was lost, but here it is, known by its tag.
+    Found(&'a FloatingIp),
+    /// The cloud does not show it. Two complete listings that begin at this moment or later will tell.
+    Unsure(Timestamp),
+}
+
+/// Finds the floating IP that a row asked for. Of twins the one that leads to a server is the one to keep.
+pub(super) fn locate_floating_ip<'a>(cloud: &'a CloudView, asked: Asked<'_>) -> Standing<'a> {
+    let Some(attempted) = asked.attempted else { return Standing::Nowhere };
+    let fits = |shown: &FloatingIp| match asked.id {
+        Some(id) => shown.id == id,
+        None => shown.tag.as_ref() == Some(asked.tag),
+    };
+    let fitting = cloud.floating_ips.items.values().filter(|shown| fits(shown));
+    match (fitting.min_by_key(|shown| !shown.server_attached), asked.id) {
+        (Some(shown), Some(_)) => Standing::Shown(shown),
+        (Some(shown), None) => Standing::Found(shown),
+        (None, _) => {
+            let settled = attempted.plus(asked.call_deadline).plus(limits::LISTING_LAG);
+            let gone = cloud.floating_ips.twice_since(settled) && cloud.floating_ips.neither_shows(fits);
+            if gone { Standing::Nowhere } else { Standing::Unsure(settled) }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reaching a machine: what the engine and the builder may ask, and how that may fail.
 
+mod console;
 mod shell;
 mod ssh;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::console::host_key_on_console;
 pub use self::shell::quote;
 pub use self::ssh::{KeyPair, SshRemote, generate_keypair};
 
@@ -25,10 +27,21 @@ pub struct Endpoint {
     pub users: Vec<String>,
     /// The private key that opens it.
     pub private_key: PathBuf,
-    /// The host key that it must have; `None` at the first contact.
-    pub host_key: Option<HostKey>,
+    /// Whom to believe there.
+    pub trust: Trust,
     /// How long to go on trying until it answers and lets us in.
     pub patience: Duration,
+}
+
+/// Whom to believe at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The machine with this host key.
+    Only(HostKey),
+    /// Whoever answers first, and from then on nobody else as long as we try.
+    FirstContact,
+    /// Whoever answers, each time.
+    Anyone,
 }
 
 /// A script or command to run on a machine.

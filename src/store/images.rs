@@ -5,7 +5,7 @@ use super::history::{self, Note, Subject};
 use super::row::Row;
 use super::text::bounded;
 use super::{Store, StoreError};
-use crate::model::{HostKey, Image, ImageId, ImageState, ImageStep, Timestamp};
+use crate::model::{FloatingFacts, HostKey, Image, ImageId, ImageState, ImageStep, Timestamp};
 
 /// What is known of a snapshot image when its row is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,8 @@ macro_rules! select {
         concat!(
             "SELECT id, provider_name, image_name, hostname, version, keypair, server_external_id, host_key, ",
             "external_id, verify_external_id, az, state, step, state_time, created, attempt, attempted, ",
-            "snapshot_attempted, verify_attempted, reason, revision FROM snapshot_image ",
+            "snapshot_attempted, verify_attempted, floating_ip_id, floating_ip_attempted, verify_host_key, ",
+            "verify_floating_ip_id, verify_floating_ip_attempted, reason, revision FROM snapshot_image ",
             $rest
         )
     };
@@ -47,8 +48,9 @@ const INSERT: &str = "INSERT INTO snapshot_image (provider_name, image_name, hos
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)";
 const UPDATE: &str = "UPDATE snapshot_image SET keypair = $1, server_external_id = $2, host_key = $3, \
     external_id = $4, verify_external_id = $5, state = $6, step = $7, state_time = $8, attempted = $9, \
-    snapshot_attempted = $10, verify_attempted = $11, reason = $12, az = $13, revision = revision + 1 \
-    WHERE id = $14 AND revision = $15";
+    snapshot_attempted = $10, verify_attempted = $11, reason = $12, az = $13, floating_ip_id = $14, \
+    floating_ip_attempted = $15, verify_host_key = $16, verify_floating_ip_id = $17, \
+    verify_floating_ip_attempted = $18, revision = revision + 1 WHERE id = $19 AND revision = $20";
 const REMOVE: &str = "DELETE FROM snapshot_image WHERE id = $1 AND revision = $2";
 
 impl Store {
@@ -109,6 +111,11 @@ impl Store {
             image.verify_attempted.into(),
             bounded(&image.reason).into(),
             image.az.as_deref().into(),
+            image.floating_ip.id.as_deref().into(),
+            image.floating_ip.attempted.into(),
+            image.verify_host_key.as_ref().map(|key| key.0.as_str()).into(),
+            image.verify_floating_ip.id.as_deref().into(),
+            image.verify_floating_ip.attempted.into(),
             image.id.0.into(),
             image.revision.into(),
         ];
@@ -162,8 +169,17 @@ fn image(row: &Row) -> Result<Image, StoreError> {
         server_id: columns.optional_text("server_external_id")?,
         host_key: columns.optional_text("host_key")?.map(HostKey),
         external_id: columns.optional_text("external_id")?,
+        floating_ip: FloatingFacts {
+            id: columns.optional_text("floating_ip_id")?,
+            attempted: columns.optional_time("floating_ip_attempted")?,
+        },
         verify_server_id: columns.optional_text("verify_external_id")?,
         az: columns.optional_text("az")?,
+        verify_host_key: columns.optional_text("verify_host_key")?.map(HostKey),
+        verify_floating_ip: FloatingFacts {
+            id: columns.optional_text("verify_floating_ip_id")?,
+            attempted: columns.optional_time("verify_floating_ip_attempted")?,
+        },
         state,
         state_time: columns.time("state_time")?,
         created: columns.time("created")?,

@@ -5,7 +5,7 @@ use super::history::{self, Note, Subject};
 use super::row::Row;
 use super::text::bounded;
 use super::{Store, StoreError};
-use crate::model::{HostKey, ImageId, Node, NodeId, NodeState, NodeStep, Timestamp};
+use crate::model::{FloatingFacts, HostKey, ImageId, Node, NodeId, NodeState, NodeStep, Timestamp};
 
 /// What is known of a node when its row is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ macro_rules! select {
         concat!(
             "SELECT id, primary_id, subnode_index, subnodes, provider_name, label_name, target_name, hostname, nodename, image_name, snapshot_image_id, az, ",
             "external_id, ip, ip_private, host_key, state, step, state_time, created, attempt, attempted, ",
-            "delete_called, held_until, comment, reason, revision FROM node ",
+            "delete_called, held_until, comment, reason, floating_ip_id, floating_ip_attempted, revision FROM node ",
             $rest
         )
     };
@@ -53,7 +53,7 @@ const INSERT: &str = "INSERT INTO node (provider_name, label_name, target_name, 
 const NAME: &str = "UPDATE node SET hostname = $1, nodename = $2 WHERE id = $3";
 const UPDATE: &str = "UPDATE node SET az = $1, external_id = $2, ip = $3, ip_private = $4, host_key = $5, state = $6, \
     step = $7, state_time = $8, attempted = $9, delete_called = $10, held_until = $11, comment = $12, reason = $13, \
-    revision = revision + 1 WHERE id = $14 AND revision = $15";
+    floating_ip_id = $14, floating_ip_attempted = $15, revision = revision + 1 WHERE id = $16 AND revision = $17";
 const REMOVE: &str = "DELETE FROM node WHERE id = $1 AND revision = $2";
 
 impl Store {
@@ -195,6 +195,8 @@ async fn update(write: &mut Write, node: &Node, entry: &Note) -> Result<Node, St
         node.held_until.into(),
         node.comment.as_deref().map(bounded).into(),
         bounded(&node.reason).into(),
+        node.floating_ip.id.as_deref().into(),
+        node.floating_ip.attempted.into(),
         node.id.0.into(),
         node.revision.into(),
     ];
@@ -246,6 +248,10 @@ fn node(row: &Row) -> Result<Node, StoreError> {
         held_until: columns.optional_time("held_until")?,
         comment: columns.optional_text("comment")?,
         reason: columns.text("reason")?,
+        floating_ip: FloatingFacts {
+            id: columns.optional_text("floating_ip_id")?,
+            attempted: columns.optional_time("floating_ip_attempted")?,
+        },
         revision: columns.integer("revision")?,
     })
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use nodepool::cloud::{Cloud, CloudError, NetworkChoice, ServerRequest, USER_DATA_LIMIT};
+use nodepool::cloud::{Cloud, CloudError, NetworkChoice, ServerRequest, USER_DATA_LIMIT, UserData};
 use serde_json::{Value, json};
 
 use crate::fake::{self, Fake};
@@ -51,16 +51,17 @@ async fn security_groups_are_passed_on_by_name_or_id() {
 #[tokio::test]
 async fn user_data_is_encoded_and_bounded() {
     let text = "#cloud-config\nhostname: ü\n";
-    let server = sent(&ServerRequest { user_data: Some(text.into()), ..fake::server() }).await;
+    let server = sent(&ServerRequest { user_data: Some(UserData(text.to_owned())), ..fake::server() }).await;
     let decoded = STANDARD.decode(server["user_data"].as_str().unwrap()).unwrap();
     assert_eq!(String::from_utf8(decoded).unwrap(), text);
 
-    let whole = ServerRequest { user_data: Some("x".repeat(USER_DATA_LIMIT)), ..fake::server() };
+    let whole = ServerRequest { user_data: Some(UserData("x".repeat(USER_DATA_LIMIT))), ..fake::server() };
     let server = sent(&whole).await;
     assert!(server["user_data"].as_str().unwrap().len() <= 65_535, "Nova's own limit");
 
     let fake = Fake::ready().await;
-    let request = ServerRequest { user_data: Some("x".repeat(USER_DATA_LIMIT + 1)), ..fake::server() };
+    let request =
+        ServerRequest { user_data: Some(UserData("x".repeat(USER_DATA_LIMIT + 1))), ..fake::server() };
     let error = fake.driver().await.create_server(&request).await.unwrap_err();
     let text = "the user data has 49150 bytes; a cloud takes at most 49149";
     assert_eq!(error, CloudError::Rejected(text.into()));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use nodepool::cloud::openstack::{Credential, Identity, OpenStack, Settings};
-use nodepool::cloud::{Cloud, ServerRequest};
+use nodepool::cloud::{Cloud, ServerRequest, UserData};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 use wiremock::ResponseTemplate;
@@ -58,7 +58,7 @@ async fn live(fake: &Fake, identity: Option<Identity>) {
     fake.respond("POST", "/compute/v2.1/servers", accepted).await;
     let echo = ResponseTemplate::new(502).set_body_string("you sent token-1 and token-2");
     fake.respond("DELETE", "/compute/v2.1/servers/s-1", echo).await;
-    let request = ServerRequest { user_data: Some(USER_DATA.into()), ..fake::server() };
+    let request = ServerRequest { user_data: Some(UserData(USER_DATA.to_owned())), ..fake::server() };
     driver.create_server(&request).await.unwrap();
     driver.delete_server("s-1").await.unwrap_err();
 }

@@ -13,7 +13,7 @@ use super::scenario::Scenario;
 use super::situation::{read_image, read_node};
 
 /// Each errand, and the rows that it may find when it comes home.
-const HOMECOMINGS: [(&str, &[&str]); 10] = [
+const HOMECOMINGS: [(&str, &[&str]); 15] = [
     (
         "create-server alpha for node 1",
         &[
@@ -66,6 +66,32 @@ const HOMECOMINGS: [(&str, &[&str]); 10] = [
              {id: 2, primary: 1, index: 1, state: delete, server: s2}]",
             "nodes: [{id: 1, subnodes: 1, state: building ssh, server: s1}]",
         ],
+    ),
+    (
+        "create-floating-ip alpha for node 1",
+        &[
+            "nodes: [{id: 1, state: building address, server: s1, floating_ip_asked: 5}]",
+            "nodes: [{id: 1, state: delete, server: s1, floating_ip_asked: 5}]",
+        ],
+    ),
+    (
+        "create-floating-ip alpha for builder 1",
+        &["images: [{id: 1, state: building boot, builder: b1, floating_ip_asked: 5}]"],
+    ),
+    (
+        "delete-floating-ip alpha f1 of node 1",
+        &[
+            "nodes: [{id: 1, state: delete, server: s1, floating_ip: f1}]",
+            "nodes: [{id: 1, state: delete, server: s1, floating_ip: f-of-another-call}]",
+        ],
+    ),
+    (
+        "delete-floating-ip alpha f1 of verifier 1",
+        &["images: [{id: 1, state: ready, snapshot: snap-1, verifier_floating_ip: f1}]"],
+    ),
+    (
+        "read-console alpha of node 1",
+        &["nodes: [{id: 1, state: building ssh, server: s1}]", "nodes: [{id: 1, state: delete, server: s1}]"],
     ),
     (
         "set-up-builder 1",

@@ -22,6 +22,17 @@ pub fn written(errand: &Errand) -> String {
         Errand::ListServers { provider, complete: false } => format!("list-servers {provider} changes"),
         Errand::ListImages { provider } => format!("list-images {provider}"),
         Errand::ListKeypairs { provider } => format!("list-keypairs {provider}"),
+        Errand::ListFloatingIps { provider } => format!("list-floating-ips {provider}"),
+        Errand::CreateFloatingIp { provider, owner } => {
+            format!("create-floating-ip {provider} for {}", owner_text(*owner))
+        }
+        Errand::DeleteFloatingIp { provider, id, owner } => {
+            let owner = owner.map_or_else(|| "nobody".to_owned(), owner_text);
+            format!("delete-floating-ip {provider} {id} of {owner}")
+        }
+        Errand::ReadConsole { provider, owner } => {
+            format!("read-console {provider} of {}", owner_text(*owner))
+        }
         Errand::AskDemand => "ask-demand".to_owned(),
         Errand::PrepareNode(id) => format!("prepare-node {id}"),
         Errand::SetUpBuilder(id) => format!("set-up-builder {id}"),
@@ -51,6 +62,18 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["list-servers", _, "changes"] => Some(Errand::ListServers { provider, complete: false }),
         ["list-images", _] => Some(Errand::ListImages { provider }),
         ["list-keypairs", _] => Some(Errand::ListKeypairs { provider }),
+        ["list-floating-ips", _] => Some(Errand::ListFloatingIps { provider }),
+        ["create-floating-ip", _, "for", kind, number] => {
+            owner(kind, number).map(|owner| Errand::CreateFloatingIp { provider, owner })
+        }
+        ["delete-floating-ip", _, id, "of", "nobody"] => {
+            Some(Errand::DeleteFloatingIp { provider, id: (*id).to_owned(), owner: None })
+        }
+        ["delete-floating-ip", _, id, "of", kind, number] => owner(kind, number)
+            .map(|owner| Errand::DeleteFloatingIp { provider, id: (*id).to_owned(), owner: Some(owner) }),
+        ["read-console", _, "of", kind, number] => {
+            owner(kind, number).map(|owner| Errand::ReadConsole { provider, owner })
+        }
         ["ask-demand"] => Some(Errand::AskDemand),
         ["prepare-node", number] => number.parse().ok().map(|number| Errand::PrepareNode(NodeId(number))),
         ["set-up-builder", number] => number.parse().ok().map(|number| Errand::SetUpBuilder(ImageId(number))),

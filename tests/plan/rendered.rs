@@ -48,6 +48,10 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
                 .map_or_else(|illegal| illegal.to_string(), |state| state.to_string());
             format!("image {}: {} by {}{}", row.id, following, event.word(), image_facts(seen, row))
         }
+        Action::NodeFacts { row } => {
+            let known = seen.nodes.iter().find(|known| known.id == row.id);
+            format!("node {}: facts{}", row.id, known.map(|known| node_facts(known, row)).unwrap_or_default())
+        }
         Action::ImageFacts { row } => format!("image {}: facts{}", row.id, image_facts(seen, row)),
         Action::AddNode(node) => {
             let image = node.image_id.map_or_else(|| "none".to_owned(), |id| id.to_string());
@@ -111,6 +115,8 @@ pub fn node_facts(before: &Node, after: &Node) -> String {
             ("ip", node.ip.clone()),
             ("private ip", node.ip_private.clone()),
             ("zone", node.az.clone()),
+            ("floating ip", node.floating_ip.id.clone()),
+            ("floating ip asked for", node.floating_ip.attempted.map(|at| at.to_string())),
             ("hold ends", node.held_until.map(|until| until.to_string())),
             ("comment", node.comment.clone()),
         ]
@@ -135,6 +141,9 @@ pub fn facts_of_image(before: &Image, after: &Image) -> String {
             ("verifier asked for", image.verify_attempted.map(|at| at.to_string())),
             ("keypair", image.keypair.clone()),
             ("zone", image.az.clone()),
+            ("floating ip", image.floating_ip.id.clone()),
+            ("floating ip asked for", image.floating_ip.attempted.map(|at| at.to_string())),
+            ("verifier's floating ip", image.verify_floating_ip.id.clone()),
         ]
     };
     changes(&facts(before), &facts(after))

@@ -93,6 +93,14 @@ pub struct NodeRow {
     #[serde(default = "minute")]
     pub since: u64,
     pub delete_called: Option<u64>,
+    /// The cloud's id of its floating IP, as the row knows it.
+    pub floating_ip: Option<String>,
+    /// The id of a floating IP with its tag that the row does not know of.
+    pub unknown_floating_ip: Option<String>,
+    /// `attached`, `loose` or `no` (usual): how the cloud lists that floating IP.
+    pub floating_ip_shown: Option<String>,
+    /// When the call for its floating IP was made.
+    pub floating_ip_asked: Option<u64>,
     /// When its hold ends, in seconds from now.
     pub until: Option<u64>,
     pub comment: Option<String>,
@@ -126,6 +134,12 @@ pub struct ImageRow {
     pub verifier_shown: Option<String>,
     pub verifier_asked: Option<u64>,
     pub az: Option<String>,
+    /// The address that the cloud shows of its servers; by default an ACTIVE server has one.
+    pub address: Option<String>,
+    /// The cloud's id of the floating IP of its builder.
+    pub floating_ip: Option<String>,
+    pub floating_ip_asked: Option<u64>,
+    pub verifier_floating_ip: Option<String>,
     #[serde(default = "hour")]
     pub since: u64,
     #[serde(default)]
@@ -205,6 +219,9 @@ pub struct CloudPart {
     /// Why the last listing of servers failed.
     pub trouble: Option<String>,
     pub images_trouble: Option<String>,
+    pub floating_ips_listed: Vec<u64>,
+    pub floating_ips_trouble: Option<String>,
+    pub floating_ips: Vec<StrayFloatingIp>,
     pub servers: Vec<StrayServer>,
     pub snapshots: Vec<StraySnapshot>,
     pub keypairs: Vec<StrayKeypair>,
@@ -221,6 +238,9 @@ impl Default for CloudPart {
             keypairs_listed: vec![400, 100],
             trouble: None,
             images_trouble: None,
+            floating_ips_listed: vec![400, 100],
+            floating_ips_trouble: None,
+            floating_ips: Vec::new(),
             servers: Vec::new(),
             snapshots: Vec::new(),
             keypairs: Vec::new(),
@@ -247,6 +267,18 @@ pub struct StrayServer {
 pub struct StraySnapshot {
     pub id: String,
     pub tag: Option<String>,
+    #[serde(default)]
+    pub once: bool,
+}
+
+/// A floating IP that no row knows by its id, or one of a builder or verifier.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrayFloatingIp {
+    pub id: String,
+    pub tag: Option<String>,
+    #[serde(default)]
+    pub attached: bool,
     #[serde(default)]
     pub once: bool,
 }

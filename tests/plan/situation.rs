@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use nodepool::config::{Config, SecureConf, Sources, load, render};
 use nodepool::model::{
-    Address, CloudImage, CloudImageStatus, Image, ImageId, ImageState, JobEvent, JobEventKind, Keypair, Node,
-    NodeId, NodeState, Owner, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Wish, WishId,
-    WishKind,
+    Address, CloudImage, CloudImageStatus, FloatingFacts, FloatingIp, Image, ImageId, ImageState, JobEvent,
+    JobEventKind, Keypair, Node, NodeId, NodeState, Owner, Server, ServerStatus, Setback, SetbackKind, Tag,
+    Timestamp, Wish, WishId, WishKind,
 };
 use nodepool::plan::{CloudView, Errand, Listing, Observation, Permissions, Tries, Waiting, Waits};
 
@@ -170,6 +170,7 @@ pub fn read_node(row: &NodeRow) -> Result<Node, String> {
         attempt: format!("n{}", row.id),
         attempted: row.asked.or(row.server.as_ref().map(|_| 300)).map(ago),
         delete_called: row.delete_called.map(ago),
+        floating_ip: floating_facts(row.floating_ip.as_ref(), row.floating_ip_asked),
         held_until: row.until.map(|until| NOW.plus(Duration::from_secs(until))),
         comment: row.comment.clone(),
         reason: if row.reason.is_empty() { "the reason in its row".to_owned() } else { row.reason.clone() },
@@ -190,9 +191,12 @@ pub fn read_image(row: &ImageRow) -> Result<Image, String> {
         keypair: row.keypair.clone(),
         server_id: row.builder.clone(),
         host_key: None,
+        floating_ip: floating_facts(row.floating_ip.as_ref(), row.floating_ip_asked),
         external_id: row.snapshot.clone(),
         verify_server_id: row.verifier.clone(),
         az: row.az.clone(),
+        verify_host_key: None,
+        verify_floating_ip: floating_facts(row.verifier_floating_ip.as_ref(), None),
         state: ImageState::from_words(word, step).ok_or_else(|| format!("{} is not a state", row.state))?,
         state_time: ago(row.since),
         created: ago(row.since + 300),
@@ -203,6 +207,10 @@ pub fn read_image(row: &ImageRow) -> Result<Image, String> {
         reason: if row.reason.is_empty() { "the reason in its row".to_owned() } else { row.reason.clone() },
         revision: 1,
     })
+}
+
+fn floating_facts(id: Option<&String>, asked: Option<u64>) -> FloatingFacts {
+    FloatingFacts { id: id.cloned(), attempted: asked.or(id.map(|_| 300)).map(ago) }
 }
 
 /// The word of a state and that of its step.
@@ -277,7 +285,8 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
             (&row.verifier, &row.verifier_shown, Owner::Verifier(image)),
         ] {
             if let (Some(id), Some(status)) = (id, status) {
-                servers.push((false, server(id, status, None, Some(tag(owner, attempt.clone())))?));
+                let tag = tag(owner, attempt.clone());
+                servers.push((false, server(id, status, row.address.as_deref(), Some(tag))?));
             }
         }
     }
@@ -291,14 +300,45 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
         servers: listing(&part.listed, &servers, |server| server.id.clone()),
         images: listing(&part.images_listed, &snapshots(provider, part, scenario)?, |image| image.id.clone()),
         keypairs: listing(&part.keypairs_listed, &keypairs, |keypair| keypair.name.clone()),
+        floating_ips: listing(&part.floating_ips_listed, &floating_ips(provider, part, scenario)?, |shown| {
+            shown.id.clone()
+        }),
         gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
     };
     view.servers.trouble.clone_from(&part.trouble);
     view.images.trouble.clone_from(&part.images_trouble);
+    view.floating_ips.trouble.clone_from(&part.floating_ips_trouble);
     if let Some(looked) = part.looked {
         view.servers.began = Some(ago(looked));
     }
     Ok(view)
+}
+
+fn floating_ips(
+    provider: &str,
+    part: &CloudPart,
+    scenario: &Scenario,
+) -> Result<Vec<(bool, FloatingIp)>, String> {
+    let ip = std::net::IpAddr::from([198, 51, 100, 1]);
+    let mut shown = Vec::new();
+    for row in scenario.nodes.iter().filter(|row| row.provider == provider) {
+        let server_attached = match row.floating_ip_shown.as_deref() {
+            None | Some("no") => continue,
+            Some("attached") => true,
+            Some("loose") => false,
+            Some(other) => return Err(format!("{other} is not the state of a floating IP")),
+        };
+        if let Some(id) = row.floating_ip.as_ref().or(row.unknown_floating_ip.as_ref()) {
+            let tag = Some(tag(Owner::Node(NodeId(row.id)), format!("n{}", row.id)));
+            shown.push((false, FloatingIp { id: id.clone(), ip, tag, server_attached }));
+        }
+    }
+    for stray in &part.floating_ips {
+        let tag = stray.tag.as_deref().map(read_tag).transpose()?;
+        let server_attached = stray.attached;
+        shown.push((stray.once, FloatingIp { id: stray.id.clone(), ip, tag, server_attached }));
+    }
+    Ok(shown)
 }
 
 fn snapshots(
@@ -356,7 +396,9 @@ fn server(id: &str, status: &str, address: Option<&str>, tag: Option<Tag>) -> Re
         "ERROR" => ServerStatus::Error,
         other => ServerStatus::Other(other.to_owned()),
     };
-    let address = |ip| Address { ip, network: "public".to_owned(), floating: false };
+    let inner = |ip: &std::net::IpAddr| ip.to_string().starts_with("10.");
+    let network = if ip.as_ref().is_some_and(inner) { "private" } else { "public" };
+    let address = |ip| Address { ip, network: network.to_owned(), floating: false };
     Ok(Server {
         id: id.to_owned(),
         name: id.to_owned(),

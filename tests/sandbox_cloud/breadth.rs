@@ -6,7 +6,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use nodepool::cloud::openstack::{Domain, Identity, Named, OpenStack, Settings};
-use nodepool::cloud::{BootImage, Cloud, CloudError, FloatingIpRequest, NetworkChoice, ServerRequest};
+use nodepool::cloud::{
+    BootImage, Cloud, CloudError, FloatingIpRequest, NetworkChoice, ServerRequest, UserData,
+};
 use nodepool::model::{Address, FloatingIp, NodeId, Owner, Server, ServerStatus, Tag};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -263,7 +265,7 @@ fn a_host_key_in_the_user_data_is_the_servers() {
     let key = std::fs::read_to_string(sandbox.folder.path().join("key")).unwrap();
     let key = key.trim().replace('\n', "\n    ");
     let user_data = format!("#cloud-config\nssh_keys:\n  ed25519_private: |\n    {key}\n");
-    let server = ours.boot(&ServerRequest { user_data: Some(user_data), ..request() });
+    let server = ours.boot(&ServerRequest { user_data: Some(UserData(user_data)), ..request() });
     let shown = shown_key(&sandbox, &server.addresses[0].ip.to_string());
     assert!(sandbox.public_key().starts_with(&shown), "{shown} is not {}", sandbox.public_key());
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nodepool::builder::{BuildError, Cause, Preparation, SetUp, Step, prepare, set_up, verify};
-use nodepool::remote::{Remote as _, RemoteError, SshRemote};
+use nodepool::remote::{Remote as _, RemoteError, SshRemote, Trust};
 
 use super::server::{Kept, Server, until, write};
 
@@ -115,7 +115,7 @@ async fn the_scripts_as_shipped_make_an_image_and_a_node() {
 
     let mut order = preparation(&server, Some("ready.sh"));
     // The server booted from the snapshot is this one, so its key has to be the builder's.
-    order.endpoint.host_key = host_key;
+    order.endpoint.trust = Trust::Only(host_key.expect("it was set"));
     for _ in 0..2 {
         let mut kept = Kept::default();
         prepare(&remote, &order, &mut kept).await.unwrap_or_else(|error| panic!("{error}\n{:#?}", kept.0));

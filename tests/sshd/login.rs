@@ -6,7 +6,7 @@ use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
 use nodepool::model::HostKey;
-use nodepool::remote::{Remote as _, RemoteError, RemoteFile, SshRemote, generate_keypair};
+use nodepool::remote::{Remote as _, RemoteError, RemoteFile, SshRemote, Trust, generate_keypair};
 use secrecy::ExposeSecret as _;
 
 use super::server::{Kept, Server, command, me, until, write};
@@ -101,11 +101,11 @@ async fn the_host_key_is_given_and_must_stay() {
     let mut endpoint = server.endpoint();
     // Whichever of the server's keys was recorded is asked for.
     for recorded in [None, Some(public("host.pub")), Some(public("host_rsa.pub"))] {
-        endpoint.host_key.clone_from(&recorded);
+        endpoint.trust = recorded.clone().map_or(Trust::FirstContact, Trust::Only);
         let connection = remote.connect(&endpoint).await.unwrap();
         assert_eq!(*connection.host_key(), recorded.unwrap_or_else(|| public("host.pub")));
     }
-    endpoint.host_key = Some(public("user.pub"));
+    endpoint.trust = Trust::Only(public("user.pub"));
     let began = Instant::now();
     let error = remote.connect(&endpoint).await.err().unwrap();
     let (recorded, found) = (public("user.pub"), public("host.pub"));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
-use nodepool::remote::{Command, Connection, Endpoint, Output, Remote as _, SshRemote};
+use nodepool::remote::{Command, Connection, Endpoint, Output, Remote as _, SshRemote, Trust};
 use tempfile::TempDir;
 
 /// A folder with keys, and the sshd that runs with them.
@@ -91,7 +91,7 @@ impl Server {
             port: self.port,
             users: vec![me()],
             private_key: self.path("user"),
-            host_key: None,
+            trust: Trust::FirstContact,
             patience: Duration::from_secs(30),
         }
     }

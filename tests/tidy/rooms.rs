@@ -126,7 +126,7 @@ pub const ROOMS: &[Room] = &[
             "telemetry",
             "target",
         ],
-        crates: &["async_trait", "futures", "tokio", "tokio_util", "tracing"],
+        crates: &["async_trait", "futures", "secrecy", "tokio", "tokio_util", "tracing"],
         never: &[
             "openstack",
             "OpenStack",

@@ -10,7 +10,7 @@ use nodepool::model::{
     Timestamp,
 };
 
-use super::{Image, Server, State, World, floating};
+use super::{Image, Server, State, World, floating, host_key};
 
 /// One project on one cloud of the world.
 pub struct SimulatedCloud {
@@ -223,6 +223,7 @@ impl Cloud for SimulatedCloud {
 
     async fn floating_ips(&self) -> Result<Vec<FloatingIp>, CloudError> {
         self.call("list-floating-ips", |state, _| {
+            floating::expect_pool(state, &self.provider);
             let at = shown_moment(state);
             Ok(floating::listed(state, &self.provider, at))
         })
@@ -321,7 +322,7 @@ fn create(
         name: request.name.clone(),
         tag: Some(request.tag.clone()),
         address,
-        host_key: HostKey(format!("ssh-ed25519 {id}")),
+        host_key: told_host_key(request).unwrap_or_else(|| host_key(&id)),
         appears,
         active: (!error && !stuck).then_some(active),
         addressed: Some(if late_address { active.plus(state.dice.millis(0, 10_000)) } else { active }),
@@ -337,6 +338,13 @@ fn create(
     state.installation = Some(request.tag.installation.clone());
     state.servers.get_mut(provider).expect("known").insert(id.clone(), server);
     Ok(id)
+}
+
+/// The host key that user data gives to a new machine, as its cloud-init would take it from there.
+fn told_host_key(request: &ServerRequest) -> Option<HostKey> {
+    let text: &str = request.user_data.as_ref()?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("ed25519_public: "))?;
+    Some(HostKey(line.split(' ').take(2).collect::<Vec<_>>().join(" ")))
 }
 
 fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result<(), CloudError> {

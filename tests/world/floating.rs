@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use nodepool::cloud::{CloudError, FloatingIpRequest};
-use nodepool::model::{Address, FloatingIp as Listed, Timestamp};
+use nodepool::model::{Address, FloatingIp as Listed, NodeId, Owner, Tag, Timestamp};
 
 use super::{FloatingIp, State};
 
@@ -40,9 +40,10 @@ pub fn create(
     request: &FloatingIpRequest,
     late: Duration,
 ) -> Result<String, CloudError> {
+    expect_pool(state, provider);
     let now = state.now;
     let there = state.floating_ips[provider].values().filter(|one| one.gone.is_none_or(|gone| now < gone));
-    if there.count() >= state.quotas[provider] {
+    if there.count() >= state.floating_quotas[provider] {
         return Err(CloudError::Quota("Quota exceeded for resources: ['floatingip'].".to_owned()));
     }
     let server = state.servers[provider].get(&request.server_id);
@@ -66,6 +67,61 @@ pub fn create(
     };
     state.floating_ips.get_mut(provider).expect("known").insert(id.clone(), one);
     Ok(id)
+}
+
+/// Where no pool is configured, nobody asks about floating IPs.
+pub fn expect_pool(state: &mut State, provider: &str) {
+    if !state.pools.contains(provider) {
+        state.crimes.push(format!("a call about floating IPs at {provider}, which has no pool"));
+    }
+}
+
+/// All of ours that exist: their provider, id, and what they were made for.
+pub fn ours(state: &State) -> impl Iterator<Item = (&String, &String, &FloatingIp, Owner)> {
+    state.floating_ips.iter().flat_map(|(provider, all)| {
+        all.iter().filter(|(_, one)| one.exists(state.now)).filter_map(move |(id, one)| {
+            let tag = one.tag.as_ref().filter(|tag| tag.installation != "another")?;
+            Some((provider, id, one, tag.owner))
+        })
+    })
+}
+
+/// The server that answers at this address, where servers are reached by floating IPs.
+pub fn leads_to(state: &State, provider: &str, address: IpAddr) -> Option<String> {
+    let there = state.floating_ips[provider].values().filter(|one| one.exists(state.now));
+    there.filter(|one| one.ip == address).find_map(|one| one.server.clone())
+}
+
+/// One appears that no row has, one vanishes, or the cloud has few left.
+pub fn bad_luck(state: &mut State) {
+    let pools: Vec<String> = state.pools.iter().cloned().collect();
+    let Some(provider) = state.dice.pick(&pools).cloned() else { return };
+    match state.dice.between(0, 2) {
+        0 => leak(state, &provider),
+        1 => {
+            let quota = usize::try_from(state.dice.between(1, 7)).expect("small");
+            state.floating_quotas.insert(provider, quota);
+        }
+        _ => {
+            let all: Vec<String> = ours(state).map(|(_, id, _, _)| id.clone()).collect();
+            let Some(id) = state.dice.pick(&all).cloned() else { return };
+            let now = state.now;
+            let mut everywhere = state.floating_ips.values_mut();
+            if let Some(one) = everywhere.find_map(|all| all.get_mut(&id)) {
+                one.gone = Some(now);
+            }
+        }
+    }
+}
+
+/// One that carries our tag and has no row.
+fn leak(state: &mut State, provider: &str) {
+    let Some(installation) = state.installation.clone() else { return };
+    let (id, ip, appears) = (state.id("floating"), address(state, provider), state.now);
+    let owner = Owner::Node(NodeId(1_000_000));
+    let tag = Some(Tag { installation, owner, attempt: id.clone() });
+    let one = FloatingIp { ip, tag, server: None, appears, gone: None };
+    state.floating_ips.get_mut(provider).expect("known").insert(id, one);
 }
 
 /// Deletes one.

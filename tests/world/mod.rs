@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nodepool::cloud::CloudError;
 use nodepool::model::{HostKey, Tag, Timestamp};
 
@@ -49,6 +51,10 @@ pub struct State {
     pub keypairs: BTreeMap<String, BTreeSet<String>>,
     /// All floating IPs that ever were, by provider and then by id.
     pub floating_ips: BTreeMap<String, BTreeMap<String, FloatingIp>>,
+    /// The providers that have a pool of floating IPs. Their servers cannot be reached in any other way.
+    pub pools: BTreeSet<String>,
+    /// How many floating IPs each project may have.
+    pub floating_quotas: BTreeMap<String, usize>,
     /// How many servers each cloud allows.
     pub quotas: BTreeMap<String, usize>,
     /// The availability zone where no server comes up, if one is out of order, and how many failed there.
@@ -149,6 +155,8 @@ impl World {
             images: BTreeMap::new(),
             keypairs: BTreeMap::new(),
             floating_ips: BTreeMap::new(),
+            pools: BTreeSet::new(),
+            floating_quotas: BTreeMap::new(),
             quotas: BTreeMap::new(),
             bad_zone: None,
             failed_in_zone: 0,
@@ -164,6 +172,7 @@ impl World {
         };
         for (provider, quota) in providers {
             state.quotas.insert((*provider).to_owned(), *quota);
+            state.floating_quotas.insert((*provider).to_owned(), *quota);
             state.servers.insert((*provider).to_owned(), BTreeMap::new());
             state.images.insert((*provider).to_owned(), BTreeMap::new());
             state.floating_ips.insert((*provider).to_owned(), BTreeMap::new());
@@ -246,7 +255,7 @@ impl State {
                 name: name.to_owned(),
                 tag,
                 address,
-                host_key: HostKey(format!("ssh-ed25519 {id}")),
+                host_key: host_key(&id),
                 appears: Timestamp::default(),
                 active: Some(Timestamp::default()),
                 addressed: Some(Timestamp::default()),
@@ -278,7 +287,7 @@ impl State {
             name: "leaked".to_owned(),
             tag: Some(Tag { installation, owner, attempt: id.clone() }),
             address,
-            host_key: HostKey(format!("ssh-ed25519 {id}")),
+            host_key: host_key(&id),
             appears: now,
             active: Some(now),
             addressed: Some(now),
@@ -315,7 +324,7 @@ impl State {
         self.faulty = false;
         self.demand.clear();
         self.bad_zone = None;
-        for quota in self.quotas.values_mut() {
+        for quota in self.quotas.values_mut().chain(self.floating_quotas.values_mut()) {
             *quota = 100;
         }
     }
@@ -330,4 +339,14 @@ impl State {
         }
         None
     }
+}
+
+/// The host key of the machine with this id, as a machine would show it.
+pub fn host_key(id: &str) -> HostKey {
+    let kind = b"ssh-ed25519";
+    let mut public = [0; 32];
+    public.iter_mut().zip(id.bytes()).for_each(|(byte, given)| *byte = given);
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("short").to_be_bytes();
+    let wire = [&length(kind)[..], kind, &length(&public)[..], &public].concat();
+    HostKey(format!("ssh-ed25519 {}", STANDARD.encode(wire)))
 }

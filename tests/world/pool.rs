@@ -12,7 +12,8 @@ use nodepool::config::{
 pub const IMAGE: &str = "trusty";
 pub const OTHER_IMAGE: &str = "xenial";
 
-pub fn config(has_queues: bool) -> Config {
+/// `pools` names the providers that have a pool of floating IPs.
+pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config {
     let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730 };
     Config {
         script_dir: None,
@@ -22,7 +23,10 @@ pub fn config(has_queues: bool) -> Config {
         delete_delay: Duration::ZERO,
         logging: None,
         labels: vec![label("small", 2, 0, &["alpha"]), label("large", 1, 1, &["alpha", "beta"])],
-        providers: vec![in_zones(provider("alpha", 5)), provider("beta", 2)],
+        providers: vec![
+            in_zones(provider("alpha", 5, pools.contains(&"alpha"), source)),
+            provider("beta", 2, pools.contains(&"beta"), source),
+        ],
         targets: vec![Target {
             name: "jenkins".to_owned(),
             hostname: "{label.name}-{provider.name}-{node_id}".to_owned(),
@@ -47,7 +51,7 @@ fn in_zones(provider: Provider) -> Provider {
     Provider { availability_zones: vec!["a1".to_owned(), "a2".to_owned()], ..provider }
 }
 
-fn provider(name: &str, max_servers: u32) -> Provider {
+fn provider(name: &str, max_servers: u32, has_pool: bool, source: HostKeySource) -> Provider {
     Provider {
         name: name.to_owned(),
         cloud: None,
@@ -71,17 +75,17 @@ fn provider(name: &str, max_servers: u32) -> Provider {
         rate: Duration::from_millis(200),
         availability_zones: Vec::new(),
         networks: Vec::new(),
-        pool: None,
+        pool: has_pool.then(|| "external".to_owned()),
         security_groups: Vec::new(),
         host_key_checking: true,
         ipv6_preferred: false,
         template_hostname: "template-{image.name}-{timestamp}".to_owned(),
-        images: vec![image(IMAGE), image(OTHER_IMAGE)],
+        images: vec![image(IMAGE, source), image(OTHER_IMAGE, source)],
         retired: false,
     }
 }
 
-fn image(name: &str) -> ProviderImage {
+fn image(name: &str, source: HostKeySource) -> ProviderImage {
     ProviderImage {
         name: name.to_owned(),
         source: ImageSource::Snapshot {
@@ -102,7 +106,7 @@ fn image(name: &str) -> ProviderImage {
         user_data: None,
         boot_volume_gib: None,
         connection_address: ConnectionAddress::Public,
-        host_key_source: HostKeySource::Learn,
+        host_key_source: source,
         pause: false,
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nodepool::model::HostKey;
-use nodepool::remote::{Command, Connection, Endpoint, Output, Remote, RemoteError, RemoteFile};
+use nodepool::remote::{Command, Connection, Endpoint, Output, Remote, RemoteError, RemoteFile, Trust};
 
-use super::World;
+use super::{World, floating};
 
 /// Reaches the machines of the world.
 pub struct SimulatedRemote {
@@ -51,14 +51,19 @@ impl SimulatedRemote {
             .servers
             .iter()
             .flat_map(|(provider, servers)| servers.iter().map(move |(id, server)| (provider, id, server)));
-        let found = answering.into_iter().find(|(_, _, server)| {
-            server.address == endpoint.address
+        let found = answering.into_iter().find(|(provider, id, server)| {
+            let reached = if state.pools.contains(*provider) {
+                floating::leads_to(&state, provider, endpoint.address).as_ref() == Some(*id)
+            } else {
+                server.address == endpoint.address
+            };
+            reached
                 && server.exists(now)
                 && !server.is_broken(now)
                 && server.answers.is_some_and(|answers| answers <= now)
         });
         let Some((provider, id, server)) = found else { return Ok(None) };
-        if let Some(recorded) = &endpoint.host_key
+        if let Trust::Only(recorded) = &endpoint.trust
             && *recorded != server.host_key
         {
             return Err(RemoteError::WrongHostKey {

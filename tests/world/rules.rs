@@ -6,7 +6,7 @@ use std::time::Duration;
 use nodepool::config::Config;
 use nodepool::model::{Image, Node, NodeId, NodeState, Owner, Timestamp};
 
-use super::{State, World};
+use super::{State, World, floating};
 
 /// How long something of ours may be without a row. Long enough for two complete listings while listings fail.
 const LEAK_DEADLINE: Duration = Duration::from_secs(30 * 60);
@@ -92,7 +92,9 @@ impl Rules {
             (NodeState::Ready, _) => {
                 let made = members().find(|node| node.primary.is_none()).map_or(0, |node| node.subnodes);
                 members().count() <= usize::try_from(made).expect("small")
-                    || members().any(|node| node.state == NodeState::Delete || is_lost(state, node))
+                    || members().any(|node| {
+                        node.state == NodeState::Delete || is_lost(state, node) || is_cut_off(state, node)
+                    })
             }
             (_, None) => is_lost(state, before),
             (_, Some(primary)) => {
@@ -139,9 +141,27 @@ impl Rules {
             }
             unclaimed.insert(id.clone(), since);
         }
+        for (_, id, _, _) in floating::ours(state).filter(|(_, _, _, owner)| !claims(*owner, nodes, images)) {
+            let since = self.unclaimed.get(id).copied().unwrap_or(state.now);
+            if state.now.since(since) > LEAK_DEADLINE {
+                return Err(format!(
+                    "floating IP {id} has no row for {} s",
+                    state.now.since(since).as_secs()
+                ));
+            }
+            unclaimed.insert(id.clone(), since);
+        }
         self.unclaimed = unclaimed;
         Ok(())
     }
+}
+
+/// Whether a row has a floating IP that somebody deleted.
+fn is_cut_off(state: &State, node: &Node) -> bool {
+    node.floating_ip
+        .id
+        .as_ref()
+        .is_some_and(|id| state.floating_ips[&node.provider].get(id).is_none_or(|one| !one.exists(state.now)))
 }
 
 /// Whether the server of a row is gone or broken.
@@ -212,6 +232,12 @@ fn check_twins(state: &State) -> Result<(), String> {
     for (provider, id, owner) in ours(state) {
         if !state.servers[provider][id].leaked && !owners.insert(owner) {
             return Err(format!("{owner:?} has two servers, one of them {id}"));
+        }
+    }
+    let mut led_to = BTreeSet::new();
+    for (provider, id, one, _) in floating::ours(state) {
+        if one.server.is_some() && !led_to.insert((provider, &one.server)) {
+            return Err(format!("a server has two floating IPs, one of them {id}"));
         }
     }
     Ok(())

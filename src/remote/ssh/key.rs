@@ -11,6 +11,7 @@ use russh::keys::{Algorithm, PrivateKey, PublicKey, decode_secret_key};
 use secrecy::SecretString;
 use tokio::io::AsyncReadExt as _;
 
+use crate::model::HostKey;
 use crate::remote::RemoteError;
 
 /// The longest private key file that is read, in bytes. An RSA key of 16384 bits takes about 13 KB.
@@ -69,7 +70,7 @@ fn decode(text: &str) -> Result<PrivateKey, String> {
 }
 
 /// The public key in OpenSSH's one-line form, without a comment.
-pub(super) fn public_line(key: &PublicKey) -> Result<String, String> {
+pub(in crate::remote) fn public_line(key: &PublicKey) -> Result<String, String> {
     PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| error.to_string())
 }
 
@@ -80,6 +81,14 @@ pub struct KeyPair {
     pub private: SecretString,
     /// The public half, in OpenSSH's one-line form.
     pub public: String,
+}
+
+impl KeyPair {
+    /// The public half as a host key: without its comment.
+    pub fn host_key(&self) -> HostKey {
+        let words: Vec<&str> = self.public.split_whitespace().take(2).collect();
+        HostKey(words.join(" "))
+    }
 }
 
 /// Makes a fresh ed25519 pair that carries `comment`.

@@ -21,10 +21,11 @@ use russh::client;
 use russh::keys::PrivateKey;
 use tokio::time::{Instant, sleep, timeout};
 
+pub(super) use key::public_line;
 pub use key::{KeyPair, generate_keypair};
 
 use self::login::{Failure, Login};
-use super::{Command, Connection, Endpoint, Output, Remote, RemoteError, RemoteFile};
+use super::{Command, Connection, Endpoint, Output, Remote, RemoteError, RemoteFile, Trust};
 use crate::model::HostKey;
 
 /// The pause after the first failed round of attempts; it doubles after each further one.
@@ -73,10 +74,16 @@ impl SshRemote {
 impl Remote for SshRemote {
     async fn connect(&self, endpoint: &Endpoint) -> Result<Box<dyn Connection>, RemoteError> {
         let key = self.keys.load(&endpoint.private_key).await?;
-        let mut wanted = endpoint.host_key.clone();
+        let mut wanted = match &endpoint.trust {
+            Trust::Only(known) => Some(known.clone()),
+            Trust::FirstContact | Trust::Anyone => None,
+        };
         let deadline = login::moment_after(endpoint.patience);
         let mut pause = FIRST_PAUSE;
         loop {
+            if endpoint.trust == Trust::Anyone {
+                wanted = None;
+            }
             let text = match self.round(endpoint, &key, &mut wanted, deadline).await {
                 Ok(connection) => return Ok(Box::new(connection)),
                 Err(Failure::WrongHostKey { recorded, found }) => {
