@@ -14,7 +14,7 @@ use nodepool::config::{self, Config, Loaded, Sources, diff};
 use nodepool::engine::Engine;
 use nodepool::engine::run::{Driver, Reconfiguration};
 use nodepool::plan::Permissions;
-use nodepool::service::{PidFile, Start};
+use nodepool::service::{Clockwork, PidFile, Start};
 use nodepool::store::{self, Store};
 use nodepool::telemetry::{self, LastTick, LogFormat, Metrics};
 use nodepool::{service, web, wiring};
@@ -206,6 +206,7 @@ async fn run(
 ) -> anyhow::Result<()> {
     let hangups = signal(SignalKind::hangup())?;
     let url = config.database.0.clone();
+    let path = store::database_file(url.expose_secret()).map(|file| bell::beside(&file));
     let (bell, _lock) = match store::database_file(url.expose_secret()) {
         Some(file) => {
             let lock = lock_beside(&file)?;
@@ -225,6 +226,12 @@ async fn run(
     let (published, last) = watch::channel(LastTick::default());
     let (reconfigure, reconfigurations) = mpsc::channel(1);
     let (in_force, config_seen) = watch::channel(Arc::clone(&config));
+    let ring = move || {
+        // A bell that is not heard delays the wish by a few seconds.
+        let _ = path.as_deref().map(bell::ring);
+    };
+    let clockwork = Clockwork { store: store.clone(), config: config_seen.clone(), ring: Box::new(ring) };
+    tokio::spawn(clockwork.run(stop.clone()));
     let web = if arguments.no_webapp {
         None
     } else {

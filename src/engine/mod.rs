@@ -162,6 +162,7 @@ impl Engine {
             waiting: &self.memory.waiting,
             in_flight: &self.memory.in_flight,
             tries: &self.memory.tries,
+            checks: &self.memory.checks,
             permissions: self.permissions,
         })
     }
@@ -263,6 +264,10 @@ impl Engine {
             }
             Outcome::TimedOut => Answer::Failed(timed_out(errand)),
         };
+        if let Errand::CheckNode(id) = errand {
+            self.memory.note_check(*id, began, now, &answer);
+            return Ok(());
+        }
         self.memory.note_try(errand, &answer, now);
         self.memory.note_deletion(errand, &answer);
         let nodes = match errand {

@@ -9,6 +9,7 @@
 mod action;
 mod address;
 mod allocate;
+mod check;
 mod images;
 mod jobs;
 mod leaks;
@@ -30,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
 pub use address::{Reach, reach};
+pub use check::{CheckResult, Checked};
 pub use limits::{DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Permissions, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
@@ -72,6 +74,10 @@ struct Draft<'a> {
     set_back: BTreeSet<(SetbackKind, String, String)>,
     recovered: BTreeSet<(SetbackKind, String, String)>,
     plan: Plan,
+    /// Whether a check was gone on with already.
+    checking: bool,
+    /// Listings that began before this moment are too old for somebody.
+    list_from: Option<Timestamp>,
 }
 
 /// A row, and whether this plan has changed it already.
@@ -101,6 +107,8 @@ impl<'a> Draft<'a> {
             set_back: BTreeSet::new(),
             recovered: BTreeSet::new(),
             plan: Plan::default(),
+            checking: false,
+            list_from: None,
         }
     }
 

@@ -116,6 +116,7 @@ pub const LOG_TARGETS: [(&str, &str); 8] = [
     ("nodepool.image.build", "the lines that setup scripts print"),
     ("nodepool.node.ready", "the lines that ready scripts print, at debug"),
     ("nodepool.engine", "the loop: leases, stores and work that broke off"),
+    ("nodepool.cron", "what the clock asks for"),
     ("nodepool.web", "the web page: a store that did not answer"),
     ("nodepool.http", "each exchange with a cloud, at debug, with its secrets masked"),
     ("nodepool.log", "the log itself"),

@@ -228,8 +228,8 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "service",
-        rooms: &["model"],
-        crates: &["tokio", "tracing"],
+        rooms: &["model", "config", "store"],
+        crates: &["chrono", "chrono_tz", "croner", "tokio", "tokio_util", "tracing"],
         never: &["std::env"],
         because: "It knows the machine that the daemon runs on, and puts around the engine what that machine expects.",
     },

@@ -51,8 +51,10 @@ impl SimulatedRemote {
             .servers
             .iter()
             .flat_map(|(provider, servers)| servers.iter().map(move |(id, server)| (provider, id, server)));
-        let found = answering.into_iter().find(|(_, _, server)| {
-            server.address == endpoint.address
+        let found = answering.into_iter().find(|(provider, id, server)| {
+            !state.deaf.contains(*id)
+                && state.cut_off.get(*provider).is_none_or(|until| *until <= now)
+                && server.address == endpoint.address
                 && server.exists(now)
                 && !server.is_broken(now)
                 && server.answers.is_some_and(|answers| answers <= now)

@@ -61,8 +61,12 @@ impl Rules {
                 self.used.insert(*id);
             }
         }
+        let mut unheard: BTreeMap<&str, usize> = BTreeMap::new();
         for (id, before) in &self.before {
             let after = now.get(id);
+            if before.state == NodeState::Ready && after.is_some_and(was_unheard) && !is_deaf(state, before) {
+                *unheard.entry(before.provider.as_str()).or_default() += 1;
+            }
             let leaving = after.is_none_or(|node| node.state == NodeState::Delete);
             match before.state {
                 NodeState::Ready | NodeState::Used if leaving => self.check_excuse(state, before, after)?,
@@ -73,6 +77,15 @@ impl Rules {
                     }
                 }
                 _ => {}
+            }
+        }
+        for (provider, count) in unheard {
+            let ready = |node: &&Node| node.provider == provider && node.state == NodeState::Ready;
+            let before = self.before.values().filter(ready).count();
+            if count > (before / 2).max(1) {
+                return Err(format!(
+                    "a check took {count} of {before} nodes of {provider} which are not deaf"
+                ));
             }
         }
         self.before = now;
@@ -96,7 +109,7 @@ impl Rules {
                 is_lost(state, before) || self.before.get(&primary).is_none_or(|node| is_lost(state, node))
             }
         };
-        if self.excused.contains(&before.head()) || made_room || lost {
+        if self.excused.contains(&before.head()) || made_room || lost || after.is_some_and(was_unheard) {
             return Ok(());
         }
         Err(format!("node {id} was {} and is being deleted: {reason}", before.state))
@@ -142,6 +155,15 @@ fn check_sets(nodes: &[Node]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether a check did not reach this node, which is why it goes.
+fn was_unheard(node: &Node) -> bool {
+    node.state == NodeState::Delete && node.reason.contains("the check did not reach it")
+}
+
+fn is_deaf(state: &State, node: &Node) -> bool {
+    node.server_id.as_ref().is_some_and(|server| state.deaf.contains(server))
 }
 
 /// Promise 2, second half: a hold is not granted on a machine that is being deleted.
