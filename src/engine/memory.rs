@@ -26,6 +26,8 @@ pub(super) struct Memory {
     pub(super) tries: BTreeMap<Errand, Tries>,
     /// Who asked for nodes and got none.
     pub(super) waiting: Waits,
+    /// What visits do at the moment, and since when.
+    pub(super) steps: BTreeMap<Errand, (String, Timestamp)>,
     /// What the last visits to ready nodes showed.
     pub(super) checks: BTreeMap<NodeId, Checked>,
     /// When the demand was last asked for, whatever came of it.
@@ -46,6 +48,7 @@ impl Memory {
             tries: BTreeMap::new(),
             waiting: Waits::default(),
             checks: BTreeMap::new(),
+            steps: BTreeMap::new(),
             demand_asked: None,
             demand: None,
             paces: BTreeMap::new(),
@@ -98,6 +101,15 @@ impl Memory {
     pub(super) fn next_token(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.put_off.retain(|_, when| *when > now);
         self.put_off.values().min().copied()
+    }
+
+    /// When the next call to a provider is possible, in words for a person.
+    pub(super) fn next_call(&self, provider: &str, now: Timestamp) -> String {
+        match self.paces.get(provider).cloned().map(|mut pace| pace.take(now)) {
+            None => "not limited".to_owned(),
+            Some(Ok(())) => "now".to_owned(),
+            Some(Err(wait)) => format!("in {:.1} s", wait.as_secs_f32()),
+        }
     }
 
     pub(super) fn hold_off(&mut self, provider: &str, until: Timestamp) {

@@ -5,6 +5,7 @@
 
 mod background;
 mod crons;
+pub mod notify;
 mod pid_file;
 
 pub use background::{STARTED, Start, detach};
