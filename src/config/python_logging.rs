@@ -329,10 +329,10 @@ fn arguments(tuple: &str) -> Vec<Value> {
             (Some(open), letter) if letter == open => quote = None,
             _ => {}
         }
-        if letter != ',' || quote.is_some() {
-            if let Some(item) = items.last_mut() {
-                item.push(letter);
-            }
+        if (letter != ',' || quote.is_some())
+            && let Some(item) = items.last_mut()
+        {
+            item.push(letter);
         }
     }
     items.iter().map(|item| item.trim()).filter(|item| !item.is_empty()).map(value).collect()

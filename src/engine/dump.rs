@@ -89,10 +89,9 @@ impl Engine {
                 ago(cloud.keypairs.complete),
                 self.memory.next_call(provider, now),
             )?;
-            for trouble in [&cloud.servers.trouble, &cloud.images.trouble, &cloud.keypairs.trouble] {
-                if let Some(trouble) = trouble {
-                    writeln!(text, "    trouble: {trouble}")?;
-                }
+            let troubles = [&cloud.servers.trouble, &cloud.images.trouble, &cloud.keypairs.trouble];
+            for trouble in troubles.into_iter().flatten() {
+                writeln!(text, "    trouble: {trouble}")?;
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use super::observation::NO_DELETES;
 use super::view::CloudView;
 use super::wishes::Verdict;
 use crate::fsm::node::NodeEvent;
-use crate::model::{Node, NodeState, Timestamp};
+use crate::model::{Node, NodeState, Timestamp, WishKind};
 
 /// What the last visit to a ready node showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,13 +66,20 @@ struct Tally {
 }
 
 impl Draft<'_> {
-    /// Goes on with a check that was asked for at this moment.
-    pub(super) fn check_nodes(&mut self, asked: Timestamp) -> Verdict {
+    /// Goes on with the check. All who asked for one get the same: a second one on the heels of the first would take what
+    /// the first one spared without having seen anything new.
+    pub(super) fn check_nodes(&mut self) -> Verdict {
+        if self.checked.is_none() {
+            let wishes = self.seen.wishes.iter().filter(|wish| wish.kind == WishKind::Check);
+            let asked = wishes.map(|wish| wish.created).max().unwrap_or(self.seen.now);
+            self.checked = Some(self.check_since(asked));
+        }
+        self.checked.clone().unwrap_or(Verdict::Later)
+    }
+
+    fn check_since(&mut self, asked: Timestamp) -> Verdict {
         if !self.seen.permissions.deletes {
             return Verdict::Refused(format!("no node is checked: {NO_DELETES}"));
-        }
-        if std::mem::replace(&mut self.checking, true) {
-            return Verdict::Later;
         }
         let visits = self.seen.in_flight.keys().filter(|errand| matches!(errand, Errand::CheckNode(_)));
         let mut free = limits::MOST_CHECKS.saturating_sub(visits.count());

@@ -74,8 +74,8 @@ struct Draft<'a> {
     set_back: BTreeSet<(SetbackKind, String, String)>,
     recovered: BTreeSet<(SetbackKind, String, String)>,
     plan: Plan,
-    /// Whether a check was gone on with already.
-    checking: bool,
+    /// What this plan has to say to everybody who asked for a check.
+    checked: Option<wishes::Verdict>,
     /// Listings that began before this moment are too old for somebody.
     list_from: Option<Timestamp>,
 }
@@ -107,7 +107,7 @@ impl<'a> Draft<'a> {
             set_back: BTreeSet::new(),
             recovered: BTreeSet::new(),
             plan: Plan::default(),
-            checking: false,
+            checked: None,
             list_from: None,
         }
     }

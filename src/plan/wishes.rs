@@ -12,6 +12,7 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{ImageId, ImageState, Node, NodeId, NodeState, Timestamp, Wish, WishKind};
 
 /// Whether a wish was granted, and what to tell the operator.
+#[derive(Clone)]
 pub(super) enum Verdict {
     Granted(String),
     Refused(String),
@@ -38,7 +39,7 @@ impl Draft<'_> {
             WishKind::Delete { node, .. } => self.with_node(*node, Self::delete_node),
             WishKind::ImageUpdate { provider, image } => self.update_image(provider, image, wish.created),
             WishKind::ImageDelete(image) => self.delete_image(*image),
-            WishKind::Check => self.check_nodes(wish.created),
+            WishKind::Check => self.check_nodes(),
             WishKind::Cleanup => self.clean_up(wish.created),
         }
     }

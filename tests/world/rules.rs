@@ -159,7 +159,7 @@ fn check_sets(nodes: &[Node]) -> Result<(), String> {
 
 /// Whether a check did not reach this node, which is why it goes.
 fn was_unheard(node: &Node) -> bool {
-    node.state == NodeState::Delete && node.reason.contains("the check did not reach it")
+    node.state == NodeState::Delete && node.reason.starts_with("the check did not reach it")
 }
 
 fn is_deaf(state: &State, node: &Node) -> bool {
