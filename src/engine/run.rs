@@ -169,13 +169,13 @@ impl Driver {
             tokio::select! {
                 Some(ended) = under_way.next() => self.take_in(ended).await,
                 Some(news) = self.news.recv() => {
-                    let (line, step) =
-                        (matches!(news, News::BuildLine { .. }), matches!(news, News::Step { .. }));
+                    let is_step = matches!(news, News::Step { .. });
+                    let is_line = matches!(news, News::BuildLine { .. });
                     self.hear(news).await;
-                    if step {
+                    if is_step {
                         continue;
                     }
-                    if line {
+                    if is_line {
                         lines_due = lines_due.or_else(|| tokio::time::Instant::now().checked_add(LINES_PAUSE));
                         continue;
                     }
