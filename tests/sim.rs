@@ -388,7 +388,7 @@ impl Simulation {
         }
         let (kind, pause) = {
             let mut state = self.world.lock();
-            (state.dice.between(0, 10), state.dice.millis(1_000, 40_000))
+            (state.dice.between(0, 14), state.dice.millis(1_000, 40_000))
         };
         self.next_prank = self.now().plus(pause);
         if self.reloads && self.chance(200) {
@@ -443,7 +443,26 @@ impl Simulation {
                 let label = if self.chance(500) { "small" } else { "large" };
                 self.world.change_demand(label, u64::from(MOST_JOBS));
             }
+            10 | 11 => self.wish(WishKind::Check).await,
+            12 => self.wish(WishKind::Cleanup).await,
+            13 => {
+                if let Some(id) = pick(&ready) {
+                    self.deafen(id);
+                }
+            }
             _ => self.bad_luck(),
+        }
+    }
+
+    /// A ready node does not answer over ssh any more; or nobody at a provider does, for a while.
+    fn deafen(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.iter().find(|node| node.id == id).cloned() else { return };
+        let mut state = self.world.lock();
+        if state.dice.happens(30) {
+            let until = state.now.plus(Duration::from_secs(240));
+            state.cut_off.insert(node.provider, until);
+        } else if let Some(server) = node.server_id {
+            state.deaf.insert(server);
         }
     }
 

@@ -105,7 +105,12 @@ impl Served {
     }
 
     fn ticked(&self, at: Timestamp, plan: Plan, trouble: Option<&str>) {
-        self.last.send_replace(LastTick { at, plan: Arc::new(plan), trouble: trouble.map(str::to_owned) });
+        self.last.send_replace(LastTick {
+            at,
+            plan: Arc::new(plan),
+            trouble: trouble.map(str::to_owned),
+            ..LastTick::default()
+        });
     }
 
     async fn node(&self, attempt: &str, state: NodeState, comment: Option<&str>) {

@@ -8,9 +8,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use nodepool::cli::{self, CloudReader, Console, Failure, Format, Session};
 use nodepool::cloud::Cloud as _;
-use nodepool::config::{self, Config, Provider, Sources};
+use nodepool::config::{self, Config, LogDestination, LogLevel, Provider, Sources};
 use nodepool::model::{CloudImage, Server};
-use nodepool::telemetry::{self, LogFormat};
+use nodepool::telemetry::{self, LogFormat, LogGuard};
 use nodepool::wiring;
 use secrecy::ExposeSecret as _;
 
@@ -28,7 +28,7 @@ struct Arguments {
     /// Path of secure.conf [default: /etc/nodepool/secure.conf, if it is there]
     #[arg(short, long, value_name = "FILE", global = true, help_heading = "Options of every command")]
     secure: Option<PathBuf>,
-    /// Accepted for the sake of nodepool v0 and not read: RUST_LOG and --debug set what is logged
+    /// What is logged and where: what may stand below `logging` in nodepool.yaml, or Python's logging.conf
     #[arg(short, long, value_name = "FILE", global = true, help_heading = "Options of every command")]
     logconfig: Option<PathBuf>,
     /// Log what happens inside, too, to standard error
@@ -149,11 +149,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::try_parse().unwrap_or_else(|error| unusable(&error));
     let no_colour = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
     let console = Console::new(arguments.output, no_colour);
-    let filter = std::env::var("RUST_LOG").ok();
-    telemetry::log(arguments.debug, LogFormat::Text, filter.as_deref().or(Some(LOG)));
-    if arguments.logconfig.is_some() {
-        console.warn("-l is accepted but not read; RUST_LOG and --debug set what is logged");
-    }
+    let _log = start_log(&arguments, console);
     let outcome = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(&arguments, console)),
         Err(error) => Err(Failure::unreachable(
@@ -182,6 +178,24 @@ fn unusable(error: &clap::Error) -> ! {
         std::process::exit(error.exit_code());
     }
     error.exit()
+}
+
+/// Starts the log as `-l` says. A command does what it is for although its log cannot be used.
+fn start_log(arguments: &Arguments, console: Console) -> LogGuard {
+    let file = arguments.logconfig.as_deref().map(|path| config::log_file(path, LogDestination::Stderr));
+    match file {
+        Some(Ok(mut file)) => {
+            for output in file.outputs.iter_mut().filter(|_| arguments.debug) {
+                output.levels.insert("nodepool".to_owned(), Some(LogLevel::Debug));
+            }
+            return telemetry::log_to(&file.outputs);
+        }
+        Some(Err(wrong)) => console.warn(&format!("-l cannot be used: {}", wrong.trim_end())),
+        None => {}
+    }
+    let filter = std::env::var("RUST_LOG").ok();
+    telemetry::log(arguments.debug, LogFormat::Text, filter.as_deref().or(Some(LOG)));
+    LogGuard::default()
 }
 
 async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {

@@ -11,25 +11,25 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 use nodepool::bell::{self, Bell};
 use nodepool::cloud::metered::Meter;
-use nodepool::config::{self, Loaded, Sources};
+use nodepool::config::{self, Config, Loaded, LogDestination, LogLevel, LogOutput, Sources};
 use nodepool::engine::Engine;
-use nodepool::engine::run::Driver;
+use nodepool::engine::run::{Driver, Pulse};
 use nodepool::plan::Permissions;
 use nodepool::reload::{self, Make, Parts, Reloads, Watched, report_warnings};
-use nodepool::service::{PidFile, Start};
+use nodepool::service::{Clockwork, PidFile, Start, notify};
 use nodepool::store::{self, Store};
-use nodepool::telemetry::{self, LastTick, LogFormat, Metrics};
+use nodepool::telemetry::{self, LastTick, LogFormat, LogGuard, Metrics};
 use nodepool::{service, web, wiring};
 use secrecy::ExposeSecret as _;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Keeps a pool of single-use CI machines full.
 ///
 /// INT, TERM and USR1 stop it gracefully: calls to clouds come home, what is building goes on after the next start; a
 /// second one ends it at once. HUP reads the configuration again. Exit status: 0 stopped as asked, 1 it could not start
-/// or go on, or was ended by a second signal.
+/// or go on, or was ended by a second signal. USR2 has it write into the log what everything waits for.
 #[derive(Debug, Parser)]
 #[command(name = "nodepoold", version)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line that stands alone")]
@@ -43,7 +43,7 @@ struct Arguments {
     /// Stay in the foreground
     #[arg(short = 'd', long = "nodaemon")]
     foreground: bool,
-    /// Accepted for the sake of nodepool v0 and not read: RUST_LOG and --debug set what is logged
+    /// What is logged and where: what may stand below `logging` in nodepool.yaml, or Python's logging.conf
     #[arg(short, long, value_name = "FILE")]
     logconfig: Option<PathBuf>,
     /// Path of the file that the process id is written to [default in the background:
@@ -171,15 +171,11 @@ fn load(sources: &Sources) -> anyhow::Result<Loaded> {
 }
 
 fn serve(arguments: &Arguments) -> anyhow::Result<()> {
-    let filter = std::env::var("RUST_LOG").ok();
-    telemetry::log(arguments.debug, arguments.log_format, filter.as_deref());
-    if arguments.logconfig.is_some() {
-        tracing::warn!(target: "nodepool", "-l is accepted but not read; RUST_LOG and --debug set what is logged");
-    }
-    arguments.report();
     let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone())?;
     let watched = Watched::now(&sources);
     let loaded = load(&sources)?;
+    let _log = start_log(arguments, &loaded.config)?;
+    arguments.report();
     report_warnings(&loaded);
     let _pid = arguments.pidfile.as_deref().map(write_pid).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -196,6 +192,36 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     served
 }
 
+/// Starts the log: as `-l` says, or the section `logging`, or else on standard error or in the journal.
+fn start_log(arguments: &Arguments, config: &Config) -> anyhow::Result<LogGuard> {
+    let journal = telemetry::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+    let usual = if journal { LogDestination::Journal } else { LogDestination::Stderr };
+    let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let (mut outputs, warnings) = match (&arguments.logconfig, &config.logging) {
+        (Some(path), _) => {
+            let file = config::log_file(path, usual.clone());
+            let file = file.map_err(|wrong| anyhow::anyhow!("-l cannot be used\n{}", wrong.trim_end()))?;
+            (file.outputs, file.warnings)
+        }
+        (None, Some(logging)) => (logging.outputs(usual.clone()), Vec::new()),
+        (None, None) if journal && filter.is_none() => {
+            (vec![LogOutput::usual(LogDestination::Journal)], Vec::new())
+        }
+        (None, None) => {
+            telemetry::log(arguments.debug, arguments.log_format, filter.as_deref());
+            return Ok(LogGuard::default());
+        }
+    };
+    for output in outputs.iter_mut().filter(|output| arguments.debug && output.to == usual) {
+        output.levels.insert("nodepool".to_owned(), Some(LogLevel::Debug));
+    }
+    let guard = telemetry::log_to(&outputs);
+    for warning in warnings {
+        tracing::warn!(target: "nodepool.log", "{}", warning.trim_end());
+    }
+    Ok(guard)
+}
+
 fn write_pid(path: &Path) -> anyhow::Result<PidFile> {
     PidFile::write(path).with_context(|| format!("the pid file {} cannot be used", path.display()))
 }
@@ -209,6 +235,7 @@ async fn run(
     let config = Arc::new(loaded.config);
     let hangups = signal(SignalKind::hangup())?;
     let url = config.database.0.clone();
+    let path = store::database_file(url.expose_secret()).map(|file| bell::beside(&file));
     let (bell, _lock) = match store::database_file(url.expose_secret()) {
         Some(file) => {
             let lock = lock_beside(&file)?;
@@ -233,6 +260,15 @@ async fn run(
     let (reconfigure, reconfigurations) = mpsc::channel(1);
     let (in_force, config_seen) = watch::channel(Arc::clone(&config));
     let (doubts, doubts_seen) = watch::channel(Vec::new());
+    let ring = move || {
+        // A bell that is not heard delays the wish by a few seconds.
+        let _ = path.as_deref().map(bell::ring);
+    };
+    let clockwork = Clockwork { store: store.clone(), config: config_seen.clone(), ring: Box::new(ring) };
+    tokio::spawn(clockwork.run(stop.clone()));
+    let dump_config = config_seen.clone();
+    tokio::spawn(notify::report(last.clone(), stop.clone()));
+    let mut web_address = None;
     let web = if arguments.no_webapp {
         None
     } else {
@@ -240,13 +276,21 @@ async fn run(
         let state = web::State { store, config: config_seen, doubts: doubts_seen, last, metrics };
         let listener = tokio::net::TcpListener::bind(arguments.webapp).await;
         let listener = listener.with_context(|| format!("{} cannot be served", arguments.webapp))?;
-        tracing::info!(target: "nodepool", "status page at http://{}/", listener.local_addr()?);
+        let address = listener.local_addr()?;
+        web_address = Some(address);
+        tracing::info!(target: "nodepool", "status page at http://{address}/");
         Some(tokio::spawn(web::serve(listener, state, stop.clone())))
     };
     let told = Arc::clone(&metrics);
     let parts = Parts { sources, make, metrics: told, in_force, reconfigure, doubts, watched, unusable };
     tokio::spawn(Reloads::new(parts, loaded.files).watch(hangups, stop.clone()));
-    let driver = Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics };
+    let (ask, dumps) = mpsc::channel(1);
+    let address = web_address
+        .map_or_else(|| "switched off".to_owned(), |address| format!("serves at http://{address}/"));
+    tokio::spawn(dump_on_signal(signal(SignalKind::user_defined2())?, ask, dump_config, address));
+    let pulse = notify::watchdog().map(|every| Pulse { every, beat: notify::alive });
+    let driver =
+        Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics, dumps, pulse };
     tracing::info!(target: "nodepool", "nodepoold {} has started", env!("CARGO_PKG_VERSION"));
     if arguments.detached {
         println!("{}", service::STARTED);
@@ -290,11 +334,40 @@ fn stop_on_signals(stop: &CancellationToken, at_once: &CancellationToken) -> any
                     target: "nodepool",
                     "asked to stop; calls that are on their way come home first, unless a second signal comes"
                 );
+                notify::stopping();
                 stop.cancel();
             }
         });
     }
     Ok(())
+}
+
+/// How long the engine's loop may take to answer.
+const DUMP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Writes into the log what everything waits for, each time that USR2 comes.
+async fn dump_on_signal(
+    mut signals: Signal,
+    ask: mpsc::Sender<oneshot::Sender<String>>,
+    config: watch::Receiver<Arc<Config>>,
+    page: String,
+) {
+    while signals.recv().await.is_some() {
+        let (reply, answer) = oneshot::channel();
+        let engine = async {
+            ask.send(reply).await.ok()?;
+            answer.await.ok()
+        };
+        let engine = tokio::time::timeout(DUMP_PATIENCE, engine).await.ok().flatten();
+        let engine =
+            engine.unwrap_or_else(|| "engine: its loop did not answer; it hangs, or it stops\n".to_owned());
+        let crons = service::outlook(&config.borrow());
+        tracing::info!(
+            target: "nodepool.stack_dump",
+            "what everything waits for\n{engine}tasks:\n  status page: {page}\n  configuration: waits for HUP or a change\n  {}",
+            crons.join("\n  ")
+        );
+    }
 }
 
 /// One daemon acts on one SQLite database. The lock goes with the process, however it ends.

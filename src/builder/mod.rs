@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::remote::{Command, Connection, Endpoint, Output, Remote, RemoteError, quote};
 
-pub use node::{Member, MemberError, Preparation, Prepared, prepare, prepare_set};
+pub use node::{Member, MemberError, Preparation, Prepared, check, prepare, prepare_set};
 pub use snapshot::{SetUp, SetUpDone, set_up, verify};
 pub use user_data::user_data;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 
 use super::facts::{self, Addresses, Role, Set};
-use super::{BuildError, Cause, STEP_DEADLINE, Step, connect, environment, run_script, script_line};
+use super::{BuildError, Cause, STEP_DEADLINE, Step, connect, environment, run, run_script, script_line};
 use crate::model::HostKey;
 use crate::remote::{Command, Connection, Endpoint, KeyPair, Output, Remote, generate_keypair};
 
@@ -147,4 +147,15 @@ async fn script(remote: &dyn Remote, order: &Preparation) -> Result<Option<Comma
         .await
         .map_err(|error| Step::ReadyScript.failed(error))?;
     Ok(Some(Command { line, environment, deadline: order.ready_script_timeout }))
+}
+
+/// Reaches a node that is ready and runs a command there that does nothing: whether it still can be used.
+pub async fn check(
+    remote: &dyn Remote,
+    endpoint: &Endpoint,
+    output: &mut dyn Output,
+) -> Result<(), BuildError> {
+    let mut connection = connect(remote, endpoint).await?;
+    let nothing = Command { line: "true".to_owned(), environment: Vec::new(), deadline: STEP_DEADLINE };
+    run(connection.as_mut(), Step::Connect, &nothing, output).await
 }

@@ -155,6 +155,8 @@ fn wish(wish: &Wish) -> WishView {
         WishKind::Delete { node, .. } => format!("delete node {node}"),
         WishKind::ImageUpdate { provider, image } => format!("build image {image} at {provider}"),
         WishKind::ImageDelete(image) => format!("delete image {image}"),
+        WishKind::Check => "check all ready nodes".to_owned(),
+        WishKind::Cleanup => "look for leftovers".to_owned(),
     };
     WishView { id: wish.id.0, wish: words, written: rfc3339(wish.created) }
 }

@@ -14,8 +14,10 @@ mod fields;
 mod files;
 pub mod keys;
 mod labels;
+mod log_outputs;
 mod logging;
 mod place;
+pub mod python_logging;
 mod raw;
 mod secure;
 mod source_text;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 pub use diagnostic::{Diagnostic, Severity, SnippetLine, render};
+pub use log_outputs::{LogDestination, LogOutput, Rotation};
 pub use sources::{DEFAULT_SECURE_CONF, SecureConf, Sources};
 pub use types::{
     CloudCredentials, Config, ConnectionAddress, Cron, Crons, DatabaseUrl, Domain, GearmanServer,
@@ -91,6 +94,41 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     match made {
         Some((config, jenkins)) if !failed => Ok(Loaded { config, jenkins, warnings: diagnostics, files }),
         _ => Err(diagnostics),
+    }
+}
+
+/// What a file that `-l` names says about the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Where lines go.
+    pub outputs: Vec<LogOutput>,
+    /// What of the file has no meaning here, each with its line.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the file that `-l` names: what would stand below `logging` in nodepool.yaml, or Python's logging.conf. `usual` is
+/// where lines go that the file sends nowhere else.
+///
+/// # Errors
+/// What is wrong with it, with its line.
+pub fn log_file(path: &Path, usual: LogDestination) -> Result<LogFile, String> {
+    let mut report = Report::default();
+    let Some(source) = read_required(path, &mut report) else { return Err(render(&report.finish())) };
+    let is_python =
+        source.text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    if is_python.is_some_and(|line| line.starts_with('[')) {
+        let python_logging::PythonLogging { outputs, warnings } = python_logging::read(path, &source.text)?;
+        return Ok(LogFile { outputs, warnings });
+    }
+    let logging = tree::read(&source, &mut report).and_then(|root| logging::read(&root, &mut report));
+    let failed = report.has_errors();
+    match logging {
+        Some(logging) if !failed => {
+            let warnings = report.finish();
+            let warnings = warnings.iter().map(|warning| render(std::slice::from_ref(warning))).collect();
+            Ok(LogFile { outputs: logging.outputs(usual), warnings })
+        }
+        _ => Err(render(&report.finish())),
     }
 }
 

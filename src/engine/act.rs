@@ -32,6 +32,7 @@ impl Engine {
             Errand::PrepareNode(id) => self.prepare_node(*id, rows),
             Errand::SetUpBuilder(id) => self.set_up_builder(*id, rows),
             Errand::VerifySnapshot(id) => self.verify_snapshot(*id, rows),
+            Errand::CheckNode(id) => self.check_node(*id, rows),
             Errand::DeleteServer { provider, .. }
             | Errand::DeleteSnapshot { provider, .. }
             | Errand::DeleteKeypair { provider, .. }
@@ -46,7 +47,9 @@ impl Engine {
             | Errand::ListFloatingIps { provider } => self.call(errand, provider, rows, host_key),
         };
         let (deadline, future) = made.unwrap_or_else(|missing| {
-            let failure = Failure { fault: Fault::Refused, text: missing };
+            // What we lack ourselves says nothing about a node that serves.
+            let fault = if matches!(errand, Errand::CheckNode(_)) { Fault::Login } else { Fault::Refused };
+            let failure = Failure { fault, text: missing };
             (Duration::from_secs(1), ready(Outcome::Answer(Answer::Failed(failure))).boxed())
         });
         Work { errand: errand.clone(), deadline, future }
@@ -122,7 +125,8 @@ impl Engine {
             Errand::AskDemand
             | Errand::PrepareNode(_)
             | Errand::SetUpBuilder(_)
-            | Errand::VerifySnapshot(_) => {
+            | Errand::VerifySnapshot(_)
+            | Errand::CheckNode(_) => {
                 return Err("it is not a call to a cloud".to_owned());
             }
         };

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::News;
+use super::steps::Watched;
 use crate::model::NodeId;
 use crate::plan::Errand;
 use crate::remote::{Connection, Endpoint, Remote, RemoteError, Trust};
@@ -35,7 +36,8 @@ impl Remote for Reporting {
             // Nobody listens any more when the daemon is on its way out, and then nothing will be recorded either.
             let _ = self.news.send(news);
         }
-        Ok(connection)
+        let (errand, news) = (self.errand.clone(), self.news.clone());
+        Ok(Box::new(Watched { connection, errand, news }))
     }
 
     async fn public_key(&self, private_key: &Path) -> Result<String, RemoteError> {

@@ -6,9 +6,15 @@ use std::time::Duration;
 use super::{Outcome, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
-use crate::model::Timestamp;
-use crate::plan::{Answer, CloudView, DEMAND_KEPT, Errand, Failure, Fault, Tries, Waits};
+use crate::model::{NodeId, Timestamp};
+use crate::plan::{
+    Answer, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, Tries, Waits,
+};
 use crate::target::Demand;
+
+/// How long it is remembered what a visit to a ready node showed: longer than a check takes, and much longer than the
+/// pause between two checks that operators choose.
+const CHECKS_KEPT: Duration = Duration::from_hours(24);
 
 /// What the engine remembers.
 pub(super) struct Memory {
@@ -20,6 +26,10 @@ pub(super) struct Memory {
     pub(super) tries: BTreeMap<Errand, Tries>,
     /// Who asked for nodes and got none.
     pub(super) waiting: Waits,
+    /// What visits do at the moment, and since when.
+    pub(super) steps: BTreeMap<Errand, (String, Timestamp)>,
+    /// What the last visits to ready nodes showed.
+    pub(super) checks: BTreeMap<NodeId, Checked>,
     /// When the demand was last asked for, whatever came of it.
     pub(super) demand_asked: Option<Timestamp>,
     /// How many jobs asked for each label, and when.
@@ -38,6 +48,8 @@ impl Memory {
             in_flight: BTreeMap::new(),
             tries: BTreeMap::new(),
             waiting: Waits::default(),
+            checks: BTreeMap::new(),
+            steps: BTreeMap::new(),
             demand_asked: None,
             demand: None,
             paces: BTreeMap::new(),
@@ -99,6 +111,15 @@ impl Memory {
     pub(super) fn next_token(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.put_off.retain(|_, when| *when > now);
         self.put_off.values().min().copied()
+    }
+
+    /// When the next call to a provider is possible, in words for a person.
+    pub(super) fn next_call(&self, provider: &str, now: Timestamp) -> String {
+        match self.paces.get(provider).cloned().map(|mut pace| pace.take(now)) {
+            None => "not limited".to_owned(),
+            Some(Ok(())) => "now".to_owned(),
+            Some(Err(wait)) => format!("in {:.1} s", wait.as_secs_f32()),
+        }
     }
 
     pub(super) fn hold_off(&mut self, provider: &str, until: Timestamp) {
@@ -174,8 +195,26 @@ impl Memory {
         count
     }
 
-    /// Forgets tries that nobody will repeat.
+    /// Takes in what a visit to a ready node showed.
+    pub(super) fn note_check(&mut self, id: NodeId, began: Timestamp, ended: Timestamp, answer: &Answer) {
+        let earlier = match self.checks.get(&id).map(|checked| &checked.result) {
+            Some(CheckResult::NotReached { times, .. }) => *times,
+            _ => 0,
+        };
+        let result = match answer {
+            Answer::Id(_) | Answer::Done => CheckResult::Reached,
+            Answer::Failed(Failure { fault: Fault::Login, text }) => CheckResult::NotTried(text.clone()),
+            Answer::Failed(failure) => {
+                CheckResult::NotReached { times: earlier.saturating_add(1), reason: failure.text.clone() }
+            }
+        };
+        tracing::debug!(target: "nodepool.node", node = id.0, "checked: {result:?}");
+        self.checks.insert(id, Checked { began, ended, result });
+    }
+
+    /// Forgets tries that nobody will repeat, and visits to nodes that are surely settled.
     pub(super) fn forget_old_tries(&mut self, before: Timestamp) {
+        self.checks.retain(|_, checked| checked.ended >= before.minus(CHECKS_KEPT));
         self.tries.retain(|_, tries| tries.last >= before);
     }
 

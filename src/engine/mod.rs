@@ -9,12 +9,14 @@
 
 mod act;
 mod contact;
+mod dump;
 mod host_keys;
 mod memory;
 mod output;
 mod providers;
 mod record;
 pub mod run;
+mod steps;
 mod trouble;
 mod visit;
 mod work;
@@ -33,7 +35,7 @@ use crate::plan::{
 use crate::remote::{KeyPair, Remote};
 use crate::store::{NewLine, Store, StoreError};
 use crate::target::DemandSource;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Census, Metrics};
 use memory::Memory;
 use output::{LINES_ON_THEIR_WAY, Unwritten};
 use providers::Providers;
@@ -82,6 +84,8 @@ pub struct Tick {
     pub recalled: Vec<Errand>,
     /// When to look again although there is no news; `None`: only news matters.
     pub wake: Option<Timestamp>,
+    /// The pool as it was seen.
+    pub census: Census,
 }
 
 impl Engine {
@@ -134,11 +138,12 @@ impl Engine {
         self.record_providers().await?;
         let seen = self.observe(now).await?;
         let plan = plan::plan(&self.config, &seen);
+        let census = Census::of(&seen.nodes, seen.demand);
         let nodes: BTreeMap<NodeId, Node> = seen.nodes.into_iter().map(|node| (node.id, node)).collect();
         let images: BTreeMap<ImageId, Image> =
             seen.images.into_iter().map(|image| (image.id, image)).collect();
         let mut rows = Rows { nodes, images };
-        let mut tick = Tick { wake: plan.wake, ..Tick::default() };
+        let mut tick = Tick { wake: plan.wake, census, ..Tick::default() };
         for planned in &plan.actions {
             self.carry_out(now, planned, &mut rows, work, &mut tick).await?;
         }
@@ -165,6 +170,7 @@ impl Engine {
             waiting: &self.memory.waiting,
             in_flight: &self.memory.in_flight,
             tries: &self.memory.tries,
+            checks: &self.memory.checks,
             permissions: self.permissions,
         })
     }
@@ -182,6 +188,7 @@ impl Engine {
             Action::Send(errand) => return self.send(now, errand, reason, rows, work).await,
             Action::Recall(errand) => {
                 self.memory.in_flight.remove(errand);
+                self.memory.steps.remove(errand);
                 tick.recalled.push(errand.clone());
                 return Ok(());
             }
@@ -259,6 +266,7 @@ impl Engine {
         let Some(began) = self.memory.in_flight.remove(errand) else {
             return Ok(());
         };
+        self.memory.steps.remove(errand);
         let answer = match outcome {
             Outcome::Servers(_) | Outcome::Images(_) | Outcome::Keypairs(_) | Outcome::FloatingIps(_) => {
                 self.memory.take_listing(began, now, errand, outcome);
@@ -279,6 +287,10 @@ impl Engine {
             }
             Outcome::TimedOut => Answer::Failed(timed_out(errand)),
         };
+        if let Errand::CheckNode(id) = errand {
+            self.memory.note_check(*id, began, now, &answer);
+            return Ok(());
+        }
         self.memory.note_try(errand, &answer, now);
         self.memory.note_deletion(errand, &answer);
         let nodes = match errand {
@@ -351,12 +363,19 @@ impl Engine {
         }
     }
 
-    /// Takes in what work learned before it ended: the host key of a machine; or what a script of a build printed.
+    /// Takes in what a visit does, what it learned before it ended (the host key of a machine), and what a script of a
+    /// build printed.
     pub async fn news(&mut self, now: Timestamp, news: News) -> Result<(), StoreError> {
         let (errand, node, host_key) = match news {
             News::HostKey { errand, node, host_key } => (errand, node, host_key),
             News::BuildLine { image, step, line, missed, room: _room } => {
                 return self.take_build_line(image, NewLine { at: now, step, missed, text: line }).await;
+            }
+            News::Step { errand, step } => {
+                if self.memory.in_flight.contains_key(&errand) {
+                    self.memory.steps.insert(errand, (step, now));
+                }
+                return Ok(());
             }
         };
         if !self.memory.in_flight.contains_key(&errand) {

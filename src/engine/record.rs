@@ -273,7 +273,8 @@ impl Engine {
             | Errand::AskDemand
             | Errand::PrepareNode(_)
             | Errand::SetUpBuilder(_)
-            | Errand::VerifySnapshot(_) => Ok(true),
+            | Errand::VerifySnapshot(_)
+            | Errand::CheckNode(_) => Ok(true),
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,19 @@ pub struct Driver {
     pub published: watch::Sender<LastTick>,
     /// Where ticks are counted.
     pub metrics: Arc<Metrics>,
+    /// Who wants to know what everything waits for.
+    pub dumps: mpsc::Receiver<oneshot::Sender<String>>,
+    /// How the loop says that it lives; `None` when nobody listens.
+    pub pulse: Option<Pulse>,
+}
+
+/// How the loop says that it lives.
+#[derive(Debug)]
+pub struct Pulse {
+    /// How often.
+    pub every: Duration,
+    /// Says it.
+    pub beat: fn(),
 }
 
 /// The work that is under way.
@@ -73,6 +86,7 @@ pub struct Driver {
 struct UnderWay {
     tasks: JoinSet<(Errand, Outcome)>,
     handles: BTreeMap<Errand, AbortHandle>,
+    deadlines: BTreeMap<Errand, Timestamp>,
 }
 
 impl Driver {
@@ -82,6 +96,7 @@ impl Driver {
         let mut next_renewal = Timestamp::default();
         let mut leads = false;
         let mut next_housekeeping = now().plus(HOUSEKEEPING);
+        let mut last_beat = None;
         while !stop.is_cancelled() {
             let at = now();
             if at >= next_renewal {
@@ -93,10 +108,23 @@ impl Driver {
                 self.keep_house(at).await;
             }
             let pause = if leads { self.tick(&mut under_way).await } else { LONGEST_PAUSE };
+            let pause = pause.min(self.beat(&mut last_beat));
             let pause = pause.min(next_renewal.since(at)).min(LONGEST_PAUSE);
             self.wait(&mut under_way, pause, &stop).await;
         }
         self.stop(under_way).await;
+    }
+
+    /// Says that the loop lives, when it is time, and gives how long it may wait until it has to say so again.
+    fn beat(&self, last: &mut Option<Instant>) -> Duration {
+        let Some(pulse) = &self.pulse else { return LONGEST_PAUSE };
+        let since = last.map_or(pulse.every, |last| last.elapsed());
+        if since >= pulse.every {
+            (pulse.beat)();
+            *last = Some(Instant::now());
+            return pulse.every;
+        }
+        pulse.every.saturating_sub(since)
     }
 
     /// Ticks once, and says how long nothing needs to be looked at unless there is news.
@@ -114,7 +142,12 @@ impl Driver {
                 for errand in &tick.recalled {
                     under_way.recall(errand);
                 }
-                self.published.send_replace(LastTick { at, plan: Arc::new(tick.plan), trouble: None });
+                self.published.send_replace(LastTick {
+                    at,
+                    plan: Arc::new(tick.plan),
+                    trouble: None,
+                    census: tick.census,
+                });
                 if tick.changed {
                     return Duration::ZERO;
                 }
@@ -136,9 +169,13 @@ impl Driver {
             tokio::select! {
                 Some(ended) = under_way.next() => self.take_in(ended).await,
                 Some(news) = self.news.recv() => {
-                    let decides_nothing = matches!(news, News::BuildLine { .. });
+                    let is_step = matches!(news, News::Step { .. });
+                    let is_line = matches!(news, News::BuildLine { .. });
                     self.hear(news).await;
-                    if decides_nothing {
+                    if is_step {
+                        continue;
+                    }
+                    if is_line {
                         lines_due = lines_due.or_else(|| tokio::time::Instant::now().checked_add(LINES_PAUSE));
                         continue;
                     }
@@ -148,6 +185,11 @@ impl Driver {
                     self.write_build_lines().await;
                     continue;
                 }
+                Some(reply) = self.dumps.recv() => {
+                    let last = self.published.borrow().clone();
+                    // Whoever asked may have lost patience.
+                    let _ = reply.send(self.engine.dump(now(), &under_way.deadlines, &last).await);
+                },
                 rung = rung(self.bell.as_ref()) => if let Err(error) = rung {
                     tracing::warn!(target: "nodepool.engine", "the bell is broken, wishes wait a few seconds: {error}");
                     self.bell = None;
@@ -254,10 +296,12 @@ impl UnderWay {
             let outcome = tokio::time::timeout(deadline, future).await.unwrap_or(Outcome::TimedOut);
             (errand, outcome)
         });
+        self.deadlines.insert(name.clone(), now().plus(deadline));
         self.handles.insert(name, handle);
     }
 
     fn recall(&mut self, errand: &Errand) {
+        self.deadlines.remove(errand);
         if let Some(handle) = self.handles.remove(errand) {
             handle.abort();
         }
@@ -269,6 +313,7 @@ impl UnderWay {
             match self.tasks.join_next_with_id().await? {
                 Ok((_, (errand, outcome))) => {
                     self.handles.remove(&errand);
+                    self.deadlines.remove(&errand);
                     return Some((errand, outcome));
                 }
                 Err(error) => {
@@ -276,6 +321,7 @@ impl UnderWay {
                     let known = self.handles.iter().find(|(_, handle)| handle.id() == id);
                     let Some(errand) = known.map(|(errand, _)| errand.clone()) else { continue };
                     self.handles.remove(&errand);
+                    self.deadlines.remove(&errand);
                     tracing::error!(target: "nodepool.engine", ?errand, "work broke off: {error}");
                     return Some((errand, Outcome::TimedOut));
                 }

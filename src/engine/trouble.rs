@@ -66,5 +66,6 @@ fn purpose(errand: &Errand) -> String {
         Errand::PrepareNode(id) => format!("preparing node {id}"),
         Errand::SetUpBuilder(id) => format!("setting up the builder of image {id}"),
         Errand::VerifySnapshot(id) => format!("verifying image {id}"),
+        Errand::CheckNode(id) => format!("checking node {id}"),
     }
 }

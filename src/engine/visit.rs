@@ -13,12 +13,18 @@ use super::output::{BuildLog, NodeLog};
 use super::{Engine, Outcome, Rows};
 use crate::builder::{self, BuildError, Cause, Member, Preparation, SetUp};
 use crate::config::{ImageSource, Provider};
-use crate::model::{FloatingFacts, Image, ImageId, ImageStep, Node, NodeId, Owner};
+use crate::model::{FloatingFacts, HostKey, Image, ImageId, ImageStep, Node, NodeId, Owner};
 use crate::plan::{Answer, BUILDER_PATIENCE, Errand, Failure, Fault, Reach, Wanted, reach};
 use crate::remote::{Endpoint, RemoteError};
 
 /// What a visit needs beside its script: to copy and write files, to end and kill what runs too long.
 const VISIT_MARGIN: Duration = Duration::from_secs(120);
+
+/// How long a ready node may take until ssh lets us in: it has done so before. The limit of nodepool v0.
+const CHECK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the check of a node needs beside the log-in: a command that does nothing.
+const CHECK_MARGIN: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// One visit to all members of a set: the node and its subnodes, if it has any.
@@ -150,6 +156,27 @@ impl Engine {
         Ok((provider.boot_timeout.saturating_add(VISIT_MARGIN), future.boxed()))
     }
 
+    pub(super) fn check_node(&self, id: NodeId, rows: &Rows) -> Result<Made, String> {
+        let node = rows.nodes.get(&id).ok_or("its row is gone")?;
+        let provider = self.configured(&node.provider)?;
+        let image = provider_image(provider, &node.image)?;
+        let address: IpAddr =
+            node.ip.as_deref().and_then(|ip| ip.parse().ok()).ok_or("its row has no usable address")?;
+        let endpoint = Endpoint {
+            address,
+            port: image.ssh_port,
+            users: vec![image.username.clone()],
+            private_key: image.private_key.clone(),
+            host_key: node.host_key.clone(),
+            patience: provider.boot_timeout.min(CHECK_PATIENCE),
+        };
+        let deadline = endpoint.patience.saturating_add(CHECK_MARGIN);
+        let remote = Arc::clone(&self.drivers.remote);
+        let mut log = NodeLog { node: id.0 };
+        let future = async move { checked(builder::check(remote.as_ref(), &endpoint, &mut log).await) };
+        Ok((deadline, future.boxed()))
+    }
+
     fn configured(&self, provider: &str) -> Result<&Provider, String> {
         self.config
             .provider(provider)
@@ -209,4 +236,14 @@ fn told(error: &BuildError, hint: Option<&str>) -> String {
     let wrong = matches!(&error.cause, Cause::Remote(RemoteError::WrongHostKey { .. }));
     let hint = hint.filter(|_| wrong).map_or_else(String::new, |hint| format!("; {hint}"));
     format!("{error}{hint}")
+}
+
+/// What is wrong on our side says nothing about the node.
+fn checked(result: Result<(), BuildError>) -> Outcome {
+    match result {
+        Err(BuildError { cause: Cause::Remote(error @ RemoteError::Local(_)), .. }) => {
+            Outcome::Answer(Answer::Failed(Failure { fault: Fault::Login, text: error.to_string() }))
+        }
+        other => visited(other),
+    }
 }

@@ -52,6 +52,13 @@ pub enum Outcome {
 /// What work learned before it ended.
 #[derive(Debug)]
 pub enum News {
+    /// What a visit does from now on.
+    Step {
+        /// The visit.
+        errand: Errand,
+        /// What it does, in words for a person.
+        step: String,
+    },
     /// The host key of a machine: at the first contact, or from its console.
     HostKey {
         /// The errand that learned it.

@@ -36,6 +36,10 @@ pub enum WishKind {
     },
     /// Delete this snapshot image.
     ImageDelete(ImageId),
+    /// Visit all ready nodes, and delete those that do not answer any more.
+    Check,
+    /// List everything at every cloud now, so that leftovers are found and deleted.
+    Cleanup,
 }
 
 /// A wish that the daemon has not settled yet.

@@ -265,6 +265,8 @@ pub enum Errand {
     SetUpBuilder(ImageId),
     /// Reach the server that was booted from a new snapshot.
     VerifySnapshot(ImageId),
+    /// Reach a ready node and run a command on it.
+    CheckNode(NodeId),
 }
 
 impl Errand {
@@ -283,14 +285,22 @@ impl Errand {
             | Self::ListImages { provider }
             | Self::ListKeypairs { provider }
             | Self::ListFloatingIps { provider } => Some(provider),
-            Self::AskDemand | Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => None,
+            Self::AskDemand
+            | Self::PrepareNode(_)
+            | Self::SetUpBuilder(_)
+            | Self::VerifySnapshot(_)
+            | Self::CheckNode(_) => None,
         }
     }
 
     /// What goes first when the pace does not allow everything: deleting, then creating, then listing.
     pub const fn priority(&self) -> u8 {
         match self {
-            Self::AskDemand | Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) => 0,
+            Self::AskDemand
+            | Self::PrepareNode(_)
+            | Self::SetUpBuilder(_)
+            | Self::VerifySnapshot(_)
+            | Self::CheckNode(_) => 0,
             Self::DeleteServer { .. }
             | Self::DeleteSnapshot { .. }
             | Self::DeleteKeypair { .. }
@@ -325,6 +335,7 @@ impl Errand {
             Self::PrepareNode(_) => "its preparation".to_owned(),
             Self::SetUpBuilder(_) => "the setup of its builder".to_owned(),
             Self::VerifySnapshot(_) => "the visit to the server booted from its snapshot".to_owned(),
+            Self::CheckNode(_) => "its check".to_owned(),
         }
     }
 
@@ -355,6 +366,7 @@ impl Errand {
     pub const fn node(&self) -> Option<NodeId> {
         match self {
             Self::PrepareNode(id)
+            | Self::CheckNode(id)
             | Self::CreateServer { owner: Owner::Node(id), .. }
             | Self::CreateFloatingIp { owner: Owner::Node(id), .. }
             | Self::ReadConsole { owner: Owner::Node(id), .. }

@@ -332,10 +332,17 @@ impl Draft<'_> {
         for errand in visits {
             let wanted = match &errand {
                 Errand::PrepareNode(id) => self.awaits_preparation(*id),
+                Errand::CheckNode(id) => {
+                    self.nodes.get(id).is_some_and(|node| node.row.state == NodeState::Ready)
+                }
                 _ => true,
             };
             if !wanted {
-                self.act(Action::Recall(errand), "the node is not being built any more");
+                let why = match errand {
+                    Errand::CheckNode(_) => "the node is not ready any more",
+                    _ => "the node is not being built any more",
+                };
+                self.act(Action::Recall(errand), why);
             }
         }
     }

@@ -66,6 +66,12 @@ const LONGEST_BLINDNESS: Duration = Duration::from_secs(15);
 /// The longest pause before a console is read again that showed no host key: somebody waits for it, and not for long.
 const LONGEST_CONSOLE_PAUSE: Duration = Duration::from_secs(4);
 
+/// How many ready nodes are visited at once: a check of a large pool takes minutes, not the machine.
+pub(super) const MOST_CHECKS: usize = 20;
+
+/// The pause before a ready node that was not reached is visited again.
+pub(super) const CHECK_PAUSE: Duration = Duration::from_secs(30);
+
 /// How long an errand waits before its next try.
 pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
     if tries.accepted {

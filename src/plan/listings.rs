@@ -72,7 +72,7 @@ impl Draft<'_> {
         let waiting = self.waiting(provider, cloud);
         let pause = if waiting.for_complete { limits::CONFIRM_ABSENCE } else { limits::LIST_WHEN_IDLE };
         let complete_due = match (cloud.servers.complete, &cloud.servers.trouble) {
-            (Some(last), None) => self.has_come(last.plus(pause)),
+            (Some(last), None) => self.is_to_be_listed_again(last) || self.has_come(last.plus(pause)),
             (None, _) | (_, Some(_)) => true,
         };
         if complete_due {
@@ -100,6 +100,7 @@ impl Draft<'_> {
                 }
             };
             waiting.for_changes |= expects && node.attempted.is_some();
+            waiting.for_changes |= self.check_wants_listing(node, cloud);
             // Whether a late address counts as a change is not sure on every cloud.
             waiting.for_complete |= node.state == NodeState::Building(NodeStep::Address);
             let tag = self.tag(crate::model::Owner::Node(node.id), &node.attempt);
@@ -174,7 +175,7 @@ impl Draft<'_> {
 
     fn listing_due<T>(&mut self, listing: &Listing<T>, pause: std::time::Duration) -> bool {
         match (listing.complete, &listing.trouble) {
-            (Some(last), None) => self.has_come(last.plus(pause)),
+            (Some(last), None) => self.is_to_be_listed_again(last) || self.has_come(last.plus(pause)),
             (None, _) | (_, Some(_)) => true,
         }
     }

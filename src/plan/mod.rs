@@ -9,6 +9,7 @@
 mod action;
 mod address;
 mod allocate;
+mod check;
 mod departed;
 mod floating;
 mod host_keys;
@@ -34,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
 pub use address::{Lack, Reach, Wanted, reach};
+pub use check::{CheckResult, Checked};
 pub use limits::{BUILDER_PATIENCE, DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Permissions, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
@@ -78,6 +80,10 @@ struct Draft<'a> {
     set_back: BTreeSet<(SetbackKind, String, String)>,
     recovered: BTreeSet<(SetbackKind, String, String)>,
     plan: Plan,
+    /// What this plan has to say to everybody who asked for a check.
+    checked: Option<wishes::Verdict>,
+    /// Listings that began before this moment are too old for somebody.
+    list_from: Option<Timestamp>,
 }
 
 /// A row, and whether this plan has changed it already.
@@ -108,6 +114,8 @@ impl<'a> Draft<'a> {
             set_back: BTreeSet::new(),
             recovered: BTreeSet::new(),
             plan: Plan::default(),
+            checked: None,
+            list_from: None,
         }
     }
 

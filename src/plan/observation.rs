@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{CloudView, Errand, Waits};
-use crate::model::{Image, JobEvent, Node, Setback, SetbackKind, Timestamp, Wish};
+use super::{Checked, CloudView, Errand, Waits};
+use crate::model::{Image, JobEvent, Node, NodeId, Setback, SetbackKind, Timestamp, Wish};
 
 /// Everything that is known at one moment.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Observation<'a> {
     pub in_flight: &'a BTreeMap<Errand, Timestamp>,
     /// Errands that were tried and whose purpose is not reached.
     pub tries: &'a BTreeMap<Errand, Tries>,
+    /// What the last visits to ready nodes showed.
+    pub checks: &'a BTreeMap<NodeId, Checked>,
     /// What the daemon may do.
     pub permissions: Permissions,
 }

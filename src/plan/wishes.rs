@@ -12,7 +12,8 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{ImageId, ImageState, Node, NodeId, NodeState, Timestamp, Wish, WishKind};
 
 /// Whether a wish was granted, and what to tell the operator.
-enum Verdict {
+#[derive(Clone)]
+pub(super) enum Verdict {
     Granted(String),
     Refused(String),
     /// Its row is already being changed by this plan: look again at the next one.
@@ -38,6 +39,8 @@ impl Draft<'_> {
             WishKind::Delete { node, .. } => self.with_node(*node, Self::delete_node),
             WishKind::ImageUpdate { provider, image } => self.update_image(provider, image, wish.created),
             WishKind::ImageDelete(image) => self.delete_image(*image),
+            WishKind::Check => self.check_nodes(),
+            WishKind::Cleanup => self.clean_up(wish.created),
         }
     }
 

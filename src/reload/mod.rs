@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, Config, Diagnostic, Loaded, Sources, diff};
 use crate::engine::Drivers;
 use crate::engine::run::Reconfiguration;
+use crate::service::notify;
 use crate::telemetry::Metrics;
 pub use watched::Watched;
 
@@ -103,7 +104,10 @@ impl Reloads {
                 reloaded = async {
                     if asked {
                         tracing::info!(target: "nodepool", "asked to read the configuration again");
-                        Some(self.reload().await)
+                        notify::reloading();
+                        let reloaded = self.reload().await;
+                        notify::reloaded();
+                        Some(reloaded)
                     } else {
                         self.look().await
                     }

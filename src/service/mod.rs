@@ -1,9 +1,13 @@
-//! The daemon as a process of its machine: its pid file, and how it goes into the background.
+//! The daemon as a process of its machine: its pid file, how it goes into the background, and what
+//! the clock asks for.
 //!
 //! Nothing in here knows what the daemon does. `bin` puts it around the engine.
 
 mod background;
+mod crons;
+pub mod notify;
 mod pid_file;
 
 pub use background::{STARTED, Start, detach};
+pub use crons::{Clockwork, outlook};
 pub use pid_file::PidFile;

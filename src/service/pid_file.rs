@@ -145,6 +145,10 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
+        // A process that has just begun has no command line for a moment.
+        while std::fs::read(format!("/proc/{}/cmdline", old.id())).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         std::fs::write(&path, old.id().to_string()).unwrap();
         let refused = PidFile::write(&path).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists, "{refused}");

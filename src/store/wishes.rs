@@ -102,6 +102,8 @@ impl<'w> Fields<'w> {
             WishKind::ImageDelete(image) => {
                 Self { kind: "image-delete", image_id: Some(image.0), ..Self::default() }
             }
+            WishKind::Check => Self { kind: "check", ..Self::default() },
+            WishKind::Cleanup => Self { kind: "cleanup", ..Self::default() },
         }
     }
 }
@@ -128,6 +130,8 @@ fn kind(columns: &Columns<'_>) -> Result<WishKind, StoreError> {
             provider: columns.text("provider_name")?,
             image: columns.text("image_name")?,
         }),
+        "check" => Ok(WishKind::Check),
+        "cleanup" => Ok(WishKind::Cleanup),
         "image-delete" => Ok(WishKind::ImageDelete(ImageId(columns.integer("snapshot_image_id")?))),
         unknown => Err(columns.corrupt(&format!("unknown kind {unknown:?}"))),
     }

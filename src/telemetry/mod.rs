@@ -5,13 +5,18 @@
 
 mod log;
 mod metrics;
+mod outputs;
+mod rotate;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 pub use log::{LogFormat, log};
 pub use metrics::{Launch, Metrics};
+pub use outputs::{LogGuard, is_journal, log_to};
 
-use crate::model::Timestamp;
+use crate::model::{Node, NodeState, Timestamp};
 use crate::plan::Plan;
 
 /// A metric: its name, its labels, what it tells.
@@ -110,15 +115,17 @@ pub const METRICS: [Metric; 12] = [
 ];
 
 /// Every log target, for filters such as `info,nodepool.image.build=off`, and what is logged there.
-pub const LOG_TARGETS: [(&str, &str); 8] = [
+pub const LOG_TARGETS: [(&str, &str); 10] = [
     ("nodepool.node", "a node's row changed, and why"),
     ("nodepool.image", "an image's row changed, and why"),
     ("nodepool.image.build", "the lines that setup scripts print"),
     ("nodepool.node.ready", "the lines that ready scripts print, at debug"),
     ("nodepool.engine", "the loop: leases, stores and work that broke off"),
+    ("nodepool.cron", "what the clock asks for"),
     ("nodepool.web", "the web page: a store that did not answer"),
     ("nodepool.http", "each exchange with a cloud, at debug, with its secrets masked"),
     ("nodepool.log", "the log itself"),
+    ("nodepool.stack_dump", "what everything waits for, when USR2 asks"),
 ];
 
 /// What the last tick decided.
@@ -130,4 +137,49 @@ pub struct LastTick {
     pub plan: Arc<Plan>,
     /// Why the last try to tick failed, if it did.
     pub trouble: Option<String>,
+    /// The pool as that tick saw it.
+    pub census: Census,
+}
+
+/// The pool in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Nodes that wait for a job.
+    pub ready: usize,
+    /// Nodes on their way.
+    pub building: usize,
+    /// Nodes that a job or a person has.
+    pub busy: usize,
+    /// Nodes that go.
+    pub going: usize,
+    /// Jobs that ask for nodes; `None` when nothing tells.
+    pub demand: Option<u32>,
+}
+
+impl Census {
+    /// Counts what a tick saw.
+    pub fn of(nodes: &[Node], demand: Option<&BTreeMap<String, u32>>) -> Self {
+        let count = |fits: fn(NodeState) -> bool| nodes.iter().filter(|node| fits(node.state)).count();
+        Self {
+            ready: count(|state| state == NodeState::Ready),
+            building: count(|state| matches!(state, NodeState::Building(_))),
+            busy: count(|state| matches!(state, NodeState::Test | NodeState::Used | NodeState::Hold)),
+            going: count(|state| state == NodeState::Delete),
+            demand: demand.map(|demand| demand.values().fold(0_u32, |sum, jobs| sum.saturating_add(*jobs))),
+        }
+    }
+}
+
+impl fmt::Display for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ready, {} building, {} busy, {} going",
+            self.ready, self.building, self.busy, self.going
+        )?;
+        match self.demand {
+            Some(demand) => write!(f, ", demand {demand}"),
+            None => Ok(()),
+        }
+    }
 }

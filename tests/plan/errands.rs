@@ -37,6 +37,7 @@ pub fn written(errand: &Errand) -> String {
         Errand::PrepareNode(id) => format!("prepare-node {id}"),
         Errand::SetUpBuilder(id) => format!("set-up-builder {id}"),
         Errand::VerifySnapshot(id) => format!("verify-snapshot {id}"),
+        Errand::CheckNode(id) => format!("check-node {id}"),
     }
 }
 
@@ -76,6 +77,7 @@ pub fn read(text: &str) -> Result<Errand, String> {
         }
         ["ask-demand"] => Some(Errand::AskDemand),
         ["prepare-node", number] => number.parse().ok().map(|number| Errand::PrepareNode(NodeId(number))),
+        ["check-node", number] => number.parse().ok().map(|number| Errand::CheckNode(NodeId(number))),
         ["set-up-builder", number] => number.parse().ok().map(|number| Errand::SetUpBuilder(ImageId(number))),
         ["verify-snapshot", number] => {
             number.parse().ok().map(|number| Errand::VerifySnapshot(ImageId(number)))

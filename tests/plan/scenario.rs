@@ -42,6 +42,9 @@ pub struct Scenario {
     pub in_flight: Vec<String>,
     #[serde(default)]
     pub tries: Vec<TryRow>,
+    /// What checks showed.
+    #[serde(default)]
+    pub checks: Vec<CheckRow>,
     /// What the daemon must not do: `deletes`, `launches`, `images`.
     #[serde(default)]
     pub forbidden: Vec<String>,
@@ -146,7 +149,21 @@ pub struct ImageRow {
     pub reason: String,
 }
 
-/// A wish; exactly one of the first five says what for.
+/// What the last visit to a ready node showed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRow {
+    pub node: i64,
+    /// When the visit ended; it began a second before.
+    pub ago: u64,
+    /// How often in a row it was not reached; 0: it was.
+    #[serde(default)]
+    pub failures: u32,
+    /// Why it was not even tried.
+    pub not_tried: Option<String>,
+}
+
+/// A wish; exactly one of the first ones says what for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WishRow {
@@ -156,6 +173,8 @@ pub struct WishRow {
     /// `provider/image`.
     pub image_update: Option<String>,
     pub image_delete: Option<i64>,
+    /// `check` or `cleanup`.
+    pub clock: Option<String>,
     pub comment: Option<String>,
     pub until: Option<u64>,
     #[serde(default)]

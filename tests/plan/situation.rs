@@ -12,10 +12,12 @@ use nodepool::model::{
     JobEventKind, Keypair, Node, NodeId, NodeState, Owner, Server, ServerStatus, Setback, SetbackKind, Tag,
     Timestamp, Wish, WishId, WishKind,
 };
-use nodepool::plan::{CloudView, Errand, Listing, Observation, Permissions, Tries, Waiting, Waits};
+use nodepool::plan::{
+    CheckResult, Checked, CloudView, Errand, Listing, Observation, Permissions, Tries, Waiting, Waits,
+};
 
 use super::errands;
-use super::scenario::{CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
+use super::scenario::{CheckRow, CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
 
 /// Our installation's id in every scenario.
 const OURS: &str = "ours";
@@ -37,6 +39,7 @@ pub struct Situation {
     in_flight: BTreeMap<Errand, Timestamp>,
     tries: BTreeMap<Errand, Tries>,
     permissions: Permissions,
+    checks: BTreeMap<NodeId, Checked>,
 }
 
 impl Situation {
@@ -75,6 +78,7 @@ impl Situation {
             },
             demand: scenario.demand.clone(),
             permissions: permissions(&scenario.forbidden)?,
+            checks: scenario.checks.iter().map(|row| (NodeId(row.node), checked(row))).collect(),
             config,
             clouds,
         })
@@ -96,8 +100,18 @@ impl Situation {
             in_flight: &self.in_flight,
             tries: &self.tries,
             permissions: self.permissions,
+            checks: &self.checks,
         }
     }
+}
+
+fn checked(row: &CheckRow) -> Checked {
+    let result = match (row.failures, &row.not_tried) {
+        (_, Some(reason)) => CheckResult::NotTried(reason.clone()),
+        (0, None) => CheckResult::Reached,
+        (times, None) => CheckResult::NotReached { times, reason: "connect: no answer".to_owned() },
+    };
+    Checked { began: ago(row.ago + 1), ended: ago(row.ago), result }
 }
 
 fn permissions(forbidden: &[String]) -> Result<Permissions, String> {
@@ -220,6 +234,14 @@ fn words(state: &str) -> (&str, Option<&str>) {
 
 fn wish(id: i64, row: &WishRow) -> Result<Wish, String> {
     let until = row.until.map(|until| NOW.plus(Duration::from_secs(until)));
+    match row.clock.as_deref() {
+        Some("check") => return Ok(Wish { id: WishId(id), kind: WishKind::Check, created: ago(row.ago) }),
+        Some("cleanup") => {
+            return Ok(Wish { id: WishId(id), kind: WishKind::Cleanup, created: ago(row.ago) });
+        }
+        Some(other) => return Err(format!("{other} is not what a clock asks for")),
+        None => {}
+    }
     let kind = match (row.hold, row.unhold, row.delete, &row.image_update, row.image_delete) {
         (Some(node), None, None, None, None) => {
             WishKind::Hold { node: NodeId(node), comment: row.comment.clone(), until }

@@ -81,3 +81,112 @@ async fn a_second_signal_ends_it_at_once() {
     assert!(!pool.folder.path().join("nodepool.db.bell").exists(), "it takes its socket away all the same");
     pool.end().await;
 }
+
+/// What systemd would hear.
+struct Listener(tokio::net::UnixDatagram);
+
+impl Listener {
+    /// Waits for a message that says this, and gives what was said until then and with it.
+    async fn hears(&self, what: &str) -> String {
+        let mut heard = String::new();
+        let listening = async {
+            let mut buffer = [0; 4096];
+            loop {
+                let length = self.0.recv(&mut buffer).await.unwrap();
+                let message = std::str::from_utf8(&buffer[..length]).unwrap();
+                heard.push_str(message);
+                if message.contains(what) {
+                    return;
+                }
+            }
+        };
+        let found = tokio::time::timeout(DEADLINE, listening).await;
+        assert!(found.is_ok(), "nobody said {what}, but:\n{heard}");
+        heard
+    }
+}
+
+#[tokio::test]
+async fn it_tells_systemd_what_it_does_and_usr2_what_it_waits_for() {
+    let mut pool = Pool::new(&Settings { ready_script: Some("ready.sh"), ..Settings::default() }, &[]).await;
+    let socket = pool.folder.path().join("notify.sock");
+    let systemd = Listener(tokio::net::UnixDatagram::bind(&socket).unwrap());
+    pool.start_in(&[], &[("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
+    let heard = systemd.hears("READY=1").await;
+    assert!(!heard.contains("STOPPING"), "{heard}");
+    systemd.hears("WATCHDOG=1").await;
+    systemd.hears("WATCHDOG=1").await;
+
+    pool.until("the setup script runs", DEADLINE, async |pool| {
+        pool.daemon_log().contains("START to run setup_node.sh").then_some(())
+    })
+    .await;
+    pool.signal("USR2").await;
+    let dump = pool
+        .until("the dump is in the log", DEADLINE, async |pool| {
+            let log = pool.daemon_log();
+            let (_, dump) = log.split_once("INFO nodepool.stack_dump: what everything waits for\n")?;
+            dump.contains("  cron check: ").then(|| dump.to_owned())
+        })
+        .await;
+    for part in [
+        "errands under way: ",
+        "image 1: the setup of its builder: since ",
+        ", deadline in ",
+        "    runs for at most ",
+        "lanes: 1\n  sandbox: servers read ",
+        "open wishes: 0",
+        "refusals of the plan: ",
+        "label debian: provider sandbox has no image ci-debian ready",
+        "tasks:\n  status page: serves at http://127.0.0.1:",
+        "  cron image-update: waits until 20",
+        "  cron cleanup: waits until 20",
+    ] {
+        assert!(dump.contains(part), "{part}\n{dump}");
+    }
+    systemd.hears("STATUS=2 ready, 0 building, 0 busy, 0 going").await;
+    pool.signal("HUP").await;
+    systemd.hears("RELOADING=1\nMONOTONIC_USEC=").await;
+    systemd.hears("READY=1").await;
+    pool.signal("TERM").await;
+    systemd.hears("STOPPING=1").await;
+    assert!(pool.ended(DEADLINE).await.success(), "{}", pool.log());
+    pool.end().await;
+}
+
+#[tokio::test]
+async fn files_are_written_as_logging_conf_says() {
+    let mut pool = Pool::new(&Settings { min_ready: 1, ..Settings::default() }, &[]).await;
+    let conf = pool.folder.path().join("logging.conf");
+    let logs = pool.folder.path().join("logs");
+    let handler = |name: &str, level: &str, when: &str, keep: u32| {
+        let file = logs.join(format!("{name}.log"));
+        format!(
+            "[handler_{name}]\nclass=handlers.TimedRotatingFileHandler\nlevel={level}\n\
+             args=('{}', '{when}', 1, {keep})\n",
+            file.display()
+        )
+    };
+    let text = format!(
+        "[loggers]\nkeys=root,image\n[handlers]\nkeys=debug,nodepool,image,syslog\n[formatters]\nkeys=\n\
+         [logger_root]\nlevel=DEBUG\nhandlers=debug,nodepool\n\
+         [logger_image]\nlevel=DEBUG\nhandlers=image\nqualname=nodepool.image.build\npropagate=0\n\
+         [handler_syslog]\nclass=handlers.SysLogHandler\n{}{}{}",
+        handler("debug", "DEBUG", "H", 96),
+        handler("nodepool", "INFO", "midnight", 15),
+        handler("image", "INFO", "midnight", 15),
+    );
+    std::fs::write(&conf, text).unwrap();
+    pool.start_with(&["-l", conf.to_str().unwrap()]);
+    pool.until_full(1, DEADLINE).await;
+    pool.stop().await;
+    let read = |name: &str| std::fs::read_to_string(logs.join(name)).unwrap();
+    let (debug, normal, image) = (read("debug.log"), read("nodepool.log"), read("image.log"));
+    assert!(image.contains("START to run setup_node.sh") && !image.contains("has started"), "{image}");
+    assert!(normal.contains("has started") && normal.contains("has stopped"), "{normal}");
+    assert!(!normal.contains("DEBUG") && !normal.contains("START to run"), "{normal}");
+    assert!(normal.contains("logging.conf:16: handlers.SysLogHandler is not known here"), "{normal}");
+    assert!(debug.contains("DEBUG nodepool.engine: sent: ") && !debug.contains("START to run"));
+    assert_eq!(pool.daemon_log(), "", "nothing goes to standard error");
+    pool.end().await;
+}

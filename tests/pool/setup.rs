@@ -175,9 +175,22 @@ impl Pool {
 
     /// Starts the daemon with more arguments.
     pub(crate) fn start_with(&mut self, more: &[&str]) {
+        self.start_in(more, &[]);
+    }
+
+    /// Starts the daemon with more arguments and more variables.
+    pub(crate) fn start_in(&mut self, more: &[&str], variables: &[(&str, &str)]) {
         assert!(self.daemon.is_none(), "it runs already");
         let mut command = self.command(env!("CARGO_BIN_EXE_nodepoold"), Some("daemon.log"));
-        self.daemon = Some(command.args(DAEMON).args(more).stdout(Stdio::null()).spawn().unwrap());
+        self.daemon = Some(
+            command
+                .args(DAEMON)
+                .args(more)
+                .envs(variables.iter().copied())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
     }
 
     /// Starts another daemon on the same database and gives how it ends.

@@ -150,7 +150,15 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "telemetry",
         rooms: &["model", "plan", "config"],
-        crates: &["clap", "prometheus", "tracing", "tracing_subscriber"],
+        crates: &[
+            "chrono",
+            "clap",
+            "prometheus",
+            "tracing",
+            "tracing_appender",
+            "tracing_journald",
+            "tracing_subscriber",
+        ],
         never: &["std::env", "await"],
         because: "It holds what the program tells about itself, for the engine to write and for others to show; it \
                   names plan's types only, knows the names in the \
@@ -228,8 +236,8 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "service",
-        rooms: &["model"],
-        crates: &["tokio", "tracing"],
+        rooms: &["model", "config", "store", "telemetry"],
+        crates: &["chrono", "chrono_tz", "croner", "sd_notify", "tokio", "tokio_util", "tracing"],
         never: &["std::env"],
         because: "It knows the machine that the daemon runs on, and puts around the engine what that machine expects.",
     },

@@ -66,6 +66,10 @@ pub struct State {
     pub installation: Option<String>,
     /// Servers that must not be deleted now: those of held nodes, and until when they are held.
     pub held: BTreeMap<String, Option<Timestamp>>,
+    /// Servers that do not answer over ssh any more, although the cloud calls them ACTIVE.
+    pub deaf: BTreeSet<String>,
+    /// Until when no server of a provider can be reached over ssh, although its cloud can be.
+    pub cut_off: BTreeMap<String, Timestamp>,
     /// How many jobs ask for each label.
     pub demand: BTreeMap<String, u32>,
     /// What was done that must never be done.
@@ -163,6 +167,8 @@ impl World {
             limits: BTreeMap::new(),
             installation: None,
             held: BTreeMap::new(),
+            deaf: BTreeSet::new(),
+            cut_off: BTreeMap::new(),
             demand: BTreeMap::new(),
             crimes: Vec::new(),
             calls: BTreeMap::new(),
@@ -323,6 +329,7 @@ impl State {
     pub fn end_troubles(&mut self) {
         self.faulty = false;
         self.demand.clear();
+        self.cut_off.clear();
         self.bad_zone = None;
         for quota in self.quotas.values_mut().chain(self.floating_quotas.values_mut()) {
             *quota = 100;

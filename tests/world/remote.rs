@@ -58,6 +58,8 @@ impl SimulatedRemote {
                 server.address == endpoint.address
             };
             reached
+                && !state.deaf.contains(*id)
+                && state.cut_off.get(*provider).is_none_or(|until| *until <= now)
                 && server.exists(now)
                 && !server.is_broken(now)
                 && server.answers.is_some_and(|answers| answers <= now)

@@ -63,8 +63,12 @@ impl Rules {
                 self.used.insert(*id);
             }
         }
+        let mut unheard: BTreeMap<&str, usize> = BTreeMap::new();
         for (id, before) in &self.before {
             let after = now.get(id);
+            if before.state == NodeState::Ready && after.is_some_and(was_unheard) && !is_deaf(state, before) {
+                *unheard.entry(before.provider.as_str()).or_default() += 1;
+            }
             let leaving = after.is_none_or(|node| node.state == NodeState::Delete);
             match before.state {
                 NodeState::Ready if leaving && has_left(config, before) => {}
@@ -76,6 +80,15 @@ impl Rules {
                     }
                 }
                 _ => {}
+            }
+        }
+        for (provider, count) in unheard {
+            let ready = |node: &&Node| node.provider == provider && node.state == NodeState::Ready;
+            let before = self.before.values().filter(ready).count();
+            if count > (before / 2).max(1) {
+                return Err(format!(
+                    "a check took {count} of {before} nodes of {provider} which are not deaf"
+                ));
             }
         }
         self.before = now;
@@ -101,7 +114,7 @@ impl Rules {
                 is_lost(state, before) || self.before.get(&primary).is_none_or(|node| is_lost(state, node))
             }
         };
-        if self.excused.contains(&before.head()) || made_room || lost {
+        if self.excused.contains(&before.head()) || made_room || lost || after.is_some_and(was_unheard) {
             return Ok(());
         }
         Err(format!("node {id} was {} and is being deleted: {reason}", before.state))
@@ -196,6 +209,15 @@ fn has_left(config: &Config, node: &Node) -> bool {
     config.provider(&node.provider).is_none()
         || config.target(&node.target).is_none()
         || config.label(&node.label).is_none_or(|label| !label.providers.contains(&node.provider))
+}
+
+/// Whether a check did not reach this node, which is why it goes.
+fn was_unheard(node: &Node) -> bool {
+    node.state == NodeState::Delete && node.reason.starts_with("the check did not reach it")
+}
+
+fn is_deaf(state: &State, node: &Node) -> bool {
+    node.server_id.as_ref().is_some_and(|server| state.deaf.contains(server))
 }
 
 /// Promise 2, second half: a hold is not granted on a machine that is being deleted.
