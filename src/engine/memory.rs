@@ -115,7 +115,7 @@ impl Memory {
 
     /// When the next call to a provider is possible, in words for a person.
     pub(super) fn next_call(&self, provider: &str, now: Timestamp) -> String {
-        match self.paces.get(provider).cloned().map(|mut pace| pace.take(now)) {
+        match self.paces.get(provider).cloned().map(|(_, mut pace)| pace.take(now)) {
             None => "not limited".to_owned(),
             Some(Ok(())) => "now".to_owned(),
             Some(Err(wait)) => format!("in {:.1} s", wait.as_secs_f32()),

@@ -13,7 +13,7 @@ use super::output::{BuildLog, NodeLog};
 use super::{Engine, Outcome, Rows};
 use crate::builder::{self, BuildError, Cause, Member, Preparation, SetUp};
 use crate::config::{ImageSource, Provider};
-use crate::model::{FloatingFacts, HostKey, Image, ImageId, ImageStep, Node, NodeId, Owner};
+use crate::model::{FloatingFacts, Image, ImageId, ImageStep, Node, NodeId, Owner};
 use crate::plan::{Answer, BUILDER_PATIENCE, Errand, Failure, Fault, Reach, Wanted, reach};
 use crate::remote::{Endpoint, RemoteError};
 
@@ -167,13 +167,14 @@ impl Engine {
             port: image.ssh_port,
             users: vec![image.username.clone()],
             private_key: image.private_key.clone(),
-            host_key: node.host_key.clone(),
+            trust: trust(provider, node.host_key.as_ref()),
             patience: provider.boot_timeout.min(CHECK_PATIENCE),
         };
         let deadline = endpoint.patience.saturating_add(CHECK_MARGIN);
         let remote = Arc::clone(&self.drivers.remote);
         let mut log = NodeLog { node: id.0 };
-        let future = async move { checked(builder::check(remote.as_ref(), &endpoint, &mut log).await) };
+        let hint = hint(provider, &node.image);
+        let future = async move { checked(builder::check(remote.as_ref(), &endpoint, &mut log).await, hint) };
         Ok((deadline, future.boxed()))
     }
 
@@ -239,11 +240,11 @@ fn told(error: &BuildError, hint: Option<&str>) -> String {
 }
 
 /// What is wrong on our side says nothing about the node.
-fn checked(result: Result<(), BuildError>) -> Outcome {
+fn checked(result: Result<(), BuildError>, hint: Option<&str>) -> Outcome {
     match result {
         Err(BuildError { cause: Cause::Remote(error @ RemoteError::Local(_)), .. }) => {
             Outcome::Answer(Answer::Failed(Failure { fault: Fault::Login, text: error.to_string() }))
         }
-        other => visited(other),
+        other => visited(other, hint),
     }
 }

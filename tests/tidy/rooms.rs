@@ -243,7 +243,7 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "reload",
-        rooms: &["config", "engine", "telemetry"],
+        rooms: &["config", "engine", "service", "telemetry"],
         crates: &["futures", "secrecy", "tokio", "tokio_util", "tracing"],
         never: &["std::env", "openstack", "OpenStack", "axum"],
         because: "It puts another configuration in force; how the drivers of one are made it is told by `bin`, so that \
