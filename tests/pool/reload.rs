@@ -88,12 +88,16 @@ impl Wanted {
             }
             4 => {
                 let at = dice.between(0, 3);
-                self.labels.get_mut(label).into_iter().for_each(|label| label.min_ready = at);
+                if let Some(known) = self.labels.get_mut(label) {
+                    known.min_ready = at;
+                }
                 format!("min-ready of {label}: {at}")
             }
             5 => {
                 let most = dice.between(0, 6);
-                self.providers.get_mut(provider).into_iter().for_each(|known| known.max_servers = most);
+                if let Some(known) = self.providers.get_mut(provider) {
+                    known.max_servers = most;
+                }
                 format!("max-servers of {provider}: {most}")
             }
             6 => {
@@ -105,17 +109,22 @@ impl Wanted {
                 format!("{provider} serves {label}, or not")
             }
             7 => {
-                self.labels.get_mut(label).into_iter().for_each(|label| label.image = image);
+                if let Some(known) = self.labels.get_mut(label) {
+                    known.image = image;
+                }
                 format!("{label} boots {image}")
             }
             8 => {
-                let known = self.labels.get_mut(label);
-                known.into_iter().for_each(|label| label.ready_script = !label.ready_script);
+                if let Some(known) = self.labels.get_mut(label) {
+                    known.ready_script = !known.ready_script;
+                }
                 format!("{label} has a ready-script, or not")
             }
             9 => {
                 let cloud = pick(dice, &CLOUDS);
-                self.providers.get_mut(provider).into_iter().for_each(|known| known.cloud = cloud);
+                if let Some(known) = self.providers.get_mut(provider) {
+                    known.cloud = cloud;
+                }
                 format!("{provider} is on {cloud}")
             }
             _ => {

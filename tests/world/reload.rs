@@ -90,7 +90,7 @@ fn mend(config: &mut Config, first: &Config) {
     }
     config.labels.retain(|label| !label.providers.is_empty());
     if config.targets.is_empty() {
-        config.targets = first.targets.clone();
+        config.targets.clone_from(&first.targets);
     }
 }
 
