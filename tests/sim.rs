@@ -397,8 +397,7 @@ impl Simulation {
         let in_state = |state: NodeState| -> Vec<NodeId> {
             self.nodes.iter().filter(|node| node.state == state).map(|node| node.id).collect()
         };
-        let (ready, used, held) =
-            (in_state(NodeState::Ready), in_state(NodeState::Used), in_state(NodeState::Hold));
+        let [ready, used, held] = [NodeState::Ready, NodeState::Used, NodeState::Hold].map(in_state);
         let pick = |of: &[NodeId]| self.world.lock().dice.pick(of).copied();
         match kind {
             0..=2 => {

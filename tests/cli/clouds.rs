@@ -131,6 +131,11 @@ async fn aliens_are_what_does_not_carry_our_tag() {
     let json = bench.run(&["alien-list", "cloud1", "-o", "json"]).await.json();
     assert_eq!((&json[1]["installation"], &json[1]["status"]), (&"elsewhere".into(), &"ACTIVE".into()));
 
+    let ran = bench.run(&["alien-list", "--debug"]).await;
+    assert_eq!((ran.status, ran.rows().len()), (0, 2), "{ran:?}");
+    assert!(ran.err.contains("nodepool.http") && ran.err.contains("/servers/detail"), "{}", ran.err);
+    assert!(!ran.err.contains("open-sesame"), "{}", ran.err);
+
     let ran = bench.run(&["alien-image-list"]).await;
     assert_eq!(
         ran.out,

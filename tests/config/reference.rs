@@ -178,7 +178,7 @@ fn the_schema_takes_what_is_right_and_refuses_what_is_not() {
         let wanted = format!("-{name}.yaml");
         all.iter().find(|path| path.to_str().unwrap().ends_with(&wanted)).cloned().expect("the file is there")
     };
-    let wrong: Vec<PathBuf> = wrong.iter().map(|name| named(name)).collect();
+    let wrong: Vec<PathBuf> = wrong.iter().map(named).collect();
     assert_eq!(judged_by_schema(&wrong), vec![false; wrong.len()]);
 }
 
