@@ -12,6 +12,9 @@ use super::types::DatabaseUrl;
 /// The databases whose URLs nodepool v0 or we know; SQLAlchemy adds the name of a driver after a plus sign.
 const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
 
+/// The kind that the store opens. The others are legal, and may be in files that are shared with nodepool v0.
+const OPENED: &str = "sqlite";
+
 /// Chooses the database. One of a kind that nobody knows is an error; of two, that of secure.conf
 /// counts, as in nodepool v0.
 pub(super) fn choose(
@@ -42,6 +45,16 @@ pub(super) fn choose(
             .error(&named.at, "`dburi` does not begin with the kind of a database")
             .help("write sqlite:////var/lib/nodepool/nodepool.db, for example");
         return None;
+    }
+    if kind != OPENED {
+        report
+            .warning(
+                &named.at,
+                format!(
+                    "this version opens databases of the kind `{OPENED}` only, and not of the kind `{kind}`"
+                ),
+            )
+            .help("write sqlite:////var/lib/nodepool/nodepool.db; the pool begins empty there");
     }
     Some(DatabaseUrl(named.value))
 }
