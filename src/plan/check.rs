@@ -194,7 +194,10 @@ impl Draft<'_> {
                 (Errand::ListImages { provider: name.clone() }, cloud.images.complete),
                 (Errand::ListKeypairs { provider: name.clone() }, cloud.keypairs.complete),
             ];
-            for (errand, complete) in listings {
+            let floating_ips = self
+                .uses_floating_ips(name)
+                .then(|| (Errand::ListFloatingIps { provider: name.clone() }, cloud.floating_ips.complete));
+            for (errand, complete) in listings.into_iter().chain(floating_ips) {
                 if complete.is_some_and(|began| began >= asked) {
                     continue;
                 }

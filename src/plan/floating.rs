@@ -356,9 +356,15 @@ impl Draft<'_> {
 
     fn floating_ips_due(&mut self, cloud: &CloudView, pause: Duration) -> bool {
         match (cloud.floating_ips.complete, &cloud.floating_ips.trouble) {
-            (Some(last), None) => self.has_come(last.plus(pause)),
+            (Some(last), None) => self.is_to_be_listed_again(last) || self.has_come(last.plus(pause)),
             (None, _) | (_, Some(_)) => true,
         }
+    }
+
+    /// Whether floating IPs are of any interest at this provider. Elsewhere no call is made about them.
+    pub(super) fn uses_floating_ips(&self, provider: &str) -> bool {
+        let has_pool = self.config.provider(provider).is_some_and(|provider| provider.pool.is_some());
+        has_pool || self.awaits_floating_ip(provider).is_some()
     }
 
     /// Whether some row at this provider has a floating IP (or may have), and then whether a listing would tell it more.
