@@ -46,7 +46,8 @@ fn the_promises_hold_for_every_seed() {
     let (first, count) = match std::env::var("NODEPOOL_SIM_SEED") {
         Ok(seed) => (seed.parse().expect("NODEPOOL_SIM_SEED is a number"), 1),
         Err(_) => {
-            (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(300, |count| count.parse().expect("a number")))
+            // A history of pools, sets, zones and reloads costs three seconds or more: a hundred are a few minutes.
+            (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(100, |count| count.parse().expect("a number")))
         }
     };
     let seeds = Arc::new(std::sync::Mutex::new(first..first + count));
