@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use nodepool::config::{Config, HostKeySource};
 use nodepool::engine::{Drivers, Engine, Retired};
-use nodepool::model::{Image, ImageState, JobEventKind, Node, NodeId, NodeState, Timestamp, WishKind};
+use nodepool::model::{
+    Image, ImageState, JobEventKind, NewJobEvent, Node, NodeId, NodeState, Timestamp, WishKind,
+};
 use nodepool::plan::{Action, Plan};
 use nodepool::store::Store;
 use sqlx::Connection as _;
@@ -540,7 +542,7 @@ impl Simulation {
     async fn job(&mut self, id: NodeId, kind: JobEventKind) {
         let (now, Some(daemon)) = (self.now(), self.daemon.as_ref()) else { return };
         let Some(node) = self.nodes.iter().find(|node| node.id == id) else { return };
-        daemon.store.add_event(&node.nodename, kind, "build", now).await.expect("an event is written");
+        daemon.store.add_event(&told(&node.nodename, kind), now).await.expect("an event is written");
     }
 
     async fn wish(&mut self, wish: WishKind) {
@@ -566,7 +568,7 @@ impl Simulation {
                 NodeState::Used => {
                     self.rules.excused.insert(node.id);
                     let end = JobEventKind::Finished;
-                    store.add_event(&node.nodename, end, "build", now).await.expect("an event");
+                    store.add_event(&told(&node.nodename, end), now).await.expect("an event");
                 }
                 NodeState::Hold => {
                     self.release(node.id);
@@ -662,5 +664,17 @@ impl Simulation {
         lines.extend(work.map(|(work, began)| format!("under way: {:?} since {began}", work.errand)));
         lines.extend(self.journal.iter().rev().take(12).rev().cloned());
         lines.join("\n  ")
+    }
+}
+
+/// What is told about the one job of a node.
+fn told(nodename: &str, kind: JobEventKind) -> NewJobEvent {
+    NewJobEvent {
+        nodename: nodename.to_owned(),
+        kind,
+        job: "build".to_owned(),
+        number: None,
+        branch: None,
+        result: None,
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nodepool::model::{
-    FloatingFacts, HostKey, Image, ImageId, ImageState, ImageStep, JobEventKind, Node, NodeId, NodeState,
-    NodeStep, SetbackKind, Timestamp, WishId, WishKind,
+    FloatingFacts, HostKey, Image, ImageId, ImageState, ImageStep, JobEventKind, JobResult, NewJobEvent,
+    Node, NodeId, NodeState, NodeStep, SetbackKind, Timestamp, WishId, WishKind,
 };
 use nodepool::store::{NewImage, NewNode, Note, Store, StoreError, Subject};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -392,12 +392,16 @@ async fn wishes_are_read_in_order_and_settled_once() {
 async fn events_are_read_in_order_and_bounded() {
     let place = Place::new();
     let store = place.open().await;
-    let first = store.add_event("ci-1", JobEventKind::Started, "unit", at(5)).await.unwrap();
-    let second = store.add_event("ci-1", JobEventKind::Finished, "unit", at(4)).await.unwrap();
+    let first = store.add_event(&told(JobEventKind::Started, "unit"), at(5)).await.unwrap();
+    let second = store.add_event(&told(JobEventKind::Finished, "unit"), at(4)).await.unwrap();
     let open = store.open_events().await.unwrap();
     assert_eq!(open.iter().map(|event| event.id).collect::<Vec<_>>(), [first, second]);
-    assert_eq!((open[0].kind, open[1].kind), (JobEventKind::Started, JobEventKind::Finished));
-    assert_eq!((open[0].nodename.as_str(), open[0].job.as_str(), open[0].at), ("ci-1", "unit", at(5)));
+    assert_eq!(open[1].told, told(JobEventKind::Finished, "unit"));
+    assert_eq!((open[0].told.kind, open[1].told.kind), (JobEventKind::Started, JobEventKind::Finished));
+    assert_eq!(
+        (open[0].told.nodename.as_str(), open[0].told.job.as_str(), open[0].at),
+        ("ci-1", "unit", at(5))
+    );
     store.settle_event(first, at(6)).await.unwrap();
     store.settle_event(first, at(7)).await.unwrap();
     assert_eq!(place.number("SELECT settled FROM job_event WHERE id = 1").await, at(6).millis());
@@ -478,8 +482,8 @@ async fn history_is_limited_and_pruned_in_bounded_steps() {
     let old_wish = store.add_wish(&WishKind::Unhold(NodeId(1)), at(1)).await.unwrap();
     let open_wish = store.add_wish(&WishKind::Unhold(NodeId(1)), at(1)).await.unwrap();
     store.settle_wish(old_wish, at(2), true, "done").await.unwrap();
-    let event = store.add_event("ci-1", JobEventKind::Started, "unit", at(1)).await.unwrap();
-    store.add_event("ci-1", JobEventKind::Finished, "unit", at(1)).await.unwrap();
+    let event = store.add_event(&told(JobEventKind::Started, "unit"), at(1)).await.unwrap();
+    store.add_event(&told(JobEventKind::Finished, "unit"), at(1)).await.unwrap();
     store.settle_event(event, at(2)).await.unwrap();
 
     assert_eq!(store.prune(at(2), 100).await.unwrap(), 0);
@@ -532,8 +536,8 @@ async fn texts_from_outside_are_cut() {
     assert_eq!(store.open_wishes().await.unwrap()[0].kind, expected);
     store.settle_wish(wish, at(2), false, &long).await.unwrap();
     assert_eq!(store.wish_outcome(wish).await.unwrap().unwrap().outcome, cut);
-    store.add_event("ci-1", JobEventKind::Started, &long, at(1)).await.unwrap();
-    assert_eq!(store.open_events().await.unwrap()[0].job, cut);
+    store.add_event(&told(JobEventKind::Started, &long), at(1)).await.unwrap();
+    assert_eq!(store.open_events().await.unwrap()[0].told.job, cut);
     store.record_setback(SetbackKind::Image, "cloud-a", "debian", at(1), &long).await.unwrap();
     assert_eq!(store.setbacks().await.unwrap()[0].reason, cut);
 }
@@ -781,4 +785,16 @@ async fn a_set_is_written_whole_or_not_at_all() {
     assert!(store.nodes().await.unwrap().iter().all(|node| node.state == building));
     store.update_nodes(&ready(&[rows[0].clone(), subnode])).await.unwrap();
     assert!(store.nodes().await.unwrap().iter().all(|node| node.state == NodeState::Ready));
+}
+
+/// What is told about the one job of the node `ci-1`.
+fn told(kind: JobEventKind, job: &str) -> NewJobEvent {
+    NewJobEvent {
+        nodename: "ci-1".to_owned(),
+        kind,
+        job: job.to_owned(),
+        number: Some(17),
+        branch: Some("main".to_owned()),
+        result: (kind == JobEventKind::Finished).then_some(JobResult::Failure),
+    }
 }

@@ -17,7 +17,7 @@ use super::sources::Sources;
 use super::spelling;
 use super::template::{Field, Template};
 use super::types::{
-    Config, ConnectionAddress, DatabaseUrl, HostKeySource, ImageSource, Label, Logging, NetworkName,
+    Config, ConnectionAddress, DatabaseUrl, HostKeySource, ImageSource, Label, Logging, NetworkName, Offer,
     Provider, ProviderImage, Target,
 };
 
@@ -68,6 +68,8 @@ pub(super) fn check(
         script_dir,
         database: database?,
         gearman_servers: raw.gearman_servers,
+        zmq_publishers: Vec::new(),
+        event_token: None,
         crons: raw.crons,
         delete_delay: raw.delete_delay.unwrap_or(Duration::ZERO),
         logging: raw.logging.map(|logging| Logging {
@@ -312,7 +314,7 @@ fn make_target(target: RawTarget, report: &mut Report) -> Option<Target> {
     {
         report.warning(&text.at, "without `{subnode_id}` all subnodes of a node get the same name");
     }
-    Some(Target { name: target.name?.value, hostname, subnode_hostname })
+    Some(Target { name: target.name?.value, hostname, subnode_hostname, offer: Offer::Nowhere })
 }
 
 /// Reads a template, or reports what is wrong with it.

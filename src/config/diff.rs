@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::types::{
-    CloudCredentials, Config, Cron, Crons, Identity, ImageSource, Label, Named, Provider, ProviderImage,
-    Target,
+    CloudCredentials, Config, Cron, Crons, Identity, ImageSource, Jenkins, Label, Named, Offer, Provider,
+    ProviderImage, Target,
 };
 
 /// What is compared: a value that may be shown, or a secret.
@@ -120,6 +120,13 @@ impl Collected {
         self
     }
 
+    fn maybe_secret(self, key: &str, value: Option<&SecretString>) -> Self {
+        match value {
+            Some(value) => self.secret(key, value),
+            None => self,
+        }
+    }
+
     /// A count that -1 switches off.
     fn count(self, key: &str, value: Option<u32>) -> Self {
         self.open(key, &value.map_or(-1, i64::from))
@@ -132,6 +139,8 @@ fn general(config: &Config) -> Fields {
         script_dir,
         database,
         gearman_servers,
+        zmq_publishers,
+        event_token,
         crons: Crons { image_update, cleanup, check },
         delete_delay,
         logging,
@@ -145,6 +154,8 @@ fn general(config: &Config) -> Fields {
         .maybe("script-dir", script_dir.as_ref())
         .secret("dburi", &database.0)
         .open("gearman-servers", &servers)
+        .open("zmq-publishers", zmq_publishers)
+        .maybe_secret("event token", event_token.as_ref())
         .maybe("cron image-update", image_update.as_ref().map(cron).as_ref())
         .maybe("cron cleanup", cleanup.as_ref().map(cron).as_ref())
         .maybe("cron check", check.as_ref().map(cron).as_ref())
@@ -293,8 +304,39 @@ fn image_fields(image: &ProviderImage) -> Fields {
 }
 
 fn target_fields(target: &Target) -> Fields {
-    let Target { name: _, hostname, subnode_hostname } = target;
-    let Collected(fields) =
+    let Target { name: _, hostname, subnode_hostname, offer } = target;
+    let collected =
         Collected::default().open("hostname", hostname).open("subnode-hostname", subnode_hostname);
+    let Collected(fields) = match offer {
+        Offer::Nowhere => collected,
+        Offer::Gearman => collected.open("assign-via-gearman", &true),
+        Offer::Jenkins(jenkins) => jenkins_fields(collected, jenkins),
+    };
     fields
+}
+
+fn jenkins_fields(collected: Collected, jenkins: &Jenkins) -> Collected {
+    let Jenkins {
+        url,
+        user,
+        apikey,
+        credentials_id,
+        launcher,
+        test_job,
+        queue_demand,
+        enroll_timeout,
+        api_timeout,
+        ca_file,
+    } = jenkins;
+    collected
+        .open("jenkins url", url)
+        .open("jenkins user", user)
+        .secret("jenkins apikey", apikey)
+        .maybe("jenkins credentials-id", credentials_id.as_ref())
+        .open("jenkins launcher", launcher)
+        .maybe("jenkins test-job", test_job.as_ref())
+        .open("jenkins queue-demand", queue_demand)
+        .open("jenkins enroll-timeout", enroll_timeout)
+        .open("jenkins api-timeout", api_timeout)
+        .maybe("jenkins cacert", ca_file.as_ref())
 }

@@ -170,7 +170,7 @@ fn servers(nodes: &[Arc<Node>], report: &mut Report) -> Vec<GearmanServer> {
         let port = fields.integer("port", report);
         fields.finish(report);
         let port = port.and_then(|port| u16::try_from(port.value).ok()).unwrap_or(keys::GEARMAN_PORT);
-        Some(GearmanServer { host: host?.value, port })
+        Some(GearmanServer { host: host?.value, port, tls: None })
     };
     each(nodes, server, report)
 }

@@ -15,6 +15,10 @@ pub struct Config {
     pub database: DatabaseUrl,
     /// Gearman servers whose queues tell the demand.
     pub gearman_servers: Vec<GearmanServer>,
+    /// Endpoints of ZeroMQ at which Jenkins tells of its jobs: `tcp://HOST:PORT`.
+    pub zmq_publishers: Vec<String>,
+    /// The token with which a Jenkins may tell of its jobs over HTTP; without one nobody may.
+    pub event_token: Option<SecretString>,
     /// When what is done by the clock is done.
     pub crons: Crons,
     /// How long a node rests between its job's end and its deletion.
@@ -40,6 +44,19 @@ pub struct GearmanServer {
     pub host: String,
     /// TCP port, 4730 unless configured.
     pub port: u16,
+    /// The files for TLS; `None` speaks plainly.
+    pub tls: Option<GearmanTls>,
+}
+
+/// The files with which geard and its clients know each other. All of them are PEM.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GearmanTls {
+    /// Our private key.
+    pub key: PathBuf,
+    /// Our certificate.
+    pub certificate: PathBuf,
+    /// The certificates of the authority that both sides trust.
+    pub authority: PathBuf,
 }
 
 /// When what is done by the clock is done.
@@ -255,7 +272,7 @@ pub enum ImageSource {
 }
 
 /// A target: where nodes are offered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Target {
     /// Its name.
     pub name: String,
@@ -264,6 +281,54 @@ pub struct Target {
     /// Template of a subnode's host name: the fields of `hostname`, where `{node_id}` is the number of its primary, and
     /// `{subnode_id}`, its own number.
     pub subnode_hostname: String,
+    /// How nodes are offered there.
+    pub offer: Offer,
+}
+
+/// How nodes are offered at a target.
+#[derive(Clone, Debug)]
+pub enum Offer {
+    /// They are ready when they are prepared; whoever wants one finds it in the store.
+    Nowhere,
+    /// As agents of a Jenkins controller.
+    Jenkins(Box<Jenkins>),
+    /// To a launcher that takes nodes over Gearman, on any of `gearman-servers`.
+    Gearman,
+}
+
+/// A Jenkins controller.
+#[derive(Clone, Debug)]
+pub struct Jenkins {
+    /// Its URL, with the path that it is served under.
+    pub url: String,
+    /// Who logs in.
+    pub user: String,
+    /// That user's API token or password.
+    pub apikey: SecretString,
+    /// The id of the credentials with which Jenkins logs in to nodes; `None` has us make them from the nodes' user and
+    /// private key.
+    pub credentials_id: Option<String>,
+    /// How agents connect.
+    pub launcher: Launcher,
+    /// The job that a node must pass before it is ready.
+    pub test_job: Option<String>,
+    /// Whether what waits in Jenkins' own queue counts as demand.
+    pub queue_demand: bool,
+    /// How long an agent may take from its enrollment until it is online.
+    pub enroll_timeout: Duration,
+    /// The deadline of each call.
+    pub api_timeout: Duration,
+    /// A file with the certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How the agents of a Jenkins connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Launcher {
+    /// Jenkins logs in to the node over ssh.
+    Ssh,
+    /// The node connects to Jenkins over a WebSocket; its ready script starts the agent.
+    Inbound,
 }
 
 /// How to log in to a cloud, after clouds.yaml, secure files and the environment were merged.

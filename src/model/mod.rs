@@ -3,22 +3,26 @@
 //! Nothing here does anything. Types are plain data, comparable and printable, and know how their words are spelled;
 //! they import the standard library only, so that the pure core stays pure.
 
+mod agent;
 mod cloud;
 mod floating;
 mod image;
+mod job;
 mod key;
 mod node;
 mod place;
 mod time;
 mod wish;
 
+pub use agent::{Agent, AgentTag};
 pub use cloud::{
     Address, CloudImage, CloudImageStatus, FloatingIp, Keypair, Owner, Server, ServerStatus, Tag,
 };
 pub use floating::FloatingFacts;
 pub use image::{Image, ImageId, ImageState, ImageStep};
+pub use job::{JobEvent, JobEventKind, JobResult, NewJobEvent};
 pub use key::HostKey;
 pub use node::{Node, NodeId, NodeState, NodeStep};
 pub use place::{KnownProvider, Place};
 pub use time::Timestamp;
-pub use wish::{JobEvent, JobEventKind, Setback, SetbackKind, Wish, WishId, WishKind};
+pub use wish::{Setback, SetbackKind, Wish, WishId, WishKind};

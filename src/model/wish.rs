@@ -1,4 +1,4 @@
-//! News that waits in a row until the plan has dealt with it: operators' wishes, events of jobs, setbacks.
+//! News that waits in a row until the plan has dealt with it: operators' wishes, setbacks.
 
 use super::{ImageId, NodeId, Timestamp};
 
@@ -51,30 +51,6 @@ pub struct Wish {
     pub kind: WishKind,
     /// When it was written.
     pub created: Timestamp,
-}
-
-/// What happened to a job on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum JobEventKind {
-    /// It started.
-    Started,
-    /// It ended, however it went.
-    Finished,
-}
-
-/// The start or end of a job on a node: a row, so that a job which starts and ends between two ticks leaves its mark.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobEvent {
-    /// The number of the event; events are dealt with in this order.
-    pub id: i64,
-    /// The name of the agent that the job ran on.
-    pub nodename: String,
-    /// What happened.
-    pub kind: JobEventKind,
-    /// The job's name.
-    pub job: String,
-    /// When we learned of it.
-    pub at: Timestamp,
 }
 
 /// What a setback is counted for.

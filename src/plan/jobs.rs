@@ -13,20 +13,31 @@ impl Draft<'_> {
             let node = self
                 .nodes
                 .values()
-                .find(|drafted| drafted.row.nodename == event.nodename && drafted.row.primary.is_none());
+                .find(|drafted| drafted.row.nodename == event.told.nodename && drafted.row.primary.is_none());
             let Some(drafted) = node else {
-                self.act(Action::SettleJobEvent(event.id), format!("no node is called {}", event.nodename));
+                self.act(
+                    Action::SettleJobEvent(event.id),
+                    format!("no node is called {}", event.told.nodename),
+                );
                 continue;
             };
             if drafted.changed {
                 continue;
             }
             let row = drafted.row.clone();
-            let (happened, verb) = match event.kind {
+            let (happened, verb) = match event.told.kind {
                 JobEventKind::Started => (NodeEvent::JobStarted, "started"),
+                JobEventKind::Completed => {
+                    let reason = format!(
+                        "the result of job {} is known, but it has not left the node",
+                        event.told.job
+                    );
+                    self.act(Action::SettleJobEvent(event.id), reason);
+                    continue;
+                }
                 JobEventKind::Finished => (NodeEvent::JobFinished, "ended"),
             };
-            let reason = format!("job {} {verb}", event.job);
+            let reason = format!("job {} {verb}", event.told.job);
             self.node_event(row, happened, reason.clone());
             self.act(Action::SettleJobEvent(event.id), reason);
         }

@@ -3,26 +3,29 @@
 use super::row::Row;
 use super::text::bounded;
 use super::{Store, StoreError};
-use crate::model::{JobEvent, JobEventKind, Timestamp};
+use crate::model::{JobEvent, JobEventKind, JobResult, NewJobEvent, Timestamp};
 
 /// The most events that one read gives; the rest follow when these are settled.
 const MOST_EVENTS: u32 = 1000;
 
-const INSERT: &str = "INSERT INTO job_event (nodename, kind, job, created) VALUES ($1, $2, $3, $4)";
-const OPEN: &str =
-    "SELECT id, nodename, kind, job, created FROM job_event WHERE settled IS NULL ORDER BY id LIMIT $1";
+const INSERT: &str = "INSERT INTO job_event (nodename, kind, job, number, branch, result, created) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const OPEN: &str = "SELECT id, nodename, kind, job, number, branch, result, created FROM job_event \
+                    WHERE settled IS NULL ORDER BY id LIMIT $1";
 const SETTLE: &str = "UPDATE job_event SET settled = $1 WHERE id = $2 AND settled IS NULL";
 
 impl Store {
-    /// Writes down that a job started or ended on a node; gives the event's number.
-    pub async fn add_event(
-        &self,
-        nodename: &str,
-        kind: JobEventKind,
-        job: &str,
-        at: Timestamp,
-    ) -> Result<i64, StoreError> {
-        let values = [bounded(nodename).into(), word(kind).into(), bounded(job).into(), at.into()];
+    /// Writes down what somebody told about a job on a node; gives the event's number.
+    pub async fn add_event(&self, told: &NewJobEvent, at: Timestamp) -> Result<i64, StoreError> {
+        let values = [
+            bounded(&told.nodename).into(),
+            told.kind.word().into(),
+            bounded(&told.job).into(),
+            told.number.into(),
+            told.branch.as_deref().map(bounded).into(),
+            told.result.map(JobResult::word).into(),
+            at.into(),
+        ];
         self.db.insert(INSERT, &values).await
     }
 
@@ -37,25 +40,19 @@ impl Store {
     }
 }
 
-const fn word(kind: JobEventKind) -> &'static str {
-    match kind {
-        JobEventKind::Started => "started",
-        JobEventKind::Finished => "finished",
-    }
-}
-
 fn event(row: &Row) -> Result<JobEvent, StoreError> {
     let (id, columns) = row.numbered("job_event", "id")?;
     let spelled = columns.text("kind")?;
-    let kind = [JobEventKind::Started, JobEventKind::Finished]
-        .into_iter()
-        .find(|kind| word(*kind) == spelled)
+    let kind = JobEventKind::from_word(&spelled)
         .ok_or_else(|| columns.corrupt(&format!("unknown kind {spelled:?}")))?;
-    Ok(JobEvent {
-        id,
+    let result = columns.optional_text("result")?;
+    let told = NewJobEvent {
         nodename: columns.text("nodename")?,
         kind,
         job: columns.text("job")?,
-        at: columns.time("created")?,
-    })
+        number: columns.optional_integer("number")?,
+        branch: columns.optional_text("branch")?,
+        result: result.as_deref().and_then(JobResult::from_word),
+    };
+    Ok(JobEvent { id, told, at: columns.time("created")? })
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use nodepool::config::{Config, SecureConf, Sources, load, render};
 use nodepool::model::{
     Address, CloudImage, CloudImageStatus, FloatingFacts, FloatingIp, Image, ImageId, ImageState, JobEvent,
-    JobEventKind, Keypair, Node, NodeId, NodeState, Owner, Server, ServerStatus, Setback, SetbackKind, Tag,
-    Timestamp, Wish, WishId, WishKind,
+    JobEventKind, Keypair, NewJobEvent, Node, NodeId, NodeState, Owner, Server, ServerStatus, Setback,
+    SetbackKind, Tag, Timestamp, Wish, WishId, WishKind,
 };
 use nodepool::plan::{
     CheckResult, Checked, CloudView, Errand, Listing, Observation, Permissions, Tries, Waiting, Waits,
@@ -264,7 +264,15 @@ fn event(id: i64, row: &EventRow) -> Result<JobEvent, String> {
         (None, Some(job)) => (JobEventKind::Finished, job),
         _ => return Err(format!("event {id} must say one thing")),
     };
-    Ok(JobEvent { id, nodename: row.node.clone(), kind, job: job.clone(), at: ago(1) })
+    let told = NewJobEvent {
+        nodename: row.node.clone(),
+        kind,
+        job: job.clone(),
+        number: None,
+        branch: None,
+        result: None,
+    };
+    Ok(JobEvent { id, told, at: ago(1) })
 }
 
 fn setback(row: &SetbackRow) -> Result<Setback, String> {

@@ -84,7 +84,21 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "target",
         rooms: &["model"],
-        crates: &["tokio_util", "async_trait", "futures", "gearman", "thiserror", "tokio", "tracing"],
+        crates: &[
+            "async_trait",
+            "bytes",
+            "futures",
+            "gearman",
+            "reqwest",
+            "secrecy",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "tokio",
+            "tokio_util",
+            "tracing",
+            "zeromq",
+        ],
         never: &["std::env", "std::fs", "std::process"],
         because: "It tells the demand and knows where nodes are offered; how many nodes follow from that is decided \
                   elsewhere.",

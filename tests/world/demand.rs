@@ -26,7 +26,7 @@ impl DemandSource for SimulatedDemand {
         if fate <= 15 {
             return Err(DemandError::Unknown("nobody answers".to_owned()));
         }
-        Ok(Demand { jobs: self.world.lock().demand.clone() })
+        Ok(Demand { jobs: self.world.lock().demand.clone(), ..Demand::default() })
     }
 }
 

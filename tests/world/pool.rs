@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nodepool::config::{
     CloudCredentials, Config, ConnectionAddress, Crons, DatabaseUrl, GearmanServer, HostKeySource, Identity,
-    ImageSource, Label, Named, Provider, ProviderImage, Target,
+    ImageSource, Label, Named, Offer, Provider, ProviderImage, Target,
 };
 
 /// The image that every label boots at first, and one that none does.
@@ -14,11 +14,13 @@ pub const OTHER_IMAGE: &str = "xenial";
 
 /// `pools` names the providers that have a pool of floating IPs.
 pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config {
-    let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730 };
+    let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730, tls: None };
     Config {
         script_dir: None,
         database: DatabaseUrl("sqlite::memory:".to_owned().into()),
         gearman_servers: if has_queues { vec![gearman] } else { Vec::new() },
+        zmq_publishers: Vec::new(),
+        event_token: None,
         crons: Crons { image_update: None, cleanup: None, check: None },
         delete_delay: Duration::ZERO,
         logging: None,
@@ -31,6 +33,7 @@ pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config
             name: "jenkins".to_owned(),
             hostname: "{label.name}-{provider.name}-{node_id}".to_owned(),
             subnode_hostname: "{label.name}-{provider.name}-{node_id}-{subnode_id}".to_owned(),
+            offer: Offer::Nowhere,
         }],
     }
 }

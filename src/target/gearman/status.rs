@@ -105,7 +105,10 @@ pub fn demand<'a>(statuses: impl IntoIterator<Item = &'a Status>) -> Demand {
             add(&mut jobs, label, build.total);
         }
     }
-    Demand { jobs: jobs.into_iter().map(|(label, total)| (label.to_owned(), total)).collect() }
+    Demand {
+        jobs: jobs.into_iter().map(|(label, total)| (label.to_owned(), total)).collect(),
+        waiting: BTreeMap::new(),
+    }
 }
 
 fn add<'a>(jobs: &mut BTreeMap<&'a str, u32>, label: &'a str, total: u32) {
