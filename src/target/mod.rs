@@ -51,18 +51,19 @@ pub trait Target: Send + Sync {
     /// Offers a node. That the answer is good says only that the target knows the agent, not that it is online.
     async fn enroll(&self, enrollment: &Enrollment) -> Result<Enrolled, TargetError>;
 
-    /// Takes the agent of this name back, so that no job starts there any more. One that has a job on it is refused
-    /// ([`TargetError::Busy`]) unless `insist`; then that job fails. `manager` is who took the node, where somebody did.
-    async fn withdraw(&self, name: &str, manager: Option<&str>, insist: bool) -> Result<(), TargetError>;
+    /// Takes an agent back, so that no job starts there any more. One that is gone already is a success; one that does not
+    /// carry the mark is refused and left alone.
+    async fn withdraw(&self, withdrawal: &Withdrawal) -> Result<(), TargetError>;
 
     /// Every agent that the target has, also those that are not ours; `None` from a target that cannot list any.
-    async fn agents(&self) -> Result<Option<Vec<Agent>>, TargetError>;
+    async fn roster(&self) -> Result<Option<Roster>, TargetError>;
 
-    /// Gives an agent these labels, instead of those that it has.
-    async fn relabel(&self, name: &str, labels: &[String]) -> Result<(), TargetError>;
+    /// Gives an agent that carries this mark these labels, instead of those that it has.
+    async fn relabel(&self, name: &str, tag: &AgentTag, labels: &[String]) -> Result<(), TargetError>;
 
-    /// Says something else about an agent than was said when it was enrolled.
-    async fn describe(&self, name: &str, description: &str) -> Result<(), TargetError>;
+    /// Says something else about an agent that carries this mark than was said when it was enrolled. The mark must be part
+    /// of what is said; see [`describe`].
+    async fn describe(&self, name: &str, tag: &AgentTag, description: &str) -> Result<(), TargetError>;
 
     /// Starts a job that tries out the agent of this name, with the parameter `NODE`.
     async fn start_test(&self, job: &str, name: &str) -> Result<(), TargetError>;
@@ -97,6 +98,28 @@ pub struct Enrollment {
     pub host_key: Option<String>,
     /// The folder on the node in which the agent works.
     pub root: String,
+}
+
+/// An agent to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawal {
+    /// The agent's name.
+    pub name: String,
+    /// The mark that it must carry.
+    pub tag: AgentTag,
+    /// Who took the node, where a target has several who may.
+    pub manager: Option<String>,
+    /// Whether to take it even when a job is on it, which then fails. Otherwise that is refused ([`TargetError::Busy`]).
+    pub insist: bool,
+}
+
+/// What a target lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// Every agent that could be read, also those that are not ours.
+    pub agents: Vec<Agent>,
+    /// Whether the target starts no jobs any more, since it is about to shut down. It takes no nodes then.
+    pub quieting_down: bool,
 }
 
 /// What a target answered to an enrollment.
