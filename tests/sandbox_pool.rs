@@ -12,6 +12,8 @@ mod dice;
 mod faults;
 #[path = "pool/fill.rs"]
 mod fill;
+#[path = "pool/floating.rs"]
+mod floating;
 #[path = "pool/images.rs"]
 mod images;
 #[path = "pool/reload.rs"]

@@ -81,7 +81,8 @@ impl<'a> Wanted<'a> {
 /// as the network service tells: what lists servers may learn of it much later.
 ///
 /// As nodepool v0 chose: a preferred IPv6 address; a floating address; a network that is called or marked public; a
-/// public address; and where no pool gives floating IPs, any IPv4 address, any address.
+/// public address; and where no pool gives floating IPs, any IPv4 address, any address. The private address is the fixed
+/// one of a network that is called private, or else the first inner one.
 pub fn reach(server: &Server, floating: Option<IpAddr>, wanted: &Wanted<'_>) -> Result<Reach, Lack> {
     let usable = || server.addresses.iter().filter(|address| !link_local(address.ip));
     let v4 = || usable().filter(|address| address.ip.is_ipv4());
@@ -94,8 +95,10 @@ pub fn reach(server: &Server, floating: Option<IpAddr>, wanted: &Wanted<'_>) -> 
         .or_else(|| v4().find(|address| address.floating).map(|one| one.ip))
         .or_else(|| v4().find(|address| wanted.is_public(address)).map(|one| one.ip))
         .or_else(|| v4().find(|address| !inner(address.ip)).map(|one| one.ip));
-    let private = v4()
-        .find(|address| address.network == "private" || (!address.floating && inner(address.ip)))
+    let fixed = || v4().filter(|address| !address.floating);
+    let private = None
+        .or_else(|| fixed().find(|address| address.network == "private"))
+        .or_else(|| fixed().find(|address| inner(address.ip)))
         .map(|address| address.ip);
     let connect = match wanted.connection {
         ConnectionAddress::Public => match outer {
@@ -177,6 +180,7 @@ mod tests {
         let usual = wanted(&ConnectionAddress::Public, &[]);
         for (addresses, expected) in [
             (&["private 10.0.0.5", "private 192.0.2.5*"][..], "192.0.2.5, 192.0.2.5, 10.0.0.5"),
+            (&["backend 10.1.0.5", "private 192.0.2.5*", "private 10.0.0.5"], "192.0.2.5, 192.0.2.5, 10.0.0.5"),
             (&["lan 198.51.100.5", "public 10.68.0.5"], "10.68.0.5, 10.68.0.5, none"),
             (&["lan 10.0.0.5", "wan 198.51.100.5"], "198.51.100.5, 198.51.100.5, 10.0.0.5"),
             (&["lan 10.0.0.5"], "10.0.0.5, 10.0.0.5, none"),

@@ -108,6 +108,11 @@ impl Cloud {
         self.listed("/image/v2/images", "images").await
     }
 
+    /// All floating IPs.
+    pub(crate) async fn floating_ips(&self) -> Vec<Value> {
+        self.listed("/network/v2.0/floatingips", "floatingips").await
+    }
+
     /// Creates a server as somebody else would, and gives its id.
     pub(crate) async fn create_server(&self, name: &str, metadata: &Value) -> String {
         let images = self.images().await;
@@ -128,6 +133,12 @@ impl Cloud {
         let counts = self.ask("GET", "/sandbox/requests", None).await["requests"][operation].take();
         let by_status = counts.as_object().map(|counts| counts.values().filter_map(Value::as_u64).sum());
         by_status.unwrap_or(0)
+    }
+
+    /// The names of all operations that were asked for since the start.
+    pub(crate) async fn operations(&self) -> Vec<String> {
+        let counts = self.ask("GET", "/sandbox/requests", None).await["requests"].take();
+        counts.as_object().unwrap().keys().cloned().collect()
     }
 
     pub(crate) async fn stop(&mut self) {

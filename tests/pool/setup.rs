@@ -33,6 +33,10 @@ pub(crate) struct Settings {
     pub(crate) setup: &'static str,
     pub(crate) ready_script: Option<&'static str>,
     pub(crate) ready_script_timeout: Duration,
+    /// Where floating IPs come from.
+    pub(crate) pool: Option<&'static str>,
+    /// The networks of a server; the cloud's choice, if none is named.
+    pub(crate) networks: &'static [&'static str],
 }
 
 impl Default for Settings {
@@ -45,7 +49,26 @@ impl Default for Settings {
             setup: "setup_node.sh",
             ready_script: None,
             ready_script_timeout: Duration::from_secs(60),
+            pool: None,
+            networks: &[],
         }
+    }
+}
+
+impl Settings {
+    /// What the provider says of networks and addresses.
+    fn place(&self) -> String {
+        let mut yaml = String::new();
+        if let Some(pool) = self.pool {
+            writeln!(yaml, "    pool: {pool}").unwrap();
+        }
+        if !self.networks.is_empty() {
+            writeln!(yaml, "    networks:").unwrap();
+        }
+        for network in self.networks {
+            writeln!(yaml, "      - net-label: {network}").unwrap();
+        }
+        yaml
     }
 }
 
@@ -128,6 +151,7 @@ impl Pool {
              \x20   rate: 0.01\n\
              \x20   api-timeout: 3\n\
              \x20   boot-timeout: 10\n\
+             {}\
              \x20   images:\n\
              \x20     - name: ci-debian\n\
              \x20       base-image: debian-12\n\
@@ -139,6 +163,7 @@ impl Pool {
              targets:\n\
              \x20 - name: local\n",
             settings.max_servers,
+            settings.place(),
             settings.setup,
             key.display(),
             self.cloud.ssh_port
