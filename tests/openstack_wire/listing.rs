@@ -71,6 +71,57 @@ async fn reads_a_server_with_all_that_we_care_for() {
 }
 
 #[tokio::test]
+async fn the_fault_that_a_listing_does_not_tell_is_asked_for() {
+    let fake = Fake::up_to("2.93").await;
+    let marks = json!({"nodepool_installation": "inst-1", "nodepool_owner": "node", "nodepool_owner_id": "42",
+        "nodepool_attempt": "attempt-9"});
+    let failed = |id: &str| json!({"id": id, "status": "ERROR", "metadata": marks});
+    let mut wire = vec![
+        json!({"id": "told", "status": "ERROR", "metadata": marks, "fault": {"message": "Told."}}),
+        json!({"id": "theirs", "status": "ERROR"}),
+        json!({"id": "well", "status": "ACTIVE", "metadata": marks}),
+        failed("mute"),
+    ];
+    wire.extend(["e-1", "e-2", "e-3", "e-4", "e-5", "e-6"].map(failed));
+    fake.answer("GET", SERVERS, 200, json!({ "servers": wire })).await;
+    let shown =
+        |message: &str| json!({"server": {"id": "x", "status": "ERROR", "fault": {"message": message}}});
+    for id in ["told", "theirs", "well", "e-1", "e-2", "e-3", "e-4", "e-5", "e-6"] {
+        let place = format!("/compute/v2.1/servers/{id}");
+        fake.answer("GET", &place, 200, shown("No valid host was found.")).await;
+    }
+    fake.answer("GET", "/compute/v2.1/servers/mute", 200, json!({"server": {"id": "mute"}})).await;
+    let servers = fake.driver().await.servers(None).await.unwrap();
+    let faults: Vec<(&str, Option<&str>)> =
+        servers.iter().map(|server| (server.id.as_str(), server.fault.as_deref())).collect();
+    let asked = Some("No valid host was found.");
+    assert_eq!(
+        faults[..8],
+        [
+            ("told", Some("Told.")),
+            ("theirs", None),
+            ("well", None),
+            ("mute", None),
+            ("e-1", asked),
+            ("e-2", asked),
+            ("e-3", asked),
+            ("e-4", asked)
+        ]
+    );
+    assert_eq!(faults[8..], [("e-5", None), ("e-6", None)], "not more than five are asked for");
+
+    fake.first("GET", "/compute/v2.1/servers/mute", ResponseTemplate::new(500)).await;
+    let servers = fake.driver().await.servers(None).await.unwrap();
+    assert_eq!(servers.len(), 10, "the listing is whole without it");
+
+    let fake = Fake::up_to("2.93").await;
+    fake.answer("GET", SERVERS, 200, json!({"servers": [failed("mute")]})).await;
+    let hangs = ResponseTemplate::new(200).set_delay(fake::SHORT * 4);
+    fake.respond("GET", "/compute/v2.1/servers/mute", hangs).await;
+    assert_eq!(ids(&fake.impatient().await.servers(None).await.unwrap()), ["mute"]);
+}
+
+#[tokio::test]
 async fn an_odd_server_is_listed_all_the_same() {
     let fake = Fake::up_to("2.93").await;
     let wire = json!({"servers": [

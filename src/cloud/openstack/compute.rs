@@ -4,6 +4,7 @@ use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tracing::debug;
 
 use super::catalog::Service::Compute;
 use super::connection::{Call, Connection};
@@ -16,7 +17,10 @@ use super::pages::{Entry, Page};
 use super::server::{Link, ServersPage};
 use super::transport::{Answer, LISTING_LIMIT};
 use crate::cloud::{CloudError, SnapshotRequest};
-use crate::model::{Keypair, Server, Timestamp};
+use crate::model::{Keypair, Server, ServerStatus, Timestamp};
+
+/// The most servers of a listing that are asked for their fault.
+const FAULTS: usize = 5;
 
 /// A flavor.
 #[derive(Debug, Deserialize)]
@@ -40,7 +44,37 @@ impl Connection {
         let since = changed_since.and_then(whole_seconds).map(|text| ("changes-since", text));
         let filters: Vec<_> = since.into_iter().collect();
         let servers = self.list::<ServersPage>(Compute, &["servers", "detail"], version, &filters).await?;
-        Ok(servers.into_iter().map(Server::from).collect())
+        let mut servers: Vec<Server> = servers.into_iter().map(Server::from).collect();
+        self.add_faults(&mut servers).await;
+        Ok(servers)
+    }
+
+    /// Asks for the fault of servers of ours that are in ERROR for a reason that the listing does not tell.
+    ///
+    /// Nova reads the faults of a listing from one of its databases only (`InstanceList.fill_faults`). A server that no
+    /// host had room for is kept in another one, cell0, so that just the most frequent fault is never listed; asked for
+    /// the server alone, Nova tells it.
+    async fn add_faults(&self, servers: &mut [Server]) {
+        let unexplained = servers.iter_mut().filter(|server| {
+            server.status == ServerStatus::Error && server.fault.is_none() && server.tag.is_some()
+        });
+        let asking = async {
+            for server in unexplained.take(FAULTS) {
+                server.fault = self.fault(&server.id).await?;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(self.deadline(), asking).await {
+            Ok(Ok(())) => {}
+            // The listing is whole without it.
+            Ok(Err(Failure { error, .. })) => debug!(%error, "the fault of a server was not told"),
+            Err(_) => debug!("the fault of a server was not told in time"),
+        }
+    }
+
+    async fn fault(&self, id: &str) -> Result<Option<String>, Failure> {
+        let answer = self.call(&Call::new(Compute, Method::GET, &["servers", id])).await?;
+        Ok(super::server::fault(&answer.body))
     }
 
     /// Asks for a server. Gives the id that Nova answers with and asks for nothing more: an answer that is lost on a

@@ -75,6 +75,16 @@ struct Fault {
     message: String,
 }
 
+/// The fault that the answer to `GET /servers/ID` tells.
+pub(super) fn fault(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Shown {
+        server: WireServer,
+    }
+    let shown: Shown = serde_json::from_slice(body).ok()?;
+    shown.server.fault.map(|fault| tidy(&fault.message))
+}
+
 #[derive(Deserialize)]
 struct WireAddress {
     addr: String,
