@@ -3,18 +3,25 @@
 
 #[path = "devcloud/api.rs"]
 mod api;
+#[path = "devcloud/driver.rs"]
+mod driver;
+#[path = "devcloud/places.rs"]
+mod places;
 #[path = "devcloud/pool.rs"]
 mod pool;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api::{Cloud, installation, text};
+use api::{Cloud, installation, mark, text};
 use chrono::{DateTime, NaiveDateTime, SubsecRound as _, Utc};
 use pool::{FOREIGN, Node, PREFIX, Pool, say, until};
 use serde_json::{Value, json};
 
 /// How many ready nodes the pool is to have.
 const MIN_READY: usize = 6;
+
+/// What the provider says of its networks.
+const PLACE: [&str; 1] = ["networks: [{net-label: private}]"];
 
 fn ready(nodes: &[Node]) -> usize {
     nodes.iter().filter(|node| node.state == "ready").count()
@@ -28,11 +35,11 @@ fn is_full(nodes: &[Node]) -> bool {
 #[test]
 fn a_pool_lives_on_a_real_openstack() {
     let cloud = Cloud::open();
-    let mut pool = Pool::new(&cloud);
+    let mut pool = Pool::new(&cloud, "pool");
     let start = Utc::now().trunc_subsecs(0);
     let foreign = make_foreign_server(&cloud);
 
-    pool.configure(MIN_READY.try_into().unwrap());
+    pool.configure(MIN_READY.try_into().unwrap(), &PLACE);
     pool.start();
     let nodes = pool.until_nodes("a pool of six is filled", is_full);
     let ours = check_cloud(&pool, &nodes, &foreign);
@@ -54,7 +61,7 @@ fn a_pool_lives_on_a_real_openstack() {
     assert_eq!(still.comment.as_deref(), Some("kept by the test"));
     check_aliens(&pool, &foreign, &ours);
 
-    empty(&mut pool, &ours);
+    empty(&mut pool, &ours, &PLACE);
     check_twins(&cloud, start);
     let there = cloud.servers().unwrap();
     let there = there.iter().find(|server| server["id"] == foreign.as_str());
@@ -62,7 +69,7 @@ fn a_pool_lives_on_a_real_openstack() {
     cloud.openstack(&["server", "delete", "--wait", &foreign]);
     pool.signal("TERM");
     assert!(pool.ended().success());
-    check_log(&pool::log());
+    check_log(&pool.log());
 }
 
 /// A server of somebody else in the same project. Returns its id.
@@ -113,6 +120,12 @@ fn check_image(pool: &Pool, ours: &str) -> String {
 fn keypairs(cloud: &Cloud, ours: &str) -> Result<Vec<String>, String> {
     let names = cloud.keypairs()?.into_iter().map(|pair| text(&pair, "name").to_owned());
     Ok(names.filter(|name| name.starts_with(&format!("nodepool-{ours}-"))).collect())
+}
+
+/// Whether a floating IP carries the mark of that installation.
+fn is_marked_by(floating_ip: &Value, installation: &str) -> bool {
+    mark(floating_ip)
+        .is_some_and(|mark| mark.get("nodepool_installation").is_some_and(|of| of == installation))
 }
 
 /// Nodes boot our snapshot, in the smallest flavor that will do, without a keypair: the keys are in the snapshot.
@@ -214,11 +227,12 @@ fn check_aliens(pool: &Pool, foreign: &str, ours: &str) {
 }
 
 /// Switches the label off and deletes everything; nothing with our mark is left in the cloud.
-fn empty(pool: &mut Pool, ours: &str) {
-    pool.configure(-1);
+fn empty(pool: &mut Pool, ours: &str, place: &[&str]) {
+    pool.configure(-1, place);
     pool.signal("HUP");
     until("the configuration was read again", || {
-        let read = pool::log().contains("min-ready 6 -> -1");
+        let log = pool.log();
+        let read = log.lines().any(|line| line.contains("min-ready ") && line.contains(" -> -1"));
         if read { Ok(()) } else { Err("the log does not say so".to_owned()) }
     });
     for node in pool.nodes() {
@@ -235,11 +249,12 @@ fn empty(pool: &mut Pool, ours: &str) {
             marked(pool.cloud.servers()?),
             marked(pool.cloud.images()?),
             keypairs(pool.cloud, ours)?.len(),
+            pool.cloud.floating_ips()?.iter().filter(|one| is_marked_by(one, ours)).count(),
         );
-        if left == (0, 0, 0, 0) {
+        if left == (0, 0, 0, 0, 0) {
             Ok(())
         } else {
-            Err(format!("rows, servers, snapshots, keypairs: {left:?}"))
+            Err(format!("rows, servers, snapshots, keypairs, floating IPs: {left:?}"))
         }
     });
 }

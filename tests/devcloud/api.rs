@@ -24,8 +24,10 @@ pub(crate) struct Cloud {
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     token: String,
+    pub(crate) login: Login,
     compute: String,
     image: String,
+    network: String,
 }
 
 #[derive(Deserialize)]
@@ -38,12 +40,13 @@ struct Described {
     auth: Login,
 }
 
-#[derive(Deserialize)]
-struct Login {
-    auth_url: String,
-    username: String,
-    password: String,
-    project_name: String,
+/// Who the project's user is.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Login {
+    pub(crate) auth_url: String,
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) project_name: String,
     user_domain_name: String,
     project_domain_name: String,
 }
@@ -63,14 +66,17 @@ impl Cloud {
             client: reqwest::Client::builder().no_proxy().timeout(CALL_DEADLINE).build().unwrap(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
             token: String::new(),
+            login,
             compute: String::new(),
             image: String::new(),
+            network: String::new(),
         };
-        cloud.log_in(&login);
+        cloud.log_in();
         cloud
     }
 
-    fn log_in(&mut self, login: &Login) {
+    fn log_in(&mut self) {
+        let login = self.login.clone();
         let user = json!({
             "name": login.username, "password": login.password, "domain": {"name": login.user_domain_name},
         });
@@ -94,7 +100,8 @@ impl Cloud {
             public.unwrap()["url"].as_str().unwrap().trim_end_matches('/').to_owned()
         };
         self.token = token;
-        (self.compute, self.image) = (endpoint("compute"), endpoint("image"));
+        (self.compute, self.image, self.network) =
+            (endpoint("compute"), endpoint("image"), endpoint("network"));
     }
 
     fn ask(&self, method: reqwest::Method, url: &str) -> Result<Value, String> {
@@ -145,6 +152,26 @@ impl Cloud {
         Ok(pairs.into_iter().map(|mut pair| pair["keypair"].take()).collect())
     }
 
+    /// All floating IPs of the project.
+    pub(crate) fn floating_ips(&self) -> Result<Vec<Value>, String> {
+        self.list(&format!("{}/v2.0/floatingips", self.network), "floatingips")
+    }
+
+    /// The id of the network of that name.
+    pub(crate) fn network_id(&self, name: &str) -> String {
+        let found = self.list(&format!("{}/v2.0/networks?name={name}", self.network), "networks").unwrap();
+        text(found.first().unwrap_or_else(|| panic!("no network {name}. {HOW}")), "id").to_owned()
+    }
+
+    /// The ports of a server.
+    pub(crate) fn ports(&self, server: &str) -> Vec<Value> {
+        self.list(&format!("{}/v2.0/ports?device_id={server}", self.network), "ports").unwrap()
+    }
+
+    pub(crate) fn delete_floating_ip(&self, id: &str) -> Result<(), String> {
+        self.ask(reqwest::Method::DELETE, &format!("{}/v2.0/floatingips/{id}", self.network)).map(drop)
+    }
+
     pub(crate) fn delete_server(&self, id: &str) -> Result<(), String> {
         self.ask(reqwest::Method::DELETE, &format!("{}/servers/{id}", self.compute)).map(drop)
     }
@@ -159,11 +186,20 @@ impl Cloud {
 
     /// What the `openstack` command prints. It must succeed.
     pub(crate) fn openstack(&self, words: &[&str]) -> String {
+        self.openstack_as("devcloud", words)
+    }
+
+    /// The same with the rights of the cloud's administrator.
+    pub(crate) fn openstack_as_admin(&self, words: &[&str]) -> String {
+        self.openstack_as("devcloud-admin", words)
+    }
+
+    fn openstack_as(&self, user: &str, words: &[&str]) -> String {
         // The one that came with the cloud: another one may stand before it in the PATH.
         let client = Path::new("/usr/bin/openstack");
         assert!(client.exists(), "{} is missing. {HOW}", client.display());
         let output =
-            self.point(&mut Command::new(client)).env("OS_CLOUD", "devcloud").args(words).output().unwrap();
+            self.point(&mut Command::new(client)).env("OS_CLOUD", user).args(words).output().unwrap();
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
@@ -186,6 +222,11 @@ pub(crate) fn installation(thing: &Value) -> Option<&str> {
     [&thing["metadata"]["nodepool_installation"], &thing["nodepool_installation"]]
         .into_iter()
         .find_map(Value::as_str)
+}
+
+/// The mark on a floating IP, if its description is one.
+pub(crate) fn mark(floating_ip: &Value) -> Option<BTreeMap<String, String>> {
+    serde_json::from_str(floating_ip["description"].as_str()?).ok()
 }
 
 /// The text of a field.

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::api::{Cloud, installation, text};
+use crate::api::{Cloud, installation, mark, text};
 
 /// What the names of servers and snapshots of this test begin with: what an earlier run left is known by that.
 pub(crate) const PREFIX: &str = "nodepool-test-";
@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) hostname: String,
     pub(crate) server_id: Option<String>,
     pub(crate) ip: Option<String>,
+    pub(crate) ip_private: Option<String>,
+    pub(crate) az: Option<String>,
     pub(crate) state: String,
     pub(crate) step: Option<String>,
     pub(crate) state_time: String,
@@ -88,27 +90,40 @@ pub(crate) struct Pool<'c> {
     pub(crate) cloud: &'c Cloud,
     folder: Option<TempDir>,
     path: PathBuf,
+    log_file: PathBuf,
     daemon: Option<Child>,
-    /// One run at a time: the next one takes away what it finds.
-    _lock: File,
+    _turn: Turn,
+}
+
+/// One test at a time has the cloud: the next one takes away what it finds.
+pub(crate) struct Turn {
+    /// Among the tests of this process, which wait for each other as long as it takes.
+    _here: MutexGuard<'static, ()>,
+    /// Among the processes of this machine.
+    _machine: File,
 }
 
 impl<'c> Pool<'c> {
     /// An empty folder with a new key, and a cloud without anything of an earlier run.
-    pub(crate) fn new(cloud: &'c Cloud) -> Self {
+    /// Its log has that name.
+    pub(crate) fn new(cloud: &'c Cloud, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("key");
         let mut keygen = Command::new("ssh-keygen");
         let made = keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(&key).status();
         assert!(made.expect("ssh-keygen is missing: apt-get install openssh-client").success());
         let public = std::fs::read_to_string(key.with_extension("pub")).unwrap().trim().to_owned();
-        let lock = take_turn(cloud, &public);
-        File::create(log_file()).unwrap();
+        let turn = Turn::take(cloud, &public);
+        let log_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("devcloud-{name}.log"));
+        File::create(&log_file).unwrap();
         let path = folder.path().to_owned();
-        Self { cloud, folder: Some(folder), path, daemon: None, _lock: lock }
+        Self { cloud, folder: Some(folder), path, log_file, daemon: None, _turn: turn }
     }
 
-    pub(crate) fn configure(&self, min_ready: i32) {
+    /// Writes the configuration. `place` is what the provider says of networks, zones and addresses, each line without
+    /// its indentation.
+    pub(crate) fn configure(&self, min_ready: i32, place: &[&str]) {
+        let place: String = place.iter().flat_map(|line| ["    ", line, "\n"]).collect();
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
         let (folder, scripts) = (self.path.display(), scripts.display());
         let text = format!(
@@ -125,8 +140,8 @@ impl<'c> Pool<'c> {
              api-timeout: 120\n    \
              boot-timeout: 300\n    \
              launch-timeout: 600\n    \
-             template-hostname: '{PREFIX}{{image.name}}-{{timestamp}}'\n    \
-             networks: [{{net-label: private}}]\n    \
+             template-hostname: '{PREFIX}{{image.name}}-{{timestamp}}'\n\
+             {place}    \
              images:\n      \
              - {{name: ci-debian, base-image: debian-12, setup: setup_node.sh, min-ram: 512,\n         \
              meta: {{colour: blue}}, private-key: {folder}/key}}\n\
@@ -139,7 +154,7 @@ impl<'c> Pool<'c> {
     /// Starts the daemon; its log goes on in the same file.
     pub(crate) fn start(&mut self) {
         assert!(self.daemon.is_none());
-        let log = File::options().append(true).open(log_file()).unwrap();
+        let log = File::options().append(true).open(&self.log_file).unwrap();
         // It must not outlive a test that is killed: it would go on filling the pool.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_nodepoold"), "-d", "-c"]);
@@ -242,6 +257,13 @@ impl<'c> Pool<'c> {
     }
 }
 
+impl Pool<'_> {
+    /// What the daemons have logged. The file outlives the test, also when that went well.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log_file).unwrap()
+    }
+}
+
 impl Drop for Pool<'_> {
     fn drop(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
@@ -251,29 +273,27 @@ impl Drop for Pool<'_> {
         if std::thread::panicking()
             && let Some(folder) = self.folder.take()
         {
-            let log = log();
+            let log = self.log();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default();
-            say(&format!("failed; the last lines of {}:\n{}", log_file().display(), last.join("\n")));
+            say(&format!("failed; the last lines of {}:\n{}", self.log_file.display(), last.join("\n")));
             say(&format!("its database and key are in {}", folder.keep().display()));
             say("what it made is still in the cloud; the next run takes it away");
         }
     }
 }
 
-/// The log of the daemons of this run. It outlives the test, also when that went well.
-fn log_file() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("devcloud-nodepoold.log")
+impl Turn {
+    /// Waits for the end of another run, takes away what an earlier one left, and writes down what ours may leave.
+    /// Keypairs carry no mark of a test, so they are known by the public key; the file that is locked keeps it.
+    pub(crate) fn take(cloud: &Cloud, public_key: &str) -> Self {
+        static HERE: Mutex<()> = Mutex::new(());
+        let here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { _here: here, _machine: turn_on_this_machine(cloud, public_key) }
+    }
 }
 
-/// What the daemons of this run have logged.
-pub(crate) fn log() -> String {
-    std::fs::read_to_string(log_file()).unwrap()
-}
-
-/// Waits for the end of another run, takes away what an earlier one left, and writes down what ours may leave. Keypairs
-/// carry no mark of a test, so they are known by the public key; the file that is locked keeps it.
-fn take_turn(cloud: &Cloud, public_key: &str) -> File {
+fn turn_on_this_machine(cloud: &Cloud, public_key: &str) -> File {
     let path = std::env::temp_dir().join("nodepool-devcloud-test.lock");
     let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
     let mut file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -289,8 +309,15 @@ fn take_turn(cloud: &Cloud, public_key: &str) -> File {
     file
 }
 
+/// Removes what tests made. A floating IP has no name of a test; in the project of the tests each with a mark is one's.
 fn clean(cloud: &Cloud, earlier_keys: &str) -> Result<(), String> {
     let mut found = 0;
+    for floating_ip in cloud.floating_ips()? {
+        if mark(&floating_ip).is_some() {
+            found += 1;
+            cloud.delete_floating_ip(text(&floating_ip, "id"))?;
+        }
+    }
     for server in cloud.servers()? {
         let ours = text(&server, "name").starts_with(PREFIX) && installation(&server).is_some();
         if ours || server["name"] == FOREIGN {

@@ -50,14 +50,13 @@ make_skeleton() {
     mv "$tree.new" "$tree"
 }
 
-# Addresses of both networks lead nowhere unless a live server or a floating IP in use has put its own route on the
+# Addresses of all networks lead nowhere unless a live server or a floating IP in use has put its own route on the
 # loopback device. So a dead address says "no route to host" at once, and nothing ever leaves by the default route.
 add_routes() {
     mkdir -p "$STATE/nodes/addresses"
     chmod 700 "$STATE/nodes"
-    ip route replace unreachable "$PRIVATE_CIDR"
-    ip route replace unreachable "$PUBLIC_CIDR"
-    local link
+    local network link
+    for network in "$PRIVATE_CIDR" "$PUBLIC_CIDR" "$STORAGE_CIDR"; do ip route replace unreachable "$network"; done
     # Those that were in use when `down` or a reboot took them.
     for link in "$STATE"/nodes/addresses/*; do
         [ ! -L "$link" ] || ip route replace local "${link##*/}/32" dev lo
@@ -66,7 +65,7 @@ add_routes() {
 
 remove_routes() {
     local network address
-    for network in "$PRIVATE_CIDR" "$PUBLIC_CIDR"; do
+    for network in "$PRIVATE_CIDR" "$PUBLIC_CIDR" "$STORAGE_CIDR"; do
         ip -4 -o route show table local root "$network" | sed -n 's/^local \([0-9.]*\).*/\1/p' | while read -r address; do
             ip route del local "$address" dev lo
         done
@@ -83,5 +82,5 @@ make_files() {
 
 start_door() {
     start door "$PYTHON" "$STATE/lib/door.py" "$STATE/nodes" "$SSH_PORT" "$NODE_UID_BASE" \
-        127.0.0.0/8 "$PRIVATE_CIDR" "$PUBLIC_CIDR"
+        127.0.0.0/8 "$PRIVATE_CIDR" "$PUBLIC_CIDR" "$STORAGE_CIDR"
 }

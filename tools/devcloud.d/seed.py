@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""seed.py identity|cloud: puts into a new cloud what its users expect to find. What is there already is left alone.
+"""seed.py identity|cloud|places: puts into a new cloud what its users expect to find. What is there already is left alone.
 
 One Python process, because a call of the openstack command takes about two seconds.
 """
@@ -13,6 +13,8 @@ FLAVORS = (('m1.tiny', 512, 1, 1), ('m1.small', 2048, 1, 20), ('ci.medium', 4096
 SERVICES = (('compute', 'nova', 8774, '/v2.1'), ('image', 'glance', 9292, ''), ('placement', 'placement', 8778, ''),
             ('network', 'neutron', 9696, ''))
 PROJECT = 'ci'
+# Availability zones and the hypervisors in them.
+ZONES = {'north': ('devcloud',), 'south': ('devcloud-south',)}
 
 
 def named(items, name):
@@ -44,19 +46,20 @@ def seed_identity(admin):
                                          url=f'http://{os.environ["LOOPBACK"]}:{port}{path}')
 
 
-def seed_networks(admin, project_id):
-    def network(name, cidr, project, **options):
-        made = named(admin.network.networks(name=name), name) or admin.network.create_network(
-            name=name, project_id=project, **options)
-        first = ipaddress.ip_network(cidr)[0]
-        # Without DHCP no port waits for an agent.
-        subnet = named(admin.network.subnets(name=f'{name}-v4'), f'{name}-v4') or admin.network.create_subnet(
-            name=f'{name}-v4', network_id=made.id, project_id=project, ip_version=4, cidr=cidr, enable_dhcp=False,
-            gateway_ip=str(first + 1), allocation_pools=[{'start': str(first + 10), 'end': str(first + 8190)}])
-        return made, subnet
+def network(admin, name, cidr, project, **options):
+    made = named(admin.network.networks(name=name), name) or admin.network.create_network(
+        name=name, project_id=project, **options)
+    first = ipaddress.ip_network(cidr)[0]
+    # Without DHCP no port waits for an agent.
+    subnet = named(admin.network.subnets(name=f'{name}-v4'), f'{name}-v4') or admin.network.create_subnet(
+        name=f'{name}-v4', network_id=made.id, project_id=project, ip_version=4, cidr=cidr, enable_dhcp=False,
+        gateway_ip=str(first + 1), allocation_pools=[{'start': str(first + 10), 'end': str(first + 8190)}])
+    return made, subnet
 
-    private, private_subnet = network('private', os.environ['PRIVATE_CIDR'], project_id)
-    public, _ = network('public', os.environ['PUBLIC_CIDR'], admin.current_project_id, is_router_external=True,
+
+def seed_networks(admin, project_id):
+    private, private_subnet = network(admin, 'private', os.environ['PRIVATE_CIDR'], project_id)
+    public, _ = network(admin, 'public', os.environ['PUBLIC_CIDR'], admin.current_project_id, is_router_external=True,
                         provider_network_type='flat', provider_physical_network='outside')
     router = named(admin.network.routers(name='router'), 'router') or admin.network.create_router(
         name='router', project_id=project_id, external_gateway_info={'network_id': public.id})
@@ -83,9 +86,24 @@ def seed_cloud(admin, user):
             user.compute.create_keypair(name='nodepool', public_key=key.read().strip())
 
 
+def seed_places(admin):
+    """What came to the cloud later, so that one that was made before gets it too: a network that no router leads to,
+    and a zone for each hypervisor."""
+    project_id = admin.identity.find_project(PROJECT, ignore_missing=False).id
+    network(admin, 'storage', os.environ['STORAGE_CIDR'], project_id)
+    for name, hosts in ZONES.items():
+        zone = named(admin.compute.aggregates(), name) or admin.compute.create_aggregate(
+            name=name, availability_zone=name)
+        for host in hosts:
+            if host not in (zone.hosts or ()):
+                admin.compute.add_host_to_aggregate(zone, host)
+
+
 if __name__ == '__main__':
     as_admin = openstack.connect(cloud='devcloud-admin')
     if sys.argv[1] == 'identity':
         seed_identity(as_admin)
+    elif sys.argv[1] == 'places':
+        seed_places(as_admin)
     else:
         seed_cloud(as_admin, openstack.connect(cloud='devcloud'))

@@ -30,6 +30,7 @@ configure() {
     render placement.conf service-common "$STATE/etc/placement.conf"
     render glance-api.conf service-common "$STATE/etc/glance-api.conf"
     render nova.conf service-common "$STATE/etc/nova.conf"
+    render nova-south.conf "$STATE/etc/nova-south.conf"
     render neutron.conf service-common "$STATE/etc/neutron.conf"
     render ml2.ini "$STATE/etc/ml2.ini"
     render clouds.yaml "$STATE/clouds.yaml"
@@ -102,6 +103,8 @@ start_nova_workers() {
             --config-file "$STATE/etc/nova.conf"
     done
     start nova-compute "$PYTHON" "$STATE/lib/nova-compute.py" --config-file "$STATE/etc/nova.conf"
+    start nova-compute-south "$PYTHON" "$STATE/lib/nova-compute.py" --config-file "$STATE/etc/nova.conf" \
+        --config-file "$STATE/etc/nova-south.conf"
 }
 
 wait_for_apis() {
@@ -111,23 +114,23 @@ wait_for_apis() {
     wait_for Placement placement url_answers "http://$LOOPBACK:8778/"
 }
 
-hypervisor_is_known() {
-    sql 'select count(*) from nova.compute_nodes where deleted=0' | grep -q '^[1-9]'
+both_hypervisors_are_known() {
+    [ "$(sql 'select count(*) from nova.compute_nodes where deleted=0')" = 2 ]
 }
 
-# Nothing can boot before the hypervisor belongs to a cell. The scheduler would see to it within 20 s.
+# Nothing can boot before the hypervisors belong to a cell. The scheduler would see to it within 20 s.
 join_cell() {
-    wait_for 'the hypervisor' nova-compute hypervisor_is_known
-    sql 'select count(*) from nova_api.host_mappings' | grep -q '^[1-9]' ||
+    wait_for 'the hypervisors' nova-compute-south both_hypervisors_are_known
+    [ "$(sql 'select count(*) from nova_api.host_mappings')" = 2 ] ||
         nova-manage --config-file "$STATE/etc/nova.conf" cell_v2 discover_hosts >"$STATE/log/discover-hosts.log" 2>&1 9>&-
 }
 
-# seed identity|cloud: once.
+# seed identity|cloud|places: once.
 seed() {
     [ ! -e "$STATE/done.$1" ] || return 0
     say "seeding: $1"
     env OS_CLIENT_CONFIG_FILE="$STATE/clouds.yaml" SERVICE_PASSWORD="$SERVICE_PASSWORD" USER_PASSWORD="$USER_PASSWORD" \
-        LOOPBACK="$LOOPBACK" PRIVATE_CIDR="$PRIVATE_CIDR" PUBLIC_CIDR="$PUBLIC_CIDR" STATE="$STATE" \
+        LOOPBACK="$LOOPBACK" PRIVATE_CIDR="$PRIVATE_CIDR" PUBLIC_CIDR="$PUBLIC_CIDR" STORAGE_CIDR="$STORAGE_CIDR" STATE="$STATE" \
         "$PYTHON" "$STATE/lib/seed.py" "$1" 9>&- || die "seed.py $1 failed"
     touch "$STATE/done.$1"
 }

@@ -17,6 +17,7 @@ WAIT_SECONDS=${DEVCLOUD_WAIT_SECONDS:-600}
 # The addresses of servers and floating IPs. They exist on this machine only.
 PRIVATE_CIDR=10.77.0.0/16
 PUBLIC_CIDR=10.78.0.0/16
+STORAGE_CIDR=10.79.0.0/16
 
 # Every service listens on loopback only, so these protect nothing; they exist because OpenStack wants some.
 ADMIN_PASSWORD='admin'

@@ -128,9 +128,9 @@ class DevcloudDriver(fake.FakeDriver):
         """What the database says lives here, lives here: upstream's fake forgets everything at a restart."""
         super().init_host(host)
         admin = nova_context.get_admin_context()
-        known = objects.InstanceList.get_by_host(admin, host, expected_attrs=['info_cache', 'flavor'])
-        self._sweep({instance.uuid for instance in known})
-        for instance in known:
+        # Both hypervisors keep their servers in one folder.
+        self._sweep({instance.uuid for instance in objects.InstanceList.get_all(admin)})
+        for instance in objects.InstanceList.get_by_host(admin, host, expected_attrs=['info_cache', 'flavor']):
             if instance.vm_state not in ('active', 'stopped', 'paused', 'suspended'):
                 continue
             self.instances[instance.uuid] = fake.FakeInstance(
@@ -226,7 +226,7 @@ class DevcloudDriver(fake.FakeDriver):
                 switch_on(address, f'../{instance.uuid}')
 
     def _sweep(self, known):
-        """Removes servers that were deleted while nova-compute did not run."""
+        """Removes servers that were deleted while no nova-compute ran."""
         links = [os.path.basename(os.readlink(entry.path)) for entry in os.scandir(f'{NODES}/addresses')]
         folders = [entry.name for entry in os.scandir(NODES)]
         for name in {*links, *folders} - known:
