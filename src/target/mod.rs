@@ -5,6 +5,8 @@
 //! decide.
 
 pub mod gearman;
+pub mod jenkins;
+pub mod sources;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

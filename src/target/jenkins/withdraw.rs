@@ -1,0 +1,64 @@
+//! Removing an agent.
+//!
+//! Jenkins refuses no removal: a build on the agent fails at once. So we look first; and since a build may begin between the
+//! look and the removal, an agent that takes jobs is first told to take none, and looked at again.
+
+use reqwest::StatusCode;
+
+use super::agents::{self, leads_to_the_list};
+use super::connection::{Call, Connection};
+use super::{failure, names};
+use crate::model::Agent;
+use crate::target::{TargetError, Withdrawal};
+
+/// Removes the agent, if it is there, is ours, and is idle or not to be spared.
+///
+/// # Errors
+/// `Busy`, and `Rejected` for an agent that does not carry the mark.
+pub(super) async fn withdraw(connection: &Connection, withdrawal: &Withdrawal) -> Result<(), TargetError> {
+    names::check(&withdrawal.name)?;
+    let Some(agent) = agents::look(connection, &withdrawal.name).await? else { return Ok(()) };
+    may_go(&agent, withdrawal)?;
+    if agent.online && !agent.set_offline && !withdrawal.insist {
+        set_offline(connection, &withdrawal.name).await?;
+        let Some(agent) = agents::look(connection, &withdrawal.name).await? else { return Ok(()) };
+        may_go(&agent, withdrawal)?;
+    }
+    delete(connection, &withdrawal.name).await
+}
+
+fn may_go(agent: &Agent, withdrawal: &Withdrawal) -> Result<(), TargetError> {
+    if agent.tag.as_ref() != Some(&withdrawal.tag) {
+        return Err(TargetError::Rejected(format!(
+            "the agent `{}` does not carry the mark of node {} of this installation: it is left alone",
+            agent.name, withdrawal.tag.node
+        )));
+    }
+    if !agent.idle && !withdrawal.insist {
+        let build = agent.build.as_deref().unwrap_or("a build that is about to begin or to end");
+        return Err(TargetError::Busy(format!("on the agent `{}` is {build}", agent.name)));
+    }
+    Ok(())
+}
+
+/// Tells Jenkins to start nothing more there. It stays so: a node serves one job at most.
+///
+/// Whether it worked shows when the agent is looked at. A user who may delete agents and not take them offline loses the
+/// moment's safety, and nothing else.
+async fn set_offline(connection: &Connection, name: &str) -> Result<(), TargetError> {
+    let path = ["computer", name, "changeOfflineCause"];
+    let call = Call::post(&path).form(vec![("offlineMessage", "nodepool removes this agent".into())]);
+    match connection.call(&call).await {
+        Ok(_) | Err(TargetError::AuthFailed(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+async fn delete(connection: &Connection, name: &str) -> Result<(), TargetError> {
+    let path = ["computer", name, "doDelete"];
+    let call = Call::post(&path);
+    let answer = connection.call(&call).await?;
+    let gone = answer.status == StatusCode::NOT_FOUND
+        || leads_to_the_list(answer.status, failure::location(&answer));
+    if gone { Ok(()) } else { Err(connection.refusal(&call, &answer)) }
+}
