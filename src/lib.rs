@@ -16,6 +16,7 @@ pub mod cli;
 pub mod cloud;
 pub mod config;
 pub mod engine;
+pub mod events;
 pub mod fsm;
 pub mod model;
 pub mod plan;

@@ -160,6 +160,41 @@ fn golden(name: &str, text: &str) {
 }
 
 #[test]
+fn those_who_tell_of_jobs_are_found() {
+    let scene = Scene::new();
+    let yaml = "zmq-publishers: ['tcp://jenkins1:8888', 'tcp://[::1]:8888', 'tcp://jenkins1:8888']
+gearman-servers:
+  - {host: plain.example.org}
+  - {host: tls.example.org, port: 4731, ssl_key: id_rsa, ssl_cert: id_rsa, ssl_ca: id_rsa}
+";
+    scene
+        .yaml(&format!("{yaml}{}", small(INLINE)))
+        .file("secure.conf", "[events]\ntoken = s3cr3t-s3cr3t-s3cr3t\n");
+    let loaded = scene.load();
+    let config = &loaded.config;
+    assert_eq!(config.zmq_publishers, ["tcp://jenkins1:8888", "tcp://[::1]:8888"]);
+    assert_eq!(warnings(&loaded), ["the publisher `tcp://jenkins1:8888` is given twice"]);
+    assert_eq!(config.event_token.as_ref().unwrap().expose_secret(), "s3cr3t-s3cr3t-s3cr3t");
+    let [plain, tls] = config.gearman_servers.as_slice() else { panic!("two servers") };
+    assert_eq!((plain.port, &plain.tls), (4730, &None));
+    assert_eq!(tls.tls.as_ref().unwrap().authority, scene.path("id_rsa"));
+    for wrong in [
+        "tcp://",
+        "tcp://:8888",
+        "tcp://h",
+        "tcp://h:0",
+        "tcp://h:70000",
+        "tcp://*:8888",
+        "ipc:///s",
+        "h:8888",
+        "tcp://::1:8888",
+    ] {
+        scene.yaml(&format!("zmq-publishers: ['{wrong}']\n{}", small(INLINE)));
+        scene.fails(1, 18, "is not where a publisher can be reached");
+    }
+}
+
+#[test]
 fn the_form_of_0_1_loads() {
     let scene = Scene::new();
     let loaded = scene.data("nodepool.yaml", "wikimedia.yaml").load();

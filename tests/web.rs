@@ -1,13 +1,18 @@
 //! The web page over real HTTP: each path, what it tells, and what it does not let through.
 
+#[path = "web/events.rs"]
+mod events;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use nodepool::config::{self, Config, SecureConf, Sources};
+use nodepool::events::{Ring, Writer};
 use nodepool::model::{NodeState, Timestamp};
 use nodepool::plan::{Plan, Refusal, Subject};
 use nodepool::store::{NewImage, NewNode, Note, Store};
-use nodepool::telemetry::{LastTick, Launch, METRICS, Metrics};
+use nodepool::telemetry::{EventOutcome, LastTick, Launch, METRICS, Metrics};
 use nodepool::web::{self, State};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,6 +61,8 @@ struct Served {
     metrics: Arc<Metrics>,
     last: watch::Sender<LastTick>,
     doubts: watch::Sender<Vec<String>>,
+    config: watch::Sender<Arc<Config>>,
+    rings: Arc<AtomicUsize>,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -72,22 +79,28 @@ impl Served {
     async fn new() -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let (last, last_seen) = watch::channel(LastTick::default());
-        // The sender may go: the configuration stays as it is.
-        let (_config, config_seen) = watch::channel(Arc::new(config()));
+        let (config, config_seen) = watch::channel(Arc::new(config()));
         let (doubts, doubts_seen) = watch::channel(Vec::new());
         let metrics = Arc::new(Metrics::new().unwrap());
+        let rings = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&rings);
+        let ring = Ring::by(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
         let state = State {
             store: store.clone(),
             config: config_seen,
             doubts: doubts_seen,
             last: last_seen,
             metrics: Arc::clone(&metrics),
+            events: Writer::new(store.clone(), ring, Arc::clone(&metrics)),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         let server = tokio::spawn(web::serve(listener, state, stop.clone()));
-        Self { url: format!("http://{address}"), address, store, metrics, last, doubts, stop, server }
+        let url = format!("http://{address}");
+        Self { url, address, store, metrics, last, doubts, config, rings, stop, server }
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -95,8 +108,16 @@ impl Served {
     }
 
     async fn ask(&self, method: reqwest::Method, path: &str) -> Answer {
+        self.send(self.request(method, path)).await
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let client = reqwest::Client::builder().timeout(DEADLINE).no_proxy().build().unwrap();
-        let response = client.request(method, format!("{}{path}", self.url)).send().await.unwrap();
+        client.request(method, format!("{}{path}", self.url))
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
         Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -293,6 +314,8 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
     served.metrics.launch("cloud1", "ci-jessie", Launch::Ready);
     served.metrics.cloud_call("cloud1", "list_servers", "ok", Duration::from_millis(300));
     served.metrics.config_reload(true);
+    served.metrics.job_event("webhook", EventOutcome::Written);
+    served.metrics.publisher("tcp://jenkins1:8888", true);
     let answer = served.get("/metrics").await;
     assert_eq!(answer.status, 200);
     assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
@@ -310,6 +333,8 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
         "nodepool_tick_seconds_count 1",
         "nodepool_launches_total{label=\"ci-jessie\",outcome=\"failed\",provider=\"cloud1\"} 1",
         "nodepool_config_reload_ok 1",
+        "nodepool_job_events_total{outcome=\"written\",source=\"webhook\"} 1",
+        "nodepool_zmq_publisher_connected{publisher=\"tcp://jenkins1:8888\"} 1",
     ] {
         assert!(answer.text.lines().any(|found| found == line), "{line}\n{}", answer.text);
     }

@@ -14,15 +14,18 @@ use nodepool::cloud::metered::Meter;
 use nodepool::config::{self, Config, Loaded, LogDestination, LogLevel, LogOutput, Sources};
 use nodepool::engine::Engine;
 use nodepool::engine::run::{Driver, Pulse};
+use nodepool::events::{Listening, Ring, Writer};
 use nodepool::plan::Permissions;
 use nodepool::reload::{self, Make, Parts, Reloads, Watched, report_warnings};
 use nodepool::service::{Clockwork, PidFile, Start, notify};
 use nodepool::store::{self, Store};
+use nodepool::target::zmq;
 use nodepool::telemetry::{self, LastTick, LogFormat, LogGuard, Metrics};
 use nodepool::{service, web, wiring};
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Keeps a pool of single-use CI machines full.
@@ -260,11 +263,14 @@ async fn run(
     let (reconfigure, reconfigurations) = mpsc::channel(1);
     let (in_force, config_seen) = watch::channel(Arc::clone(&config));
     let (doubts, doubts_seen) = watch::channel(Vec::new());
-    let ring = move || {
-        // A bell that is not heard delays the wish by a few seconds.
+    let ring = Ring::by(move || {
+        // A bell that is not heard delays the news by a few seconds.
         let _ = path.as_deref().map(bell::ring);
-    };
-    let clockwork = Clockwork { store: store.clone(), config: config_seen.clone(), ring: Box::new(ring) };
+    });
+    let events = Writer::new(store.clone(), ring.clone(), Arc::clone(&metrics));
+    let listening = listen_for_jobs(&events, &config_seen, &metrics, &stop);
+    let clockwork =
+        Clockwork { store: store.clone(), config: config_seen.clone(), ring: Box::new(move || ring.ring()) };
     tokio::spawn(clockwork.run(stop.clone()));
     let dump_config = config_seen.clone();
     tokio::spawn(notify::report(last.clone(), stop.clone()));
@@ -273,7 +279,7 @@ async fn run(
         None
     } else {
         let metrics = Arc::clone(&metrics);
-        let state = web::State { store, config: config_seen, doubts: doubts_seen, last, metrics };
+        let state = web::State { store, config: config_seen, doubts: doubts_seen, last, metrics, events };
         let listener = tokio::net::TcpListener::bind(arguments.webapp).await;
         let listener = listener.with_context(|| format!("{} cannot be served", arguments.webapp))?;
         let address = listener.local_addr()?;
@@ -300,8 +306,22 @@ async fn run(
         // The page ends with the same token; a page that does not end in time is cut off with the runtime.
         let _ = tokio::time::timeout(Duration::from_secs(5), web).await;
     }
+    // It bounds its end itself.
+    let _ = listening.await;
     tracing::info!(target: "nodepool", "nodepoold has stopped");
     Ok(())
+}
+
+/// Listens to the publishers of job events until `stop` is cancelled.
+fn listen_for_jobs(
+    writer: &Writer,
+    config: &watch::Receiver<Arc<Config>>,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let (config, writer, metrics) = (config.clone(), writer.clone(), Arc::clone(metrics));
+    let listening = Listening { config, writer, metrics, limits: zmq::Limits::default() };
+    tokio::spawn(listening.run(stop.clone()))
 }
 
 /// What makes the drivers of a configuration, now and at each reload.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::facts::Facts;
 use super::{Console, Failure};
 use crate::config::{
-    CloudCredentials, Config, ConnectionAddress, Cron, Domain, HostKeySource, Identity, ImageSource, Label,
-    Loaded, LogFormat, LogLevel, Logging, Named, Network, NetworkName, Provider, ProviderImage, Target,
+    CloudCredentials, Config, ConnectionAddress, Cron, Domain, GearmanServer, HostKeySource, Identity,
+    ImageSource, Label, Loaded, LogFormat, LogLevel, Logging, Named, Network, NetworkName, Provider,
+    ProviderImage, Target,
 };
 
 /// What stands for a secret.
@@ -31,15 +32,23 @@ pub fn facts(loaded: &Loaded) -> Facts {
     root
 }
 
+fn gearman_server(server: &GearmanServer) -> Facts {
+    let mut facts = Facts::map([("host", server.host.as_str().into()), ("port", server.port.into())]);
+    if let Some(tls) = &server.tls {
+        for (key, path) in [("ssl_key", &tls.key), ("ssl_cert", &tls.certificate), ("ssl_ca", &tls.authority)]
+        {
+            facts.add(key, path.display().to_string());
+        }
+    }
+    facts
+}
+
 fn general(config: &Config) -> Facts {
     let mut root = Facts::map([]);
     root.add_if("script-dir", config.script_dir.as_ref().map(|path| path.display().to_string()));
     root.add("dburi", MASK);
-    let servers = config
-        .gearman_servers
-        .iter()
-        .map(|server| Facts::map([("host", server.host.as_str().into()), ("port", server.port.into())]));
-    root.add("gearman-servers", Facts::List(servers.collect()));
+    root.add("gearman-servers", Facts::List(config.gearman_servers.iter().map(gearman_server).collect()));
+    root.add("zmq-publishers", Facts::texts(&config.zmq_publishers));
     root.add(
         "cron",
         Facts::map([

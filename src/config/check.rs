@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::clouds::Clouds;
 use super::diagnostic::Report;
 use super::files::Files;
@@ -11,6 +13,7 @@ use super::keys::{
     READY_SCRIPT_TIMEOUT, SETUP_TIMEOUT, SSH_PORT, SUBNODE_HOSTNAME, TEMPLATE_HOSTNAME, USER_HOME, USERNAME,
 };
 use super::labels;
+use super::publishers;
 use super::raw::{RawConfig, RawImage, RawLabel, RawProvider, RawTarget};
 use super::source_text::{Located, Position};
 use super::sources::Sources;
@@ -30,6 +33,7 @@ const MAX_PROPERTY_CHARACTERS: usize = 255;
 pub(super) fn check(
     mut raw: RawConfig,
     database: Option<DatabaseUrl>,
+    event_token: Option<SecretString>,
     sources: &Sources,
     report: &mut Report,
 ) -> Option<Config> {
@@ -62,14 +66,15 @@ pub(super) fn check(
         let images = check_images(&provider, &diskimages, &mut files, report);
         make_provider(provider, credentials, images, report)
     });
+    let gearman_servers = publishers::gearman_servers(raw.gearman_servers, &mut files, report);
     let targets = all(raw.targets, |target| make_target(target, report));
     let labels = all(raw.labels, make_label);
     Some(Config {
         script_dir,
         database: database?,
-        gearman_servers: raw.gearman_servers,
-        zmq_publishers: Vec::new(),
-        event_token: None,
+        gearman_servers,
+        zmq_publishers: publishers::check(raw.zmq_publishers, report),
+        event_token,
         crons: raw.crons,
         delete_delay: raw.delete_delay.unwrap_or(Duration::ZERO),
         logging: raw.logging.map(|logging| Logging {

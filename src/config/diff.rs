@@ -9,8 +9,8 @@ use std::fmt::Debug;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::types::{
-    CloudCredentials, Config, Cron, Crons, Identity, ImageSource, Jenkins, Label, Named, Offer, Provider,
-    ProviderImage, Target,
+    CloudCredentials, Config, Cron, Crons, GearmanServer, Identity, ImageSource, Jenkins, Label, Named,
+    Offer, Provider, ProviderImage, Target,
 };
 
 /// What is compared: a value that may be shown, or a secret.
@@ -133,6 +133,15 @@ impl Collected {
     }
 }
 
+fn gearman_server(server: &GearmanServer) -> String {
+    let tls = server.tls.as_ref().map(|tls| {
+        let [key, certificate, authority] =
+            [&tls.key, &tls.certificate, &tls.authority].map(|path| path.display());
+        format!(" with {key}, {certificate}, {authority}")
+    });
+    format!("{}:{}{}", server.host, server.port, tls.unwrap_or_default())
+}
+
 fn general(config: &Config) -> Fields {
     // Labels, providers and targets are compared one by one.
     let Config {
@@ -148,8 +157,7 @@ fn general(config: &Config) -> Fields {
         providers: _,
         targets: _,
     } = config;
-    let servers: Vec<String> =
-        gearman_servers.iter().map(|server| format!("{}:{}", server.host, server.port)).collect();
+    let servers: Vec<String> = gearman_servers.iter().map(gearman_server).collect();
     let Collected(fields) = Collected::default()
         .maybe("script-dir", script_dir.as_ref())
         .secret("dburi", &database.0)

@@ -105,8 +105,35 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// A private key must be readable for us, and should be for nobody else.
+    /// A file with certificates must be readable for us.
+    pub(super) fn certificate(&self, text: &Located<String>, key: &str, report: &mut Report) -> PathBuf {
+        let path = self.sources.path(&text.value);
+        let readable = fs::metadata(&path).and_then(|metadata| {
+            if metadata.is_file() { File::open(&path).map(|_| true) } else { Ok(false) }
+        });
+        let wrong = match readable {
+            Ok(true) => return path,
+            Ok(false) => "is not a file".to_owned(),
+            Err(error) => format!("cannot be read: {}", reason(&error)),
+        };
+        report
+            .error(&text.at, format!("the file {} {wrong}", path.display()))
+            .help(format!("name a PEM file in `{key}`"))
+            .about_machine();
+        path
+    }
+
+    /// The private key of a TLS client must be readable for us, and should be for nobody else.
+    pub(super) fn tls_key(&mut self, text: &Located<String>, key: &str, report: &mut Report) -> PathBuf {
+        self.key(&text.value, &text.at, &format!("name the PEM file with our private key in `{key}`"), report)
+    }
+
+    /// The private key of nodes must be readable for us, and should be for nobody else.
     pub(super) fn private_key(&mut self, text: &str, at: &Position, report: &mut Report) -> PathBuf {
+        self.key(text, at, "name the key that opens the nodes in `private-key`", report)
+    }
+
+    fn key(&mut self, text: &str, at: &Position, help: &str, report: &mut Report) -> PathBuf {
         let path = self.sources.path(text);
         if !self.keys.insert(path.clone()) {
             return path;
@@ -132,7 +159,7 @@ impl<'a> Files<'a> {
                         at,
                         format!("the private key {} cannot be read: {}", path.display(), reason(&error)),
                     )
-                    .help("name the key that opens the nodes in `private-key`")
+                    .help(help)
                     .about_machine();
             }
         }

@@ -211,8 +211,12 @@ pub static ROOT: Section = Section {
         ),
         key("targets", Kind::List(&TARGET), NONE, "where nodes are offered"),
         key("nodepoold", Kind::Mapping(&NODEPOOLD), NONE, "settings of the daemon"),
-        key("zmq-publishers", Kind::Texts, NONE, "endpoints at which Jenkins tells of its jobs")
-            .later(NO_JENKINS),
+        key(
+            "zmq-publishers",
+            Kind::Texts,
+            NONE,
+            "where Jenkins' plugin zmq-event-publisher tells of its jobs: `tcp://HOST:PORT`",
+        ),
         key("diskimages", Kind::List(&DISKIMAGE), NONE, "images that diskimage-builder builds")
             .later(NO_DISKIMAGES),
         key("elements-dir", Kind::Text, NONE, "the folder of diskimage-builder's elements")
@@ -231,6 +235,16 @@ pub static GEARMAN_SERVER: Section = Section {
     keys: &[
         key("host", Kind::Text, Absent::Required, "its host name or address"),
         key("port", PORTS, Absent::Number(4730), "its port"),
+        key("ssl_key", Kind::Text, NONE, "the file with our private key, for a server that speaks TLS")
+            .new_here(),
+        key("ssl_cert", Kind::Text, NONE, "the file with our certificate").new_here(),
+        key(
+            "ssl_ca",
+            Kind::Text,
+            NONE,
+            "the file with the certificates of the authority that signed the server's and ours",
+        )
+        .new_here(),
     ],
 };
 

@@ -17,6 +17,7 @@ mod labels;
 mod log_outputs;
 mod logging;
 mod place;
+mod publishers;
 pub mod python_logging;
 mod raw;
 mod secure;
@@ -85,8 +86,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     let mut secure = read_secure(sources, &mut report);
     let made = raw.and_then(|mut raw| {
         let database = database::choose(raw.dburi.take(), secure.dburi.take(), sources, &mut report);
+        let token = secure.event_token.take();
         let jenkins = jenkins_logins(&mut raw.targets, secure, &mut report);
-        check::check(raw, database, sources, &mut report).map(|config| (config, jenkins))
+        check::check(raw, database, token, sources, &mut report).map(|config| (config, jenkins))
     });
     let failed = report.has_errors();
     let files = report.files();

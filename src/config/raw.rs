@@ -14,7 +14,7 @@ use super::fields::{self, Fields};
 use super::keys;
 use super::source_text::{Located, Position};
 use super::tree::{Node, Value};
-use super::types::{ConnectionAddress, Crons, GearmanServer, HostKeySource, Logging, Network, NetworkName};
+use super::types::{ConnectionAddress, Crons, HostKeySource, Logging, Network, NetworkName};
 use super::{cron, logging};
 
 /// The credentials that may stand in a provider itself, and the setting of clouds.yaml that each is.
@@ -44,7 +44,8 @@ const HOST_KEY_SOURCES: [(&str, HostKeySource); 3] = [
 pub(super) struct RawConfig {
     pub(super) script_dir: Option<Located<String>>,
     pub(super) dburi: Option<Located<SecretString>>,
-    pub(super) gearman_servers: Vec<GearmanServer>,
+    pub(super) gearman_servers: Vec<RawGearmanServer>,
+    pub(super) zmq_publishers: Vec<Located<String>>,
     pub(super) crons: Crons,
     pub(super) delete_delay: Option<Duration>,
     pub(super) logging: Option<Logging>,
@@ -52,6 +53,16 @@ pub(super) struct RawConfig {
     pub(super) providers: Vec<RawProvider>,
     pub(super) targets: Vec<RawTarget>,
     pub(super) diskimages: Vec<Located<String>>,
+}
+
+/// An item of `gearman-servers`.
+pub(super) struct RawGearmanServer {
+    pub(super) at: Position,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) ssl_key: Option<Located<String>>,
+    pub(super) ssl_cert: Option<Located<String>>,
+    pub(super) ssl_ca: Option<Located<String>>,
 }
 
 /// An item of `labels`.
@@ -135,7 +146,8 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
     let config = RawConfig {
         script_dir: fields.text("script-dir", report),
         dburi: fields.secret("dburi", report),
-        gearman_servers: servers(fields.list("gearman-servers", report), report),
+        gearman_servers: each(fields.list("gearman-servers", report), gearman_server, report),
+        zmq_publishers: fields.texts("zmq-publishers", report),
         crons: cron::read(fields.find("cron"), report),
         delete_delay: fields.find("nodepoold").and_then(|node| delete_delay(node, report)),
         logging: fields.find("logging").and_then(|node| logging::read(node, report)),
@@ -146,7 +158,6 @@ pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
     };
     fields.text("elements-dir", report);
     fields.text("images-dir", report);
-    fields.texts("zmq-publishers", report);
     for node in fields.list("zookeeper-servers", report) {
         zookeeper(node, report);
     }
@@ -163,16 +174,15 @@ fn each<T>(
     nodes.iter().filter_map(|node| read(node, report)).collect()
 }
 
-fn servers(nodes: &[Arc<Node>], report: &mut Report) -> Vec<GearmanServer> {
-    let server = |node: &Node, report: &mut Report| {
-        let mut fields = Fields::open(node, &keys::GEARMAN_SERVER, report)?;
-        let host = fields.text("host", report);
-        let port = fields.integer("port", report);
-        fields.finish(report);
-        let port = port.and_then(|port| u16::try_from(port.value).ok()).unwrap_or(keys::GEARMAN_PORT);
-        Some(GearmanServer { host: host?.value, port, tls: None })
-    };
-    each(nodes, server, report)
+fn gearman_server(node: &Node, report: &mut Report) -> Option<RawGearmanServer> {
+    let mut fields = Fields::open(node, &keys::GEARMAN_SERVER, report)?;
+    let at = fields.at.clone();
+    let host = fields.text("host", report);
+    let port = fields.integer("port", report);
+    let [ssl_key, ssl_cert, ssl_ca] = ["ssl_key", "ssl_cert", "ssl_ca"].map(|key| fields.text(key, report));
+    fields.finish(report);
+    let port = port.and_then(|port| u16::try_from(port.value).ok()).unwrap_or(keys::GEARMAN_PORT);
+    Some(RawGearmanServer { at, host: host?.value, port, ssl_key, ssl_cert, ssl_ca })
 }
 
 fn zookeeper(node: &Node, report: &mut Report) {

@@ -13,11 +13,16 @@ use super::raw::RawJenkins;
 use super::source_text::{Located, Position, SourceText, shown_key};
 use super::spelling;
 
+/// The fewest characters of the token of those who tell of jobs.
+const SHORTEST_TOKEN: usize = 16;
+
 /// What secure.conf says.
 #[derive(Default)]
 pub(super) struct Secure {
     /// The URL of the database.
     pub(super) dburi: Option<Located<SecretString>>,
+    /// The token of those who tell of jobs over HTTP.
+    pub(super) event_token: Option<SecretString>,
     /// How to log in to each Jenkins, by the name of the target; and where the section begins.
     pub(super) jenkins: BTreeMap<String, (Position, RawJenkins)>,
 }
@@ -35,6 +40,8 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Secure {
         if section.name == "database" {
             secure.dburi = section.secret("dburi");
             section.finish(&["dburi"], report);
+        } else if section.name == "events" {
+            secure.event_token = event_token(section, report);
         } else if let Some(name) = jenkins_name(&section.name) {
             let at = section.at.clone();
             let found = read_jenkins(section, &name, report);
@@ -42,10 +49,39 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Secure {
         } else {
             report
                 .error(&section.at, format!("unknown section `{}`", shown_key(&section.name)))
-                .help("the sections are [database] and [jenkins \"NAME\"]");
+                .help("the sections are [database], [events] and [jenkins \"NAME\"]");
         }
     }
     secure
+}
+
+/// The token, which has to be long, since whoever reaches the port may guess, and must fit into a URL and a header.
+fn event_token(mut section: Section, report: &mut Report) -> Option<SecretString> {
+    let at = section.at.clone();
+    let token = section.text("token");
+    let known = section.values.is_empty();
+    section.finish(&["token"], report);
+    let Some(token) = token else {
+        if known {
+            report.error(&at, "the section [events] needs the key `token`");
+        }
+        return None;
+    };
+    report.hide(&token.at);
+    let fits = |character: char| character.is_ascii_alphanumeric() || "-._~".contains(character);
+    if token.value.len() < SHORTEST_TOKEN {
+        report
+            .error(&token.at, format!("`token` has to have at least {SHORTEST_TOKEN} characters"))
+            .help("openssl rand -hex 24");
+    } else if !token.value.chars().all(fits) {
+        report
+            .error(
+                &token.at,
+                "`token` may only have letters, digits, `-`, `.`, `_` and `~`, which fit into a URL",
+            )
+            .help("openssl rand -hex 24");
+    }
+    Some(token.value.into())
 }
 
 /// The NAME of `jenkins "NAME"`.

@@ -7,6 +7,7 @@
 pub mod gearman;
 pub mod jenkins;
 pub mod sources;
+pub mod zmq;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

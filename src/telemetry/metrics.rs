@@ -14,8 +14,8 @@ use prometheus::{
 };
 
 use super::{
-    BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, IMAGES, LAUNCHES, MAX_SERVERS, MIN_READY,
-    Metric, NODES, SUBNODES, TICK_SECONDS, TICKS,
+    BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, IMAGES, JOB_EVENTS, LAUNCHES, MAX_SERVERS,
+    MIN_READY, Metric, NODES, PUBLISHER_CONNECTED, SUBNODES, TICK_SECONDS, TICKS,
 };
 use crate::config::Config;
 use crate::model::{Image, ImageState, Node, NodeState};
@@ -34,6 +34,30 @@ pub enum Launch {
     Failed,
 }
 
+/// What became of something that was told about a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventOutcome {
+    /// It is a row.
+    Written,
+    /// It is about no node, or about something else than the start or the end of a job.
+    Ignored,
+    /// It makes no sense.
+    Unreadable,
+    /// It could not be written.
+    Lost,
+}
+
+impl EventOutcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Ignored => "ignored",
+            Self::Unreadable => "unreadable",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// The metrics of one daemon.
 #[derive(Debug)]
 pub struct Metrics {
@@ -49,6 +73,8 @@ pub struct Metrics {
     tick_seconds: Histogram,
     launches: IntCounterVec,
     config_reload_ok: IntGauge,
+    job_events: IntCounterVec,
+    publisher_connected: IntGaugeVec,
     /// Two that ask at once must not see each other's half-set gauges.
     asking: Mutex<()>,
 }
@@ -82,6 +108,8 @@ impl Metrics {
             max_servers: gauges(&registry, MAX_SERVERS)?,
             cloud_calls: counters(&registry, CLOUD_CALLS)?,
             launches: counters(&registry, LAUNCHES)?,
+            job_events: counters(&registry, JOB_EVENTS)?,
+            publisher_connected: gauges(&registry, PUBLISHER_CONNECTED)?,
             cloud_call_seconds,
             ticks,
             tick_seconds,
@@ -115,6 +143,22 @@ impl Metrics {
     /// The configuration files were read: whether they are in use now.
     pub fn config_reload(&self, ok: bool) {
         self.config_reload_ok.set(ok.into());
+    }
+
+    /// Something was told about a job. The source is a publisher of the configuration, or a fixed word.
+    pub fn job_event(&self, source: &str, outcome: EventOutcome) {
+        self.job_events.with_label_values(&[source, outcome.word()]).inc();
+    }
+
+    /// Whether a publisher of job events is heard.
+    pub fn publisher(&self, endpoint: &str, connected: bool) {
+        self.publisher_connected.with_label_values(&[endpoint]).set(connected.into());
+    }
+
+    /// A publisher left the configuration.
+    pub fn forget_publisher(&self, endpoint: &str) {
+        // One that was never told of is forgotten already.
+        let _ = self.publisher_connected.remove_label_values(&[endpoint]);
     }
 
     /// Everything in Prometheus' text form.

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use log::{LogFormat, log};
-pub use metrics::{Launch, Metrics};
+pub use metrics::{EventOutcome, Launch, Metrics};
 pub use outputs::{LogGuard, is_journal, log_to};
 
 use crate::model::{Node, NodeState, Timestamp};
@@ -94,12 +94,24 @@ pub const CONFIG_RELOAD_OK: Metric = metric(
     &[],
     "1 when the configuration files are in use as they are now; 0 when they have errors and older ones are in use",
 );
+/// Job events.
+pub const JOB_EVENTS: Metric = metric(
+    "nodepool_job_events_total",
+    &["source", "outcome"],
+    "What was told about jobs, by a publisher or the webhook, by outcome (written, ignored, unreadable, lost)",
+);
+/// Publishers of job events.
+pub const PUBLISHER_CONNECTED: Metric = metric(
+    "nodepool_zmq_publisher_connected",
+    &["publisher"],
+    "1 while the job events that this publisher publishes are heard, 0 while they are missed",
+);
 /// The version.
 pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 12] = [
+pub const METRICS: [Metric; 14] = [
     NODES,
     SUBNODES,
     IMAGES,
@@ -111,16 +123,20 @@ pub const METRICS: [Metric; 12] = [
     TICK_SECONDS,
     LAUNCHES,
     CONFIG_RELOAD_OK,
+    JOB_EVENTS,
+    PUBLISHER_CONNECTED,
     BUILD_INFO,
 ];
 
 /// Every log target, for filters such as `info,nodepool.image.build=off`, and what is logged there.
-pub const LOG_TARGETS: [(&str, &str); 10] = [
+pub const LOG_TARGETS: [(&str, &str); 12] = [
     ("nodepool.node", "a node's row changed, and why"),
     ("nodepool.image", "an image's row changed, and why"),
     ("nodepool.image.build", "the lines that setup scripts print"),
     ("nodepool.node.ready", "the lines that ready scripts print, at debug"),
     ("nodepool.engine", "the loop: leases, stores and work that broke off"),
+    ("nodepool.target", "where demand comes from: Gearman servers that do not answer"),
+    ("nodepool.events", "what is told about jobs: who is heard, what cannot be written down"),
     ("nodepool.cron", "what the clock asks for"),
     ("nodepool.web", "the web page: a store that did not answer"),
     ("nodepool.http", "each exchange with a cloud, at debug, with its secrets masked"),

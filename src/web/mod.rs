@@ -1,8 +1,10 @@
-//! The web page of the daemon, its health, and its metrics. It shows and changes nothing.
+//! The web page of the daemon, its health, and its metrics, which show and change nothing; and a door for job events.
 //!
-//! There is no log-in, so it listens on this machine only unless it is told otherwise, and what it shows is no secret.
+//! There is no log-in, so it listens on this machine only unless it is told otherwise, and what it shows is no secret. Who
+//! tells of jobs needs a token.
 
 mod connection;
+mod events;
 mod health;
 mod html;
 mod status;
@@ -16,13 +18,14 @@ use axum::extract::{Request, State as Extracted};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli;
 use crate::config::Config;
+use crate::events::Writer;
 use crate::model::Timestamp;
 use crate::store::{Store, StoreError};
 use crate::telemetry::{LastTick, Metrics};
@@ -47,6 +50,8 @@ pub struct State {
     pub last: watch::Receiver<LastTick>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The door for job events.
+    pub events: Writer,
 }
 
 /// Serves until `stop` is cancelled, and then finishes what is being answered.
@@ -64,6 +69,7 @@ fn router(state: State) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/api/events/jenkins", post(events::jenkins))
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. See /\n") })
         .layer(middleware::from_fn(bound))
         .with_state(state)

@@ -95,11 +95,12 @@ pub const ROOMS: &[Room] = &[
             "serde",
             "serde_json",
             "sha2",
+            "socket2",
             "thiserror",
             "tokio",
+            "tokio_rustls",
             "tokio_util",
             "tracing",
-            "zeromq",
         ],
         never: &["std::env", "std::fs", "std::process"],
         because: "It tells the demand and knows where nodes are offered; how many nodes follow from that is decided \
@@ -157,6 +158,14 @@ pub const ROOMS: &[Room] = &[
                   The bell wakes it, and what a tick decided is told to telemetry.",
     },
     Room {
+        name: "events",
+        rooms: &["model", "config", "store", "target", "telemetry"],
+        crates: &["serde", "serde_json", "thiserror", "tokio", "tokio_util", "tracing"],
+        never: &["std::env", "std::process", "Gearman", "axum"],
+        because: "It makes rows of what is told about jobs, whoever tells it; what follows from a row is for the plan to \
+                  decide.",
+    },
+    Room {
         name: "bell",
         rooms: &[],
         crates: &["tokio", "tracing"],
@@ -182,16 +191,19 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "web",
-        rooms: &["model", "store", "plan", "telemetry", "config", "cli"],
+        rooms: &["model", "store", "plan", "telemetry", "config", "cli", "events"],
         crates: &[
             "axum",
+            "base64",
             "bytes",
             "chrono",
             "futures",
             "humantime",
             "prometheus",
+            "secrecy",
             "serde",
             "serde_json",
+            "subtle",
             "thiserror",
             "tokio",
             "tokio_util",
@@ -199,7 +211,7 @@ pub const ROOMS: &[Room] = &[
         ],
         never: &["std::env", "std::process"],
         because: "It shows rows and what the last tick decided, in the words and forms of the commands; whatever it \
-                  wants done it writes as a wish.",
+                  wants done it writes as a wish. What a Jenkins tells it goes through the door for job events.",
     },
     Room {
         name: "cli",
@@ -284,6 +296,7 @@ pub const ROOMS: &[Room] = &[
             "engine",
             "bell",
             "telemetry",
+            "events",
             "web",
             "cli",
             "sandbox",
