@@ -236,6 +236,8 @@ fn the_form_of_0_1_loads() {
         (jenkins.user.as_str(), jenkins.apikey.expose_secret()),
         ("nodepoolmanager", "s3cr3t-jenkins")
     );
+    let found = &config.provider("wmflabs-eqiad").unwrap().credentials;
+    assert_eq!((found.compute_type.as_deref(), found.compute_name.as_deref()), (Some("compute"), Some("nova")));
     golden("wikimedia.warnings", &scene.report(&loaded.warnings));
 }
 
@@ -539,6 +541,7 @@ fn the_environment_logs_in_a_provider_that_has_no_credentials() {
         ("OS_TENANT_NAME", "t"),
         ("OS_USER_DOMAIN_ID", "default"),
         ("OS_ENDPOINT_TYPE", "internalURL"),
+        ("OS_COMPUTE_SERVICE_NAME", "nova"),
         ("OS_REGION_NAME", "r"),
         ("OS_CACERT", "ca.pem"),
         ("OS_INSECURE", "true"),
@@ -550,6 +553,7 @@ fn the_environment_logs_in_a_provider_that_has_no_credentials() {
         (found.interface.as_str(), found.region.as_deref(), found.verify),
         ("internal", Some("r"), false)
     );
+    assert_eq!((found.compute_type.as_deref(), found.compute_name.as_deref()), (None, Some("nova")));
     let Identity::Password { user, project, .. } = &found.identity else { panic!() };
     assert_eq!(*user, in_domain("u", Domain::Id("default".into())));
     assert_eq!(*project, in_domain("t", Domain::Name("Default".into())));

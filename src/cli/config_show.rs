@@ -163,6 +163,8 @@ fn credentials(credentials: &CloudCredentials, facts: &mut Facts) {
     }
     facts.add_if("region-name", credentials.region.clone());
     facts.add("interface", credentials.interface.as_str());
+    facts.add_if("service-type", credentials.compute_type.clone());
+    facts.add_if("service-name", credentials.compute_name.clone());
     facts.add_if("cacert", credentials.ca_file.as_ref().map(|path| path.display().to_string()));
     facts.add("verify", credentials.verify);
 }

@@ -20,7 +20,7 @@ use super::tree::{self, Entry, Node, Value};
 use super::types::{CloudCredentials, Domain, Identity, Named};
 
 /// The variables that are read, and the setting that each is.
-const VARIABLES: [(&str, &str); 22] = [
+const VARIABLES: [(&str, &str); 24] = [
     ("OS_AUTH_URL", "auth_url"),
     ("OS_AUTH_TYPE", "auth_type"),
     ("OS_USERNAME", "username"),
@@ -41,6 +41,8 @@ const VARIABLES: [(&str, &str); 22] = [
     ("OS_APPLICATION_CREDENTIAL_SECRET", "application_credential_secret"),
     ("OS_REGION_NAME", "region_name"),
     ("OS_INTERFACE", "interface"),
+    ("OS_COMPUTE_SERVICE_TYPE", "compute_service_type"),
+    ("OS_COMPUTE_SERVICE_NAME", "compute_service_name"),
     ("OS_CACERT", "cacert"),
     ("OS_INSECURE", "insecure"),
 ];
@@ -59,7 +61,7 @@ pub(super) struct Settings {
 }
 
 /// Every setting that is looked at.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 27] = [
     "auth_url",
     "auth_type",
     "username",
@@ -82,10 +84,16 @@ const NAMES: [&str; 25] = [
     "application_credential_secret",
     "region_name",
     "interface",
+    "compute_service_type",
+    "compute_service_name",
     "cacert",
     "verify",
     "insecure",
 ];
+
+/// The settings that tell where to go and how, and not who logs in.
+const PLACES: [&str; 6] =
+    ["region_name", "interface", "compute_service_type", "compute_service_name", "cacert", "verify"];
 
 impl Settings {
     /// Sets a value.
@@ -107,7 +115,7 @@ impl Settings {
 
     /// Whether anything that logs in is set; a region alone is none.
     fn log_in(&self) -> bool {
-        self.settings.keys().any(|name| !matches!(*name, "region_name" | "interface" | "cacert" | "verify"))
+        self.settings.keys().any(|name| !PLACES.contains(name))
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -391,6 +399,8 @@ impl Asked<'_> {
             identity: identity?,
             region: settings.text("region_name"),
             interface: interface.to_owned(),
+            compute_type: settings.text("compute_service_type"),
+            compute_name: settings.text("compute_service_name"),
             ca_file,
             verify,
         })

@@ -233,11 +233,22 @@ fn provider_fields(provider: &Provider) -> Fields {
 }
 
 fn credential_fields(collected: Collected, credentials: &CloudCredentials) -> Collected {
-    let CloudCredentials { auth_url, identity, region, interface, ca_file, verify } = credentials;
+    let CloudCredentials {
+        auth_url,
+        identity,
+        region,
+        interface,
+        compute_type,
+        compute_name,
+        ca_file,
+        verify,
+    } = credentials;
     let collected = collected
         .open("auth-url", auth_url)
         .maybe("region", region.as_ref())
         .open("interface", interface)
+        .maybe("service-type", compute_type.as_ref())
+        .maybe("service-name", compute_name.as_ref())
         .maybe("cacert", ca_file.as_ref())
         .open("verify", verify);
     match identity {

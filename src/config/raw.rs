@@ -18,7 +18,7 @@ use super::types::{ConnectionAddress, Crons, HostKeySource, Logging, Network, Ne
 use super::{cron, logging};
 
 /// The credentials that may stand in a provider itself, and the setting of clouds.yaml that each is.
-const CREDENTIALS: [(&str, &str); 14] = [
+const CREDENTIALS: [(&str, &str); 16] = [
     ("username", "username"),
     ("auth-url", "auth_url"),
     ("project-id", "project_id"),
@@ -32,6 +32,8 @@ const CREDENTIALS: [(&str, &str); 14] = [
     ("application-credential-id", "application_credential_id"),
     ("application-credential-name", "application_credential_name"),
     ("interface", "interface"),
+    ("service-type", "compute_service_type"),
+    ("service-name", "compute_service_name"),
     ("cacert", "cacert"),
 ];
 const HOST_KEY_SOURCES: [(&str, HostKeySource); 3] = [
@@ -269,7 +271,7 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
         template_hostname: fields.text("template-hostname", report),
         images: each(fields.list("images", report), image, report),
     };
-    for key in ["service-type", "service-name", "image-type", "nodepool-id"] {
+    for key in ["image-type", "nodepool-id"] {
         fields.text(key, report);
     }
     fields.boolean("clean-floating-ips", report);

@@ -342,6 +342,10 @@ pub struct CloudCredentials {
     pub region: Option<String>,
     /// `public`, `internal` or `admin`: which URLs of the catalogue to use.
     pub interface: String,
+    /// The type under which the catalogue lists the compute service; `None` knows the usual ones.
+    pub compute_type: Option<String>,
+    /// The name of the compute service in the catalogue; `None` takes any.
+    pub compute_name: Option<String>,
     /// A file with the certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether TLS certificates are checked.

@@ -78,6 +78,48 @@ fn nowhere() -> String {
 }
 
 #[tokio::test]
+async fn service_type_and_service_name_choose_among_compute_services() {
+    let bench = bench(&[nowhere()]).await;
+    let cloud = cloud(json!([{"id": "s-1", "name": "by-hand", "status": "ACTIVE"}]), json!([])).await;
+    let service = |kind: &str, name: &str, path: &str| {
+        let url = format!("{}{path}", cloud.uri());
+        json!({"type": kind, "name": name, "endpoints": [{"interface": "public", "region_id": "one", "url": url}]})
+    };
+    let catalog = [
+        service("compute", "nova", "/elsewhere/v2.1"),
+        service("compute-ci", "other", "/elsewhere/v2.1"),
+        service("compute-ci", "nova", "/compute/v2.1"),
+    ];
+    let token = json!({"token": {
+        "issued_at": "2026-11-21T10:00:00.000000Z", "expires_at": "2099-11-21T12:00:00.000000Z",
+        "project": {"id": "p-1", "name": "ci"}, "catalog": catalog}});
+    let token = ResponseTemplate::new(201).insert_header("X-Subject-Token", "t").set_body_json(token);
+    let login = Mock::given(method("POST")).and(path("/identity/v3/auth/tokens"));
+    login.respond_with(token).with_priority(1).mount(&cloud).await;
+    let yaml = bench.folder.path().join("nodepool.yaml");
+    let config = std::fs::read_to_string(&yaml).unwrap();
+    let url = format!("auth-url: {}/identity", cloud.uri());
+    let write = |more: &str| {
+        let keys = format!("{url}{more}");
+        std::fs::write(&yaml, config.replace(&format!("auth-url: {}", nowhere()), &keys)).unwrap();
+    };
+    for (more, found) in [
+        ("", false),
+        ("\n    service-type: compute-ci", false),
+        ("\n    service-type: compute-ci\n    service-name: nova", true),
+    ] {
+        write(more);
+        let ran = bench.run(&["alien-list"]).await;
+        assert_eq!((ran.status == 0, ran.out.contains("by-hand")), (found, found), "{more}: {ran:?}");
+    }
+    let shown = bench.run(&["config-show"]).await.out;
+    assert!(shown.contains("service-type: compute-ci\n"), "{shown}");
+    write("\n    service-type: compute-ci\n    service-name: absent");
+    let ran = bench.run(&["alien-list"]).await;
+    assert!(ran.err.contains("no public URL of a compute-ci service named absent in region any"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn aliens_are_what_does_not_carry_our_tag() {
     let bench = bench(&[nowhere()]).await;
     let ours = bench.store.installation().await.unwrap();

@@ -67,6 +67,8 @@ fn provider(name: &str, max_servers: u32, has_pool: bool, source: HostKeySource)
             },
             region: None,
             interface: "public".to_owned(),
+            compute_type: None,
+            compute_name: None,
             ca_file: None,
             verify: true,
         },

@@ -80,6 +80,16 @@ impl Choice {
         }
     }
 
+    /// The service that is looked for, in words.
+    pub(super) fn describe(&self, service: Service) -> String {
+        let (kind, name) = match service {
+            Service::Compute => (self.compute_type.as_deref(), self.compute_name.as_deref()),
+            Service::Image | Service::Network => (None, None),
+        };
+        let kind = kind.unwrap_or_else(|| service.catalog_type());
+        name.map_or_else(|| format!("a {kind} service"), |name| format!("a {kind} service named {name}"))
+    }
+
     /// Whether an entry is the one that is meant, if one of that name is.
     fn names(&self, service: Service, entry: &Entry) -> bool {
         match &self.compute_name {

@@ -189,9 +189,11 @@ impl AuthType for Shared {
         url.ok_or_else(|| {
             let Choice { region, interface, .. } = &self.0.choice;
             let region = region.as_deref().unwrap_or("any");
-            let text = format!(
-                "the catalogue has no {interface} URL of a {service_type} service in region {region}"
+            let wanted = service.map_or_else(
+                || format!("a {service_type} service"),
+                |service| self.0.choice.describe(service),
             );
+            let text = format!("the catalogue has no {interface} URL of {wanted} in region {region}");
             Error::new(ErrorKind::EndpointNotFound, text)
         })
     }

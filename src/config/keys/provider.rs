@@ -97,6 +97,18 @@ pub static PROVIDER: Section = Section {
         )
         .new_here(),
         credential("interface", "which URLs of the catalogue to use: `public`, `internal` or `admin`"),
+        key(
+            "service-type",
+            Kind::Text,
+            CLOUDS,
+            "the type under which the catalogue lists the compute service; the usual ones are known",
+        ),
+        key(
+            "service-name",
+            Kind::Text,
+            CLOUDS,
+            "the name of the compute service in the catalogue, where it lists several",
+        ),
         credential("cacert", "a file with the certificates to trust in place of the system's"),
         key("verify", Kind::Boolean, CLOUDS, "whether TLS certificates are checked").new_here(),
         key("api-timeout", Kind::Time(false), Absent::Time(API_TIMEOUT), "the deadline of each API call"),
@@ -158,10 +170,6 @@ pub static PROVIDER: Section = Section {
         .replaced("floating IPs that Nodepool made are always cleaned up, and no others"),
         key("nodepool-id", Kind::Text, NONE, "whose servers are ours")
             .replaced("servers carry the id of the installation, which is in the database"),
-        key("service-type", Kind::Text, NONE, "the type of the compute service")
-            .replaced("the compute service is found in the catalogue"),
-        key("service-name", Kind::Text, NONE, "the name of the compute service")
-            .replaced("the compute service is found in the catalogue"),
     ],
 };
 
