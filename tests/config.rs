@@ -237,7 +237,10 @@ fn the_form_of_0_1_loads() {
         ("nodepoolmanager", "s3cr3t-jenkins")
     );
     let found = &config.provider("wmflabs-eqiad").unwrap().credentials;
-    assert_eq!((found.compute_type.as_deref(), found.compute_name.as_deref()), (Some("compute"), Some("nova")));
+    assert_eq!(
+        (found.compute_type.as_deref(), found.compute_name.as_deref()),
+        (Some("compute"), Some("nova"))
+    );
     golden("wikimedia.warnings", &scene.report(&loaded.warnings));
 }
 

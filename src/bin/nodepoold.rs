@@ -16,7 +16,7 @@ use nodepool::engine::Engine;
 use nodepool::engine::run::{Driver, Pulse};
 use nodepool::events::{Listening, Ring, Writer};
 use nodepool::plan::Permissions;
-use nodepool::reload::{self, Make, Parts, Reloads, Watched, report_warnings};
+use nodepool::reload::{self, Make, Parts, Reloads, Relog, Watched, report_warnings};
 use nodepool::service::{Clockwork, PidFile, Start, notify};
 use nodepool::store::{self, Store};
 use nodepool::target::zmq;
@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 /// INT, TERM and USR1 stop it gracefully: calls to clouds come home, what is building goes on after the next start; a
 /// second one ends it at once. HUP reads the configuration again. Exit status: 0 stopped as asked, 1 it could not start
 /// or go on, or was ended by a second signal. USR2 has it write into the log what everything waits for.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "nodepoold", version)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line that stands alone")]
 struct Arguments {
@@ -82,7 +82,7 @@ struct Arguments {
 }
 
 /// Options of nodepool v0 that mean nothing here: images are built by the daemon itself, as many as its clouds allow.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Accepted for the sake of nodepool v0 and without effect")]
 struct WithoutEffect {
     /// There is no builder process
@@ -177,7 +177,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone())?;
     let watched = Watched::now(&sources);
     let loaded = load(&sources)?;
-    let _log = start_log(arguments, &loaded.config)?;
+    let log = Arc::new(start_log(arguments, &loaded.config)?);
     arguments.report();
     report_warnings(&loaded);
     let _pid = arguments.pidfile.as_deref().map(write_pid).transpose()?;
@@ -186,7 +186,7 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let served = runtime.block_on(async {
         stop_on_signals(&stop, &at_once)?;
         tokio::select! {
-            served = run(arguments, sources, (loaded, watched), stop) => served,
+            served = run(arguments, sources, (loaded, watched), &log, stop) => served,
             () = at_once.cancelled() => Err(anyhow::anyhow!("ended at once, by a second signal")),
         }
     });
@@ -195,8 +195,42 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     served
 }
 
-/// Starts the log: as `-l` says, or the section `logging`, or else on standard error or in the journal.
+/// Starts the log.
 fn start_log(arguments: &Arguments, config: &Config) -> anyhow::Result<LogGuard> {
+    let Some((outputs, warnings)) = log_outputs(arguments, config)? else {
+        let filter = std::env::var("RUST_LOG").ok();
+        telemetry::log(arguments.debug, arguments.log_format, filter.as_deref());
+        return Ok(LogGuard::default());
+    };
+    let guard = telemetry::log_to(&outputs);
+    for warning in warnings {
+        tracing::warn!(target: "nodepool.log", "{}", warning.trim_end());
+    }
+    Ok(guard)
+}
+
+/// What changes the levels of the log at a reload.
+fn relog(arguments: &Arguments, log: Arc<LogGuard>) -> Relog {
+    let arguments = arguments.clone();
+    Box::new(move |config| {
+        match log_outputs(&arguments, config) {
+        Ok(Some((outputs, _))) if log.change_levels(&outputs) => None,
+        Ok(None) if log.change_levels(&[]) => None,
+        Ok(_) => Some(
+            "where the log goes, or its form, was changed: that takes effect with a restart; the levels are in force"
+                .to_owned(),
+        ),
+        Err(error) => Some(format!("the log stays as it was: {error:#}")),
+    }
+    })
+}
+
+/// Where the log goes, and what is doubtful about that: as `-l` says, or the section `logging`, or else on standard error
+/// or in the journal. `None` leaves it to `RUST_LOG`.
+fn log_outputs(
+    arguments: &Arguments,
+    config: &Config,
+) -> anyhow::Result<Option<(Vec<LogOutput>, Vec<String>)>> {
     let journal = telemetry::is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
     let usual = if journal { LogDestination::Journal } else { LogDestination::Stderr };
     let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
@@ -207,22 +241,19 @@ fn start_log(arguments: &Arguments, config: &Config) -> anyhow::Result<LogGuard>
             (file.outputs, file.warnings)
         }
         (None, Some(logging)) => (logging.outputs(usual.clone()), Vec::new()),
-        (None, None) if journal && filter.is_none() => {
-            (vec![LogOutput::usual(LogDestination::Journal)], Vec::new())
+        (None, None) if filter.is_none() => {
+            let format = match arguments.log_format {
+                LogFormat::Json if !journal => config::LogFormat::Json,
+                LogFormat::Json | LogFormat::Text => config::LogFormat::Text,
+            };
+            (vec![LogOutput { format, ..LogOutput::usual(usual.clone()) }], Vec::new())
         }
-        (None, None) => {
-            telemetry::log(arguments.debug, arguments.log_format, filter.as_deref());
-            return Ok(LogGuard::default());
-        }
+        (None, None) => return Ok(None),
     };
     for output in outputs.iter_mut().filter(|output| arguments.debug && output.to == usual) {
         output.levels.insert("nodepool".to_owned(), Some(LogLevel::Debug));
     }
-    let guard = telemetry::log_to(&outputs);
-    for warning in warnings {
-        tracing::warn!(target: "nodepool.log", "{}", warning.trim_end());
-    }
-    Ok(guard)
+    Ok(Some((outputs, warnings)))
 }
 
 fn write_pid(path: &Path) -> anyhow::Result<PidFile> {
@@ -233,6 +264,7 @@ async fn run(
     arguments: &Arguments,
     sources: Sources,
     (loaded, watched): (Loaded, Watched),
+    log: &Arc<LogGuard>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config);
@@ -288,7 +320,9 @@ async fn run(
         Some(tokio::spawn(web::serve(listener, state, stop.clone())))
     };
     let told = Arc::clone(&metrics);
-    let parts = Parts { sources, make, metrics: told, in_force, reconfigure, doubts, watched, unusable };
+    let relog = relog(arguments, Arc::clone(log));
+    let parts =
+        Parts { sources, make, relog, metrics: told, in_force, reconfigure, doubts, watched, unusable };
     tokio::spawn(Reloads::new(parts, loaded.files).watch(hangups, stop.clone()));
     let (ask, dumps) = mpsc::channel(1);
     let address = web_address

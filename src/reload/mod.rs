@@ -30,6 +30,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Makes the doors that belong to a configuration.
 pub type Make = Box<dyn Fn(Arc<Config>) -> BoxFuture<'static, Drivers> + Send + Sync>;
 
+/// Puts what a configuration says of the log in force; gives what needs a restart for that, for a person.
+pub type Relog = Box<dyn Fn(&Config) -> Option<String> + Send + Sync>;
+
 /// What reading the files came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reloaded {
@@ -50,6 +53,7 @@ pub enum Reloaded {
 pub struct Reloads {
     sources: Sources,
     make: Make,
+    relog: Relog,
     metrics: Arc<Metrics>,
     in_force: watch::Sender<Arc<Config>>,
     reconfigure: mpsc::Sender<Reconfiguration>,
@@ -65,6 +69,8 @@ pub struct Parts {
     pub sources: Sources,
     /// What makes the doors to its clouds.
     pub make: Make,
+    /// What changes the log.
+    pub relog: Relog,
     /// Where it is counted whether the files are in force.
     pub metrics: Arc<Metrics>,
     /// The configuration in force.
@@ -82,10 +88,11 @@ pub struct Parts {
 impl Reloads {
     /// Reloads of files that were read once.
     pub fn new(parts: Parts, loaded_from: BTreeSet<std::path::PathBuf>) -> Self {
-        let Parts { sources, make, metrics, in_force, reconfigure, doubts, watched, unusable } = parts;
-        let mut reloads = Self { sources, make, metrics, in_force, reconfigure, doubts, watched, unusable };
+        let Parts { sources, make, relog, metrics, in_force, reconfigure, doubts, watched, unusable } = parts;
+        let mut reloads =
+            Self { sources, make, relog, metrics, in_force, reconfigure, doubts, watched, unusable };
         reloads.watched.watch(loaded_from);
-        reloads.tell(true, None);
+        reloads.tell(true, Vec::new());
         reloads
     }
 
@@ -142,10 +149,11 @@ impl Reloads {
         self.watched.watch(loaded.files);
         let before = self.in_force.borrow().clone();
         let (config, restart) = keep_database(&before, loaded.config);
+        let restart = restart.into_iter().chain(self.change_log(&config)).collect::<Vec<_>>();
         let changes = diff::diff(&before, &config);
         if changes.is_empty() && self.unusable.is_empty() {
             tracing::info!(target: "nodepool", "the configuration was read again: it says what is in force already");
-            self.tell(restart.is_none(), restart);
+            self.tell(restart.is_empty(), restart);
             return Reloaded::Same;
         }
         for change in &changes {
@@ -159,8 +167,15 @@ impl Reloads {
         }
         tracing::info!(target: "nodepool", "the configuration was read again, and what it says is in force now");
         self.in_force.send_replace(config);
-        self.tell(restart.is_none(), restart);
+        self.tell(restart.is_empty(), restart);
         Reloaded::InForce { changes }
+    }
+
+    /// Has the log be as the configuration says, as far as that needs no restart; gives what does.
+    fn change_log(&self, config: &Config) -> Option<String> {
+        let restart = (self.relog)(config)?;
+        tracing::warn!(target: "nodepool", "{restart}");
+        Some(restart)
     }
 
     fn refuse(&mut self, diagnostics: &[Diagnostic]) -> Reloaded {
@@ -174,17 +189,17 @@ impl Reloads {
         let first = diagnostics.iter().find(|found| found.severity == config::Severity::Error);
         let first = first.map_or_else(String::new, |found| format!(": {}", found.message));
         let text = format!("the configuration files have errors, and older ones are in force{first}");
-        self.tell(false, Some(text));
+        self.tell(false, vec![text]);
         Reloaded::Refused
     }
 
     /// Tells whether the files are in force as they are, and what else there is to know.
-    fn tell(&self, as_they_are: bool, doubt: Option<String>) {
+    fn tell(&self, as_they_are: bool, doubts: Vec<String>) {
         self.metrics.config_reload(as_they_are);
         for reason in &self.unusable {
             tracing::error!(target: "nodepool", "{reason}");
         }
-        self.doubts.send_replace(doubt.into_iter().chain(self.unusable.iter().cloned()).collect());
+        self.doubts.send_replace(doubts.into_iter().chain(self.unusable.iter().cloned()).collect());
     }
 }
 

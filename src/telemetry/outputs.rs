@@ -9,6 +9,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::rotate::RotatingFile;
@@ -21,6 +22,27 @@ const MOST_LINES: usize = 20_000;
 #[derive(Debug, Default)]
 pub struct LogGuard {
     writers: Vec<WorkerGuard>,
+    /// What is logged where, and the door by which its levels change.
+    outputs: Vec<(LogOutput, Handle<Targets, Registry>)>,
+}
+
+impl LogGuard {
+    /// Puts the levels of these outputs in force while the program runs, without losing a line.
+    ///
+    /// `false` when something else differs from what the log was started with: where lines go, or their form. That is
+    /// changed by a restart only; levels of the outputs that are there are in force all the same.
+    pub fn change_levels(&self, outputs: &[LogOutput]) -> bool {
+        let mut known = outputs.len() == self.outputs.len();
+        for (started, door) in &self.outputs {
+            let now = outputs.iter().find(|now| now.to == started.to && now.format == started.format);
+            match now {
+                // The door is gone when another log was started first, which stays.
+                Some(now) => known &= door.reload(targets(now)).is_ok(),
+                None => known = false,
+            }
+        }
+        known
+    }
 }
 
 /// Starts logging to these outputs. Only the first start in a process has an effect.
@@ -33,9 +55,11 @@ pub fn log_to(outputs: &[LogOutput]) -> LogGuard {
 }
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+type Levels = reload::Layer<Targets, Registry>;
 
 fn layer(output: &LogOutput, guard: &mut LogGuard) -> BoxedLayer {
-    let targets = targets(output);
+    let (targets, door) = Levels::new(targets(output));
+    guard.outputs.push((output.clone(), door));
     match &output.to {
         LogDestination::Stdout => lines(output.format, io::stdout, io::stdout().is_terminal(), targets),
         LogDestination::Stderr => lines(output.format, io::stderr, io::stderr().is_terminal(), targets),
@@ -58,7 +82,7 @@ fn layer(output: &LogOutput, guard: &mut LogGuard) -> BoxedLayer {
     }
 }
 
-fn lines<W>(form: LogFormat, writer: W, colour: bool, targets: Targets) -> BoxedLayer
+fn lines<W>(form: LogFormat, writer: W, colour: bool, targets: Levels) -> BoxedLayer
 where
     W: for<'w> tracing_subscriber::fmt::MakeWriter<'w> + Send + Sync + 'static,
 {

@@ -116,7 +116,11 @@ async fn service_type_and_service_name_choose_among_compute_services() {
     assert!(shown.contains("service-type: compute-ci\n"), "{shown}");
     write("\n    service-type: compute-ci\n    service-name: absent");
     let ran = bench.run(&["alien-list"]).await;
-    assert!(ran.err.contains("no public URL of a compute-ci service named absent in region any"), "{}", ran.err);
+    assert!(
+        ran.err.contains("no public URL of a compute-ci service named absent in region any"),
+        "{}",
+        ran.err
+    );
 }
 
 #[tokio::test]

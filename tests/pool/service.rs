@@ -155,6 +155,45 @@ async fn it_tells_systemd_what_it_does_and_usr2_what_it_waits_for() {
 }
 
 #[tokio::test]
+async fn a_reload_changes_the_levels_of_the_log_and_says_what_it_cannot_change() {
+    let settings = Settings { min_ready: 0, ..Settings::default() };
+    let mut pool = Pool::new(&settings, &[]).await;
+    let yaml = pool.folder.path().join("nodepool.yaml");
+    let usual = std::fs::read_to_string(&yaml).unwrap();
+    let read_again = async |pool: &Pool, logging: &str, words: &str| {
+        let before = pool.daemon_log().matches(words).count();
+        std::fs::write(&yaml, format!("{usual}logging: {logging}\n")).unwrap();
+        pool.signal("HUP").await;
+        pool.until(words, DEADLINE, async |pool| {
+            (pool.daemon_log().matches(words).count() > before).then_some(())
+        })
+        .await;
+    };
+    pool.start();
+    pool.until("it has started", DEADLINE, async |pool| {
+        pool.daemon_log().contains("has started").then_some(())
+    })
+    .await;
+    assert!(!pool.daemon_log().contains("DEBUG"), "{}", pool.daemon_log());
+
+    read_again(&pool, "{level: error, levels: {nodepool.engine: debug}}", "DEBUG nodepool.engine: sent: ")
+        .await;
+    let from = pool.daemon_log().len();
+    // Neither this reload nor an image that is ready is told.
+    pool.until("an image is ready", DEADLINE, async |pool| {
+        pool.images().await.iter().any(|image| image["state"] == "ready").then_some(())
+    })
+    .await;
+    let quiet = pool.daemon_log()[from..].to_owned();
+    assert!(quiet.contains("DEBUG nodepool.engine") && !quiet.contains(" INFO "), "{quiet}");
+
+    let words = "where the log goes, or its form, was changed: that takes effect with a restart";
+    read_again(&pool, "{level: info, directory: logs}", words).await;
+    assert!(!pool.folder.path().join("logs").exists(), "that would have been half a change");
+    pool.end().await;
+}
+
+#[tokio::test]
 async fn files_are_written_as_logging_conf_says() {
     let mut pool = Pool::new(&Settings { min_ready: 1, ..Settings::default() }, &[]).await;
     let conf = pool.folder.path().join("logging.conf");

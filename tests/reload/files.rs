@@ -81,7 +81,13 @@ impl Scene {
         });
         let told = Arc::clone(&metrics);
         let unusable = Vec::new();
-        let parts = Parts { sources, make, metrics: told, in_force, reconfigure, doubts, watched, unusable };
+        // Whoever logs to another folder has to start again.
+        let relog = Box::new(|config: &Config| {
+            let elsewhere = config.logging.as_ref().is_some_and(|logging| logging.directory.is_some());
+            elsewhere.then(|| "where the log goes was changed".to_owned())
+        });
+        let parts =
+            Parts { sources, make, relog, metrics: told, in_force, reconfigure, doubts, watched, unusable };
         let reloads = Reloads::new(parts, loaded.files);
         Self { folder, reloads, taken, in_force: in_force_seen, doubts: doubts_seen, metrics }
     }
@@ -208,6 +214,17 @@ async fn another_database_waits_for_a_restart_and_holds_up_nothing_else() {
     scene.write("nodepool.yaml", &other);
     assert_eq!(scene.look(MANY).await, [Reloaded::Same]);
     assert!(scene.doubts().is_empty() && scene.is_in_use());
+}
+
+#[tokio::test]
+async fn a_log_that_needs_a_restart_is_doubtful_until_it_is_as_it_was() {
+    let mut scene = Scene::new();
+    scene.write("nodepool.yaml", &format!("{YAML}logging: {{directory: logs}}\n"));
+    assert!(matches!(scene.look(MANY).await.as_slice(), [Reloaded::InForce { .. }]));
+    assert_eq!(*scene.doubts.borrow(), ["where the log goes was changed"]);
+    scene.write("nodepool.yaml", YAML);
+    assert!(matches!(scene.look(MANY).await.as_slice(), [Reloaded::InForce { .. }]));
+    assert!(scene.doubts.borrow().is_empty());
 }
 
 #[tokio::test]
