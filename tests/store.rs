@@ -1,5 +1,8 @@
 //! The store against real SQLite files: every query, what survives a crash, and what happens when others write too.
 
+#[path = "store/migrations.rs"]
+mod migrations;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -271,13 +271,8 @@ async fn run(
     let hangups = signal(SignalKind::hangup())?;
     let url = config.database.0.clone();
     let path = store::database_file(url.expose_secret()).map(|file| bell::beside(&file));
-    let (bell, _lock) = match store::database_file(url.expose_secret()) {
-        Some(file) => {
-            let lock = lock_beside(&file)?;
-            let path = bell::beside(&file);
-            let bell = Bell::listen(&path).with_context(|| format!("{} cannot be used", path.display()))?;
-            (Some(bell), Some(lock))
-        }
+    let (bell, _lock) = match store::database_file(url.expose_secret()).as_deref().map(beside).transpose()? {
+        Some((bell, lock)) => (Some(bell), Some(lock)),
         None => (None, None),
     };
     let store = Store::open(url.expose_secret()).await.context("the store cannot be opened")?;
@@ -422,6 +417,14 @@ async fn dump_on_signal(
             crons.join("\n  ")
         );
     }
+}
+
+/// What is beside a database while we have it: the bell that the CLI rings, and the lock.
+fn beside(database: &Path) -> anyhow::Result<(Bell, File)> {
+    let lock = lock_beside(database)?;
+    let path = bell::beside(database);
+    let bell = Bell::listen(&path).with_context(|| format!("{} cannot be used", path.display()))?;
+    Ok((bell, lock))
 }
 
 /// One daemon acts on one SQLite database. The lock goes with the process, however it ends.

@@ -17,6 +17,8 @@ use super::url::Location;
 use crate::model::Timestamp;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+/// What was applied, as sqlx keeps it.
+const APPLIED: &str = "SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version";
 
 /// How long SQLite waits for the lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +32,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections read at the same time.
 const READERS: u32 = 4;
+/// How many rows of a query wait to be taken. With few, two threads take turns and each turn wakes one up.
+const ROWS_WAITING: usize = 1000;
 
 /// The connections. SQLite has one writer at a time: ours wait for each other here, in order, instead of polling a lock.
 #[derive(Clone, Debug)]
@@ -64,7 +68,8 @@ impl Db {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Normal);
+            .synchronous(SqliteSynchronous::Normal)
+            .row_buffer_size(ROWS_WAITING);
         let write = within(connect_first(&options)).await?;
         let read = match location {
             Location::File(_) => pool(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
@@ -72,8 +77,20 @@ impl Db {
             Location::Memory => write.clone(),
         };
         let db = Self { write, read };
-        db.migrate().await?;
+        if !db.is_current().await {
+            db.migrate().await?;
+        }
         Ok(db)
+    }
+
+    /// Whether just the migrations that we know were applied, and all of them as we know them: then there is nothing to
+    /// do, and a command that only looks needs no lock that a busy daemon may hold. Whatever cannot be read, and whatever
+    /// is different, is for [`Self::migrate`] to mend or to refuse.
+    async fn is_current(&self) -> bool {
+        let applied = sqlx::query_as::<_, (i64, Vec<u8>, bool)>(APPLIED).fetch_all(&self.read);
+        let Ok(applied) = within(async { Ok(applied.await?) }).await else { return false };
+        let known = MIGRATIONS.iter().map(|known| (known.version, &*known.checksum, true));
+        applied.iter().map(|(version, checksum, success)| (*version, checksum.as_slice(), *success)).eq(known)
     }
 
     /// All migrations in one write, so that a daemon and a CLI that start together on a new file do not run them twice.
