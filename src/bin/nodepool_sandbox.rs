@@ -1,14 +1,15 @@
-//! nodepool-sandbox: an OpenStack cloud on one machine, on loopback, for trying, testing and rehearsing.
+//! nodepool-sandbox: an OpenStack cloud and a Jenkins on one machine, on loopback, for trying, testing and rehearsing.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser;
 use nodepool::sandbox::Sandbox;
 use nodepool::sandbox::faults::Faults;
+use nodepool::sandbox::jenkins::settings::{Gearman, JenkinsSettings, KeyFile, Traffic};
 use nodepool::sandbox::random;
 use nodepool::sandbox::settings::{NETWORK, POOL, Settings};
 use secrecy::SecretString;
@@ -17,7 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// A cloud on one machine, for trying, testing and rehearsing.
 ///
 /// Serves Keystone, Nova, Glance and Neutron on 127.0.0.1. Each server gets a loopback address with its own ssh
-/// server, and runs commands for real in a file tree of its own (needs the package bubblewrap).
+/// server, and runs commands for real in a file tree of its own (needs the package bubblewrap). With --jenkins there is a
+/// Jenkins beside it, whose agents are such servers and whose builds run on them.
 #[derive(Parser)]
 #[command(name = "nodepool-sandbox", version)]
 struct Arguments {
@@ -90,6 +92,88 @@ struct Arguments {
     /// Start of the random numbers
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    #[command(flatten)]
+    ci: Ci,
+}
+
+/// The Jenkins beside the cloud.
+#[derive(clap::Args)]
+struct Ci {
+    /// Serve a Jenkins on this address and port, such as 127.0.0.1:8080; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    jenkins: Option<SocketAddr>,
+    /// What the paths of the Jenkins start with, such as /jenkins
+    #[arg(long, value_name = "PATH", default_value = "", requires = "jenkins")]
+    jenkins_prefix: String,
+    /// The user of the Jenkins
+    #[arg(long, value_name = "NAME", default_value = "admin", requires = "jenkins")]
+    jenkins_user: String,
+    /// The user's password; a random one when not given
+    #[arg(long, env = "NODEPOOL_SANDBOX_JENKINS_PASSWORD", hide_env_values = true, requires = "jenkins")]
+    jenkins_password: Option<String>,
+    /// The user's API token; a random one, which is printed, when not given
+    #[arg(long, env = "NODEPOOL_SANDBOX_JENKINS_TOKEN", hide_env_values = true, requires = "jenkins")]
+    jenkins_token: Option<String>,
+    /// A credential that the Jenkins has: its id, a user, and the file with the user's private key; repeatable
+    #[arg(long = "jenkins-key", value_name = "ID:USER:FILE", requires = "jenkins", value_parser = key_file)]
+    jenkins_keys: Vec<KeyFile>,
+    /// Publish job events over ZMQ on this address and port; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "jenkins")]
+    zmq: Option<SocketAddr>,
+    /// Register executors with the Gearman server at this address
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "jenkins")]
+    gearman: Option<SocketAddr>,
+    /// Start Debian's gearmand at that address (127.0.0.1:4730 unless --gearman says otherwise; port 0 takes a free one)
+    #[arg(long, requires = "jenkins")]
+    start_gearmand: bool,
+    /// Submit jobs for the labels that there are: `steady`, `burst`, or a file of lines AFTER JOB LABEL SECONDS
+    #[arg(long, value_name = "steady|burst|FILE", requires = "jenkins")]
+    jobs: Option<String>,
+}
+
+impl Ci {
+    fn settings(self) -> Result<Option<JenkinsSettings>> {
+        let Some(address) = self.jenkins else { return Ok(None) };
+        let prefix = self.jenkins_prefix.trim_end_matches('/');
+        if !prefix.is_empty() && !prefix.starts_with('/') {
+            bail!("--jenkins-prefix {prefix}: must start with /");
+        }
+        let secret = |given: Option<String>| SecretString::from(given.unwrap_or_else(random::secret));
+        let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, 4730));
+        let gearman = (self.start_gearmand || self.gearman.is_some())
+            .then(|| Gearman { address: self.gearman.unwrap_or(usual), start: self.start_gearmand });
+        let traffic = match self.jobs.as_deref() {
+            None => None,
+            Some("steady") => Some(Traffic::Steady),
+            Some("burst") => Some(Traffic::Burst),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("--jobs {path}"))?;
+                Some(Traffic::from_list(&text).map_err(|why| anyhow!("--jobs {path}: {why}"))?)
+            }
+        };
+        Ok(Some(JenkinsSettings {
+            address,
+            prefix: prefix.to_owned(),
+            user: self.jenkins_user,
+            password: secret(self.jenkins_password),
+            token: secret(self.jenkins_token),
+            keys: self.jenkins_keys,
+            zmq: self.zmq,
+            gearman,
+            traffic,
+        }))
+    }
+}
+
+/// Reads `ID:USER:FILE`.
+fn key_file(text: &str) -> Result<KeyFile, String> {
+    let mut parts = text.splitn(3, ':').filter(|part| !part.is_empty());
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(id), Some(user), Some(path)) => {
+            Ok(KeyFile { id: id.into(), user: user.into(), path: path.into() })
+        }
+        _ => Err("expected ID:USER:FILE, such as pool:jenkins:/home/me/.ssh/id_ed25519".into()),
+    }
 }
 
 impl Arguments {
@@ -162,6 +246,7 @@ impl Arguments {
             token_life: self.token_life,
             password: SecretString::from(self.password.unwrap_or_else(random::secret)),
             application_secret: SecretString::from(random::secret()),
+            jenkins: self.ci.settings()?,
         })
     }
 }
@@ -191,12 +276,13 @@ async fn main() -> Result<()> {
     let faults = arguments.faults()?;
     let (mut terminated, mut interrupted) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let (sandbox, listener) = Sandbox::start(arguments.settings()?, faults).await?;
+    let (sandbox, doors) = Sandbox::start(arguments.settings()?, faults).await?;
     let clouds_yaml = sandbox.clouds_yaml();
     let ready = format!(
         "nodepool-sandbox is ready on {url}\n  export OS_CLIENT_CONFIG_FILE={} OS_CLOUD=sandbox\n  \
-         openstack image list\n  curl {url}/sandbox/faults\n",
+         openstack image list\n  curl {url}/sandbox/faults\n{}",
         clouds_yaml.display(),
+        sandbox.jenkins_told(),
         url = sandbox.base_url(),
     );
     // In one piece: whoever waits for the first line may not read on. It runs on also when nobody reads.
@@ -209,6 +295,6 @@ async fn main() -> Result<()> {
             _ = interrupted.recv() => {}
         }
     };
-    sandbox.serve(listener, until).await?;
+    sandbox.serve(doors, until).await?;
     Ok(())
 }

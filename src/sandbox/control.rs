@@ -32,7 +32,16 @@ pub(crate) fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer
             sandbox.counts().clear();
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         }
+        Operation::JenkinsRestart => match &sandbox.jenkins {
+            Some(jenkins) => {
+                jenkins.restart();
+                Ok(Answer::empty(StatusCode::ACCEPTED))
+            }
+            None => Err(Refusal::not_found("There is no Jenkins: start the sandbox with --jenkins")),
+        },
         _ => Ok(Answer::ok(&json!({
+            "jenkins": sandbox.jenkins.as_ref().map(|jenkins| json!({
+                "url": jenkins.url(), "zmq": jenkins.zmq(), "gearman": jenkins.gearman()})),
             "auth_url": format!("{}/identity/v3", sandbox.base_url()),
             "clouds_yaml": sandbox.clouds_yaml(),
             "operations": Operation::ALL.iter().map(|operation| operation.name()).collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::jenkins::faults::JenkinsFaults;
 use super::operation::Operation;
 use super::settings::ZONES;
 
@@ -47,6 +48,8 @@ pub struct Faults {
     pub ssh_mute: Failure,
     /// Answers that go wrong. The first entry that strikes is used.
     pub answers: Vec<AnswerFault>,
+    /// The same for the Jenkins beside the cloud.
+    pub jenkins: JenkinsFaults,
 }
 
 impl Default for Faults {
@@ -68,6 +71,7 @@ impl Default for Faults {
             ssh_never: Failure::default(),
             ssh_mute: Failure::default(),
             answers: Vec::new(),
+            jenkins: JenkinsFaults::default(),
         }
     }
 }
@@ -231,7 +235,7 @@ impl Faults {
             ("console-seconds", self.console_seconds),
             ("floating-ip-seconds", self.floating_ip_seconds),
         ];
-        for (field, span) in spans {
+        for (field, span) in spans.into_iter().chain(self.jenkins.spans()) {
             let (min, max) = span.ends();
             if !(0.0..=LONGEST_SECONDS).contains(&min) || !(min..=LONGEST_SECONDS).contains(&max) {
                 return Err(bounds(field, "0 to 86400 seconds, min not above max"));
@@ -251,7 +255,7 @@ impl Faults {
         if self.zone_errors.keys().any(|zone| !ZONES.contains(&zone.as_str())) {
             return Err(bounds("zone-errors", "the zones are nova and nova-2"));
         }
-        for (field, rate) in rates.into_iter().chain(answers).chain(zones) {
+        for (field, rate) in rates.into_iter().chain(answers).chain(zones).chain(self.jenkins.rates()) {
             if !(0.0..=1.0).contains(&rate) {
                 return Err(bounds(field, "a rate is 0.0 to 1.0"));
             }
@@ -353,11 +357,16 @@ impl Dice {
         strikes(&mut failure.count, failure.rate, draw).then(|| failure.text.clone())
     }
 
+    /// Whether this failure happens now.
+    pub fn strikes(&mut self, pick: impl FnOnce(&mut Faults) -> &mut Failure) -> bool {
+        let draw = self.fraction();
+        let failure = pick(&mut self.faults);
+        strikes(&mut failure.count, failure.rate, draw)
+    }
+
     /// Whether this snapshot fails.
     pub fn snapshot_error(&mut self) -> bool {
-        let draw = self.fraction();
-        let failure = &mut self.faults.snapshot_error;
-        strikes(&mut failure.count, failure.rate, draw)
+        self.strikes(|faults| &mut faults.snapshot_error)
     }
 
     /// How this server's ssh behaves.

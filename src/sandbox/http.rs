@@ -205,7 +205,8 @@ impl Answer {
         }
     }
 
-    fn into_response(self) -> Response {
+    /// This as the server sends it.
+    pub(crate) fn into_response(self) -> Response {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
@@ -333,7 +334,8 @@ fn no_such_path(segments: &[String], method: &Method) -> Answer {
     Answer::refusal(&refusal, service)
 }
 
-fn path_segments(uri: &Uri) -> Vec<String> {
+/// The parts of a path, decoded.
+pub(crate) fn path_segments(uri: &Uri) -> Vec<String> {
     uri.path().split('/').filter(|part| !part.is_empty()).map(percent_decoded).collect()
 }
 
@@ -370,7 +372,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// From now on nothing is written to this connection: the client sees it end.
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.lost.store(true, Ordering::Release);
     }
 }

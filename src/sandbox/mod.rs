@@ -1,8 +1,9 @@
 //! A cloud on one machine, for trying, testing and rehearsing.
 //!
 //! It answers on loopback like the parts of OpenStack that a pool of CI machines needs: Keystone v3, Nova 2.1,
-//! Glance v2 and Neutron v2.0, with floating IPs. Its servers can be reached by ssh, and commands run in them for real, each server in
-//! namespaces and a file tree of its own. How long things take and what goes wrong is set by [`faults`].
+//! Glance v2 and Neutron v2.0, with floating IPs. Its servers can be reached by ssh, and commands run in them for real,
+//! each server in namespaces and a file tree of its own. Beside it answers, when asked for, a [`jenkins`] that runs builds
+//! on such servers. How long things take and what goes wrong is set by [`faults`].
 //!
 //! It is the outside world: it uses nothing else of this crate. Servers share the machine's network and `/usr`, so
 //! they are no boundary against code that means harm.
@@ -13,6 +14,7 @@ pub mod faults;
 mod floating;
 mod glance;
 mod http;
+pub mod jenkins;
 mod keystone;
 mod lifecycle;
 mod machine;
@@ -42,6 +44,7 @@ use tokio_util::task::TaskTracker;
 
 use addresses::Addresses;
 use faults::{Dice, Faults};
+use jenkins::{Jenkins, Shared};
 use machine::{Machine, Place};
 use settings::{NAME, POOL, REGION, Settings};
 use state::{Cloud, Fixtures, Image, ImageStatus, Network};
@@ -49,14 +52,22 @@ use state::{Cloud, Fixtures, Image, ImageStatus, Network};
 /// Name of the file that keeps a second sandbox out of a state folder.
 const LOCK: &str = "sandbox.lock";
 
+/// The ports on which a sandbox waits for its clients.
+#[derive(Debug)]
+pub struct Doors {
+    cloud: TcpListener,
+    jenkins: Option<TcpListener>,
+}
+
 /// A running sandbox.
 #[derive(Debug)]
 pub struct Sandbox {
     settings: Settings,
     address: SocketAddr,
-    dice: Mutex<Dice>,
+    dice: Arc<Mutex<Dice>>,
     cloud: Mutex<Cloud>,
-    counts: Mutex<http::Counts>,
+    counts: Arc<Mutex<http::Counts>>,
+    jenkins: Option<Arc<Jenkins>>,
     addresses: Addresses,
     place: Arc<Place>,
     tasks: TaskTracker,
@@ -67,7 +78,7 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Takes the state folder and the port, makes the base image and writes the clouds.yaml.
-    pub async fn start(settings: Settings, faults: Faults) -> io::Result<(Arc<Self>, TcpListener)> {
+    pub async fn start(mut settings: Settings, faults: Faults) -> io::Result<(Arc<Self>, Doors)> {
         let lock = lock(&settings)?;
         let place = Arc::new(Place::new(settings.state_dir.clone(), settings.users.clone())?);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
@@ -84,31 +95,47 @@ impl Sandbox {
         place.make_base_image(&base.folder)?;
         cloud.images.insert(base.id.clone(), base);
         cloud.images_made = 1;
+        let shared = Shared {
+            dice: Arc::new(Mutex::new(Dice::new(faults))),
+            counts: Arc::default(),
+            stop: CancellationToken::new(),
+        };
+        let (jenkins, jenkins_door) = match settings.jenkins.take() {
+            Some(wanted) => {
+                let (jenkins, door) = Jenkins::start(wanted, shared.clone()).await?;
+                (Some(jenkins), Some(door))
+            }
+            None => (None, None),
+        };
         let sandbox = Arc::new(Sandbox {
             address: listener.local_addr()?,
-            dice: Mutex::new(Dice::new(faults)),
+            dice: shared.dice,
             cloud: Mutex::new(cloud),
-            counts: Mutex::default(),
+            counts: shared.counts,
+            jenkins,
             addresses: Addresses::new(settings.first_address, settings.ssh_port),
             place,
             tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            stop: shared.stop,
             settings,
             _lock: lock,
         });
         sandbox.write_clouds_yaml()?;
-        Ok((sandbox, listener))
+        Ok((sandbox, Doors { cloud: listener, jenkins: jenkins_door }))
     }
 
     /// Answers requests until `until` is over, then takes everything away.
     pub async fn serve(
         self: Arc<Self>,
-        listener: TcpListener,
+        doors: Doors,
         until: impl Future<Output = ()> + Send,
     ) -> io::Result<()> {
         let router = axum::Router::new().fallback(http::serve).with_state(Arc::clone(&self));
         let service = router.into_make_service_with_connect_info::<http::Connection>();
-        let served = async { axum::serve(http::Door(listener), service).await };
+        let served = async { axum::serve(http::Door(doors.cloud), service).await };
+        if let (Some(jenkins), Some(door)) = (&self.jenkins, doors.jenkins) {
+            self.tasks.spawn(Arc::clone(jenkins).serve(door));
+        }
         // Not axum's graceful end: that waits for idle keep-alive connections.
         let result = tokio::select! {
             result = served => result,
@@ -151,6 +178,19 @@ impl Sandbox {
     /// The file that tells clients how to reach this cloud.
     pub fn clouds_yaml(&self) -> PathBuf {
         self.settings.clouds_yaml.clone().unwrap_or_else(|| self.settings.state_dir.join("clouds.yaml"))
+    }
+
+    /// What to tell about the Jenkins: lines with its addresses and how to log in. Empty when there is none.
+    pub fn jenkins_told(&self) -> String {
+        let Some(jenkins) = &self.jenkins else { return String::new() };
+        let settings = jenkins.settings();
+        let (url, user, token) = (jenkins.url(), &settings.user, settings.token.expose_secret());
+        let mut told = format!("  Jenkins: {url}  user {user}  token {token}\n");
+        for (what, address) in [("ZMQ events: tcp://", jenkins.zmq()), ("Gearman: ", jenkins.gearman())] {
+            let line = address.map(|address| format!("  {what}{address}\n"));
+            told.push_str(&line.unwrap_or_default());
+        }
+        told
     }
 
     fn write_clouds_yaml(&self) -> io::Result<()> {

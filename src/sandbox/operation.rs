@@ -67,6 +67,7 @@ operations! {
     FaultsChange "faults-change" Control Open "PATCH" "/sandbox/faults";
     RequestsShow "requests-show" Control Open "GET" "/sandbox/requests";
     RequestsReset "requests-reset" Control Open "DELETE" "/sandbox/requests";
+    JenkinsRestart "jenkins-restart" Control Open "POST" "/sandbox/jenkins/restart";
 
     IdentityVersions "identity-versions" Identity Open "GET" "/identity";
     IdentityVersion "identity-version" Identity Open "GET" "/identity/v3";

@@ -43,7 +43,8 @@ pub(crate) fn host_key() -> Result<PrivateKey, russh::keys::ssh_key::Error> {
     PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519)
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {

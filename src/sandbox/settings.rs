@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::jenkins::settings::JenkinsSettings;
+
 /// How a sandbox is started.
 #[derive(Debug)]
 pub struct Settings {
@@ -33,6 +35,8 @@ pub struct Settings {
     pub password: SecretString,
     /// Secret of the application credential `sandbox`.
     pub application_secret: SecretString,
+    /// The Jenkins beside the cloud, if there is to be one.
+    pub jenkins: Option<JenkinsSettings>,
 }
 
 /// Name of the only project, of its user, of its application credential and of the cloud in clouds.yaml.
