@@ -7,16 +7,19 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cloud::metered::{Meter, Metered};
 use crate::cloud::openstack::{self, OpenStack};
 use crate::cloud::{Cloud, CloudError};
-use crate::config::{self, CloudCredentials, Config, Provider, SecureConf, Sources};
+use crate::config::{self, CloudCredentials, Config, Offer, Provider, SecureConf, Sources};
 use crate::engine::{Drivers, Retired};
 use crate::model::KnownProvider;
 use crate::remote::SshRemote;
-use crate::target::DemandSource;
 use crate::target::gearman::{GearmanDemand, Limits};
+use crate::target::jenkins::{self, JenkinsTarget};
+use crate::target::sources::{self, Sources as DemandSources};
+use crate::target::{DemandSource, TargetError};
 
 /// Where the configuration is read from, as this process was started.
 ///
@@ -70,7 +73,7 @@ pub async fn drivers<M: Meter + 'static>(
     Drivers {
         clouds,
         unusable,
-        demand: demand(config),
+        demand: demand(config, &jenkins(config).await),
         remote: Arc::new(SshRemote::new()),
         script_environment: for_scripts.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
@@ -115,13 +118,73 @@ pub async fn retired<M: Meter + 'static>(
     retired
 }
 
-/// What tells the demand, where the configuration names something.
-fn demand(config: &Config) -> Option<Arc<dyn DemandSource>> {
-    if config.gearman_servers.is_empty() {
-        return None;
+/// The least time between two looks at a queue of Jenkins, which works out for each of its items why it waits.
+const QUEUE_PAUSE: Duration = Duration::from_secs(2);
+
+/// The Jenkins controllers of the configuration, by the names of their targets. One whose settings cannot be used stands in
+/// the way of no other.
+async fn jenkins(config: &Config) -> BTreeMap<String, Arc<JenkinsTarget>> {
+    let mut found = BTreeMap::new();
+    for target in &config.targets {
+        let Offer::Jenkins(jenkins) = &target.offer else { continue };
+        match jenkins_target(jenkins).await {
+            Ok(made) => {
+                found.insert(target.name.clone(), Arc::new(made));
+            }
+            Err(error) => {
+                let name = &target.name;
+                tracing::error!(target: "nodepool", "the Jenkins of target {name} cannot be used: {error}");
+            }
+        }
     }
-    let servers = config.gearman_servers.iter().map(|server| (server.host.clone(), server.port));
-    Some(Arc::new(GearmanDemand::new(servers, Limits::default())))
+    found
+}
+
+/// A Jenkins controller. It is not called yet.
+///
+/// # Errors
+/// When its URL or its file of certificates cannot be used.
+pub async fn jenkins_target(jenkins: &config::Jenkins) -> Result<JenkinsTarget, TargetError> {
+    JenkinsTarget::new(jenkins::Settings {
+        url: jenkins.url.clone(),
+        user: jenkins.user.clone(),
+        apikey: jenkins.apikey.clone(),
+        credentials_id: jenkins.credentials_id.clone(),
+        launcher: match jenkins.launcher {
+            config::Launcher::Ssh => jenkins::Launcher::Ssh,
+            config::Launcher::Inbound => jenkins::Launcher::Inbound,
+        },
+        api_timeout: jenkins.api_timeout,
+        ca_file: jenkins.ca_file.clone(),
+    })
+    .await
+}
+
+/// What tells the demand, where the configuration names something: Gearman servers, and queues of Jenkins.
+fn demand(config: &Config, jenkins: &BTreeMap<String, Arc<JenkinsTarget>>) -> Option<Arc<dyn DemandSource>> {
+    let asks = |name: &str| match config.target(name).map(|target| &target.offer) {
+        Some(Offer::Jenkins(settings)) => settings.queue_demand,
+        Some(Offer::Gearman | Offer::Nowhere) | None => false,
+    };
+    let queues: Vec<_> = jenkins.iter().filter(|(name, _)| asks(name)).collect();
+    let servers = &config.gearman_servers;
+    let gearman = (!servers.is_empty()).then(|| -> Arc<dyn DemandSource> {
+        let servers = servers.iter().map(|server| (server.host.clone(), server.port));
+        Arc::new(GearmanDemand::new(servers, Limits::default()))
+    });
+    if queues.is_empty() {
+        return gearman;
+    }
+    let mut all = DemandSources::new(sources::Bounds::default());
+    if let Some(gearman) = gearman {
+        all = all.with("the Gearman servers", gearman, Duration::ZERO);
+    }
+    for (name, jenkins) in queues {
+        let labels = config.labels.iter().filter(|label| label.min_ready.is_some());
+        let queue = jenkins.queue(labels.map(|label| label.name.clone()));
+        all = all.with(&format!("the queue of Jenkins {name}"), Arc::new(queue), QUEUE_PAUSE);
+    }
+    Some(Arc::new(all))
 }
 
 fn settings(credentials: &CloudCredentials, provider: &Provider) -> openstack::Settings {

@@ -4,6 +4,8 @@
 mod broken;
 #[path = "config/reference.rs"]
 mod reference;
+#[path = "config/targets.rs"]
+mod targets;
 #[path = "config/v0.rs"]
 mod v0;
 
@@ -16,8 +18,8 @@ use std::time::Duration;
 use nodepool::config::diff::diff;
 use nodepool::config::template::{Field, Template, TemplateError, Values, render as render_template};
 use nodepool::config::{
-    CloudCredentials, Diagnostic, Domain, Identity, ImageSource, Loaded, Named, Network, NetworkName,
-    SecureConf, Severity, Sources, load, render,
+    CloudCredentials, Diagnostic, Domain, Identity, ImageSource, Launcher, Loaded, Named, Network,
+    NetworkName, Offer, SecureConf, Severity, Sources, load, render,
 };
 use secrecy::ExposeSecret as _;
 
@@ -231,7 +233,8 @@ fn the_form_of_0_1_loads() {
     );
     assert_eq!(image.user_home, "/home/jenkins");
     assert_eq!(config.target("contint1001").unwrap().hostname, "{label.name}-{node_id}");
-    let jenkins = &loaded.jenkins["contint1001"];
+    let Offer::Jenkins(jenkins) = &config.target("contint1001").unwrap().offer else { panic!() };
+    assert_eq!(jenkins.url, "https://integration.example.org/ci/");
     assert_eq!(
         (jenkins.user.as_str(), jenkins.apikey.expose_secret()),
         ("nodepoolmanager", "s3cr3t-jenkins")
@@ -241,6 +244,13 @@ fn the_form_of_0_1_loads() {
         (found.compute_type.as_deref(), found.compute_name.as_deref()),
         (Some("compute"), Some("nova"))
     );
+    assert_eq!(jenkins.credentials_id.as_deref(), Some("d5a4a2c2-5c9f-4d2e-a9d1-000000000000"));
+    assert_eq!((jenkins.launcher, jenkins.test_job.as_deref()), (Launcher::Ssh, None));
+    assert_eq!(
+        (jenkins.enroll_timeout, jenkins.api_timeout),
+        (Duration::from_mins(5), Duration::from_mins(1))
+    );
+    assert!(!jenkins.queue_demand && jenkins.ca_file.is_none());
     golden("wikimedia.warnings", &scene.report(&loaded.warnings));
 }
 
@@ -253,7 +263,7 @@ fn the_form_of_0_3_loads_with_secure_conf_and_clouds_yaml() {
     let loaded = scene.data("nodepool.yaml", "v0_3.yaml").load();
     let config = &loaded.config;
     assert_eq!(config.database.0.expose_secret(), "mysql://nodepool:s3cr3t%40db@localhost/nodepool");
-    assert_eq!(loaded.jenkins["zuul"].credentials.as_deref(), Some("abc-def"));
+    assert!(matches!(config.target("zuul").unwrap().offer, Offer::Gearman), "it has both, and a warning");
     assert_eq!(config.label("trusty").unwrap().ready_script_timeout, Duration::from_mins(10));
     assert_eq!(config.label("trusty-2-node").unwrap().subnodes, 1);
     assert_eq!(config.label("disabled").unwrap().min_ready, None);

@@ -9,8 +9,8 @@ use super::facts::Facts;
 use super::{Console, Failure};
 use crate::config::{
     CloudCredentials, Config, ConnectionAddress, Cron, Domain, GearmanServer, HostKeySource, Identity,
-    ImageSource, Label, Loaded, LogFormat, LogLevel, Logging, Named, Network, NetworkName, Provider,
-    ProviderImage, Target,
+    ImageSource, Jenkins, Label, Launcher, Loaded, LogFormat, LogLevel, Logging, Named, Network, NetworkName,
+    Offer, Provider, ProviderImage, Target,
 };
 
 /// What stands for a secret.
@@ -28,7 +28,7 @@ pub fn facts(loaded: &Loaded) -> Facts {
     let mut root = general(config);
     root.add("labels", Facts::List(config.labels.iter().map(label).collect()));
     root.add("providers", Facts::List(config.providers.iter().map(provider).collect()));
-    root.add("targets", Facts::List(config.targets.iter().map(|each| target(each, loaded)).collect()));
+    root.add("targets", Facts::List(config.targets.iter().map(target).collect()));
     root
 }
 
@@ -227,20 +227,36 @@ fn image(image: &ProviderImage) -> Facts {
     facts
 }
 
-fn target(target: &Target, loaded: &Loaded) -> Facts {
+fn target(target: &Target) -> Facts {
     let mut facts = Facts::map([
         ("name", target.name.as_str().into()),
         ("hostname", target.hostname.as_str().into()),
         ("subnode-hostname", target.subnode_hostname.as_str().into()),
     ]);
-    if let Some(login) = loaded.jenkins.get(&target.name) {
-        let mut jenkins = Facts::map([
-            ("url", login.url.as_str().into()),
-            ("user", login.user.as_str().into()),
-            ("apikey", MASK.into()),
-        ]);
-        jenkins.add_if("credentials-id", login.credentials.clone());
-        facts.add("jenkins", jenkins);
+    match &target.offer {
+        Offer::Nowhere => {}
+        Offer::Gearman => facts.add("assign-via-gearman", true),
+        Offer::Jenkins(found) => facts.add("jenkins", jenkins(found)),
     }
+    facts
+}
+
+fn jenkins(jenkins: &Jenkins) -> Facts {
+    let launcher = match jenkins.launcher {
+        Launcher::Ssh => "ssh",
+        Launcher::Inbound => "inbound",
+    };
+    let mut facts = Facts::map([
+        ("url", jenkins.url.as_str().into()),
+        ("user", jenkins.user.as_str().into()),
+        ("apikey", MASK.into()),
+    ]);
+    facts.add_if("credentials-id", jenkins.credentials_id.clone());
+    facts.add("launcher", launcher);
+    facts.add_if("test-job", jenkins.test_job.clone());
+    facts.add("enroll-timeout", time(jenkins.enroll_timeout));
+    facts.add("api-timeout", time(jenkins.api_timeout));
+    facts.add("queue-demand", jenkins.queue_demand);
+    facts.add_if("cacert", jenkins.ca_file.as_ref().map(|path| path.display().to_string()));
     facts
 }

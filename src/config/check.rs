@@ -3,25 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use super::clouds::Clouds;
 use super::diagnostic::Report;
 use super::files::Files;
 use super::keys::{
-    API_TIMEOUT, BOOT_TIMEOUT, LAUNCH_TIMEOUT, MIN_READY, NODE_HOSTNAME, PRIVATE_KEY, RATE,
-    READY_SCRIPT_TIMEOUT, SETUP_TIMEOUT, SSH_PORT, SUBNODE_HOSTNAME, TEMPLATE_HOSTNAME, USER_HOME, USERNAME,
+    API_TIMEOUT, BOOT_TIMEOUT, LAUNCH_TIMEOUT, MIN_READY, PRIVATE_KEY, RATE, READY_SCRIPT_TIMEOUT,
+    SETUP_TIMEOUT, SSH_PORT, TEMPLATE_HOSTNAME, USER_HOME, USERNAME,
 };
 use super::labels;
 use super::publishers;
-use super::raw::{RawConfig, RawImage, RawLabel, RawProvider, RawTarget};
+use super::raw::{RawConfig, RawImage, RawLabel, RawProvider};
+use super::secure::Secure;
 use super::source_text::{Located, Position};
 use super::sources::Sources;
 use super::spelling;
+use super::targets;
 use super::template::{Field, Template};
 use super::types::{
-    Config, ConnectionAddress, DatabaseUrl, HostKeySource, ImageSource, Label, Logging, NetworkName, Offer,
-    Provider, ProviderImage, Target,
+    Config, ConnectionAddress, DatabaseUrl, HostKeySource, ImageSource, Label, Logging, NetworkName,
+    Provider, ProviderImage,
 };
 
 /// The users that the images of the distributions let in, after the configured one.
@@ -33,7 +33,7 @@ const MAX_PROPERTY_CHARACTERS: usize = 255;
 pub(super) fn check(
     mut raw: RawConfig,
     database: Option<DatabaseUrl>,
-    event_token: Option<SecretString>,
+    secure: Secure,
     sources: &Sources,
     report: &mut Report,
 ) -> Option<Config> {
@@ -67,14 +67,19 @@ pub(super) fn check(
         make_provider(provider, credentials, images, report)
     });
     let gearman_servers = publishers::gearman_servers(raw.gearman_servers, &mut files, report);
-    let targets = all(raw.targets, |target| make_target(target, report));
     let labels = all(raw.labels, make_label);
+    let around = targets::Around {
+        has_gearman: !gearman_servers.is_empty(),
+        labels: labels.as_deref().unwrap_or_default(),
+        files: &files,
+    };
+    let targets = targets::make(raw.targets, secure.jenkins, &around, report);
     Some(Config {
         script_dir,
         database: database?,
         gearman_servers,
         zmq_publishers: publishers::check(raw.zmq_publishers, report),
-        event_token,
+        event_token: secure.event_token,
         crons: raw.crons,
         delete_delay: raw.delete_delay.unwrap_or(Duration::ZERO),
         logging: raw.logging.map(|logging| Logging {
@@ -88,7 +93,7 @@ pub(super) fn check(
 }
 
 /// Makes something of each item, and of all of them before it gives up.
-fn all<T, U>(items: Vec<T>, make: impl FnMut(T) -> Option<U>) -> Option<Vec<U>> {
+pub(super) fn all<T, U>(items: Vec<T>, make: impl FnMut(T) -> Option<U>) -> Option<Vec<U>> {
     items.into_iter().map(make).collect::<Vec<_>>().into_iter().collect()
 }
 
@@ -235,7 +240,7 @@ fn make_image(image: &RawImage, files: &mut Files<'_>, report: &mut Report) -> O
     })
 }
 
-fn text_or(text: Option<&Located<String>>, default: &str) -> String {
+pub(super) fn text_or(text: Option<&Located<String>>, default: &str) -> String {
     text.map_or_else(|| default.to_owned(), |text| text.value.clone())
 }
 
@@ -298,32 +303,12 @@ fn make_label(label: RawLabel) -> Option<Label> {
     })
 }
 
-fn make_target(target: RawTarget, report: &mut Report) -> Option<Target> {
-    if let Some(name) = target.name.as_ref().filter(|name| name.value.contains('.')) {
-        report.error(
-            &name.at,
-            "the name of a target must not have dots, since it is part of the names of metrics",
-        );
-    }
-    let hostname = text_or(target.hostname.as_ref(), NODE_HOSTNAME);
-    if let Some(found) = template(target.hostname.as_ref(), Field::OF_NODE, report)
-        && let Some(text) = &target.hostname
-        && !found.names(Field::NodeId)
-    {
-        report.warning(&text.at, "without `{node_id}` two nodes may get the same name");
-    }
-    let subnode_hostname = text_or(target.subnode_hostname.as_ref(), SUBNODE_HOSTNAME);
-    if let Some(found) = template(target.subnode_hostname.as_ref(), Field::OF_SUBNODE, report)
-        && let Some(text) = &target.subnode_hostname
-        && !found.names(Field::SubnodeId)
-    {
-        report.warning(&text.at, "without `{subnode_id}` all subnodes of a node get the same name");
-    }
-    Some(Target { name: target.name?.value, hostname, subnode_hostname, offer: Offer::Nowhere })
-}
-
 /// Reads a template, or reports what is wrong with it.
-fn template(text: Option<&Located<String>>, allowed: &[Field], report: &mut Report) -> Option<Template> {
+pub(super) fn template(
+    text: Option<&Located<String>>,
+    allowed: &[Field],
+    report: &mut Report,
+) -> Option<Template> {
     let text = text?;
     match Template::parse(&text.value, allowed) {
         Ok(template) => Some(template),

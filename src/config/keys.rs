@@ -8,9 +8,11 @@ use std::time::Duration;
 
 mod image;
 mod provider;
+mod target;
 
 pub use image::IMAGE;
 pub use provider::{LABEL, LABEL_PROVIDER, NETWORK, PROVIDER};
+pub use target::{JENKINS, TARGET};
 
 /// A mapping of the file.
 #[derive(Debug)]
@@ -114,6 +116,7 @@ pub(super) const SETUP_TIMEOUT: Duration = Duration::from_hours(2);
 /// nodepool v0 waited for ever.
 pub(super) const API_TIMEOUT: Duration = Duration::from_mins(1);
 pub(super) const BOOT_TIMEOUT: Duration = Duration::from_mins(1);
+pub(super) const ENROLL_TIMEOUT: Duration = Duration::from_mins(5);
 pub(super) const LAUNCH_TIMEOUT: Duration = Duration::from_hours(1);
 pub(super) const RATE: Duration = Duration::from_secs(1);
 pub(super) const TEMPLATE_HOSTNAME: &str = "template-{image.name}-{timestamp}";
@@ -130,7 +133,6 @@ pub(super) const CHECK: &str = "*/15 * * * *";
 pub(super) const KEEP: i64 = 15;
 
 const NO_DISKIMAGES: &str = "images of diskimage-builder are not built in this version";
-const NO_JENKINS: &str = "nodes are not offered to Jenkins in this version";
 
 const fn key(name: &'static str, kind: Kind, default: Absent, meaning: &'static str) -> Key {
     Key { name, kind, default, meaning, is_new: false, effect: Effect::Works }
@@ -312,8 +314,7 @@ pub static NODEPOOLD: Section = Section {
         Kind::Time(true),
         Absent::Time(Duration::ZERO),
         "how long a node rests between the end of its job and its deletion",
-    )
-    .later(NO_JENKINS)],
+    )],
 };
 
 /// The section `logging`.
@@ -356,55 +357,5 @@ pub static DISKIMAGE: Section = Section {
         ),
         key("pause", Kind::Boolean, Absent::Boolean(false), "whether no new builds of it are made"),
         key("formats", Kind::Texts, NONE, "the formats of the file"),
-    ],
-};
-
-/// An item of `targets`.
-pub static TARGET: Section = Section {
-    what: "a target",
-    name: "target",
-    keys: &[
-        key("name", Kind::Text, Absent::Required, "its name, without dots"),
-        key(
-            "hostname",
-            Kind::Template,
-            Absent::Text(NODE_HOSTNAME),
-            "the host name of nodes; also `{timestamp}`",
-        ),
-        key(
-            "subnode-hostname",
-            Kind::Template,
-            Absent::Text(SUBNODE_HOSTNAME),
-            "the host name of subnodes; also `{timestamp}`",
-        ),
-        key(
-            "jenkins",
-            Kind::Mapping(&JENKINS),
-            NONE,
-            "how to log in to its Jenkins; usually in `secure.conf`",
-        )
-        .later(NO_JENKINS),
-        key("rate", Kind::Time(true), Absent::Time(RATE), "the average pause between two calls to Jenkins")
-            .later(NO_JENKINS),
-        key(
-            "assign-via-gearman",
-            Kind::Boolean,
-            Absent::Boolean(false),
-            "whether nodes are handed to a Gearman launcher",
-        )
-        .later("nodes are not handed to launchers in this version"),
-    ],
-};
-
-/// The log-in of a target's Jenkins.
-pub static JENKINS: Section = Section {
-    what: "`jenkins`",
-    name: "jenkins",
-    keys: &[
-        key("url", Kind::Text, NONE, "its URL"),
-        key("user", Kind::Text, NONE, "the user"),
-        key("apikey", Kind::Secret, NONE, "that user's API key"),
-        key("credentials-id", Kind::Text, NONE, "the credentials with which Jenkins logs in to nodes"),
-        key("test-job", Kind::Text, NONE, "the job that a node must pass before it is ready"),
     ],
 };

@@ -24,16 +24,15 @@ mod secure;
 mod source_text;
 mod sources;
 mod spelling;
+mod targets;
 pub mod template;
 mod tree;
 mod types;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use secrecy::SecretString;
 
 pub use diagnostic::{Diagnostic, Severity, SnippetLine, render};
 pub use log_outputs::{LogDestination, LogOutput, Rotation};
@@ -45,7 +44,6 @@ pub use types::{
 };
 
 use diagnostic::Report;
-use raw::{RawJenkins, RawTarget};
 use secure::Secure;
 use source_text::{Position, SourceText};
 
@@ -54,25 +52,10 @@ use source_text::{Position, SourceText};
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// How to log in to the Jenkins of each target, by the target's name.
-    pub jenkins: BTreeMap<String, JenkinsLogin>,
     /// What is doubtful in the files.
     pub warnings: Vec<Diagnostic>,
     /// The files that it was made from: those that were read, and those that would have been, had they been there.
     pub files: BTreeSet<PathBuf>,
-}
-
-/// How to log in to a Jenkins.
-#[derive(Clone, Debug)]
-pub struct JenkinsLogin {
-    /// Its URL.
-    pub url: String,
-    /// The user.
-    pub user: String,
-    /// That user's API key.
-    pub apikey: SecretString,
-    /// The id of the credentials with which Jenkins logs in to nodes.
-    pub credentials: Option<String>,
 }
 
 /// Reads the files and makes a configuration of them; or else returns every error, and the warnings among them, in the
@@ -86,15 +69,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     let mut secure = read_secure(sources, &mut report);
     let made = raw.and_then(|mut raw| {
         let database = database::choose(raw.dburi.take(), secure.dburi.take(), sources, &mut report);
-        let token = secure.event_token.take();
-        let jenkins = jenkins_logins(&mut raw.targets, secure, &mut report);
-        check::check(raw, database, token, sources, &mut report).map(|config| (config, jenkins))
+        check::check(raw, database, secure, sources, &mut report)
     });
     let failed = report.has_errors();
     let files = report.files();
     let diagnostics = report.finish();
     match made {
-        Some((config, jenkins)) if !failed => Ok(Loaded { config, jenkins, warnings: diagnostics, files }),
+        Some(config) if !failed => Ok(Loaded { config, warnings: diagnostics, files }),
         _ => Err(diagnostics),
     }
 }
@@ -165,34 +146,4 @@ fn read_secure(sources: &Sources, report: &mut Report) -> Secure {
             .help(format!("chmod o= {}", path.display()));
     }
     secure
-}
-
-/// The log-ins of secure.conf, and those of nodepool.yaml for targets that it does not name.
-fn jenkins_logins(
-    targets: &mut [RawTarget],
-    mut secure: Secure,
-    report: &mut Report,
-) -> BTreeMap<String, JenkinsLogin> {
-    let mut logins = BTreeMap::new();
-    for target in targets {
-        let Some(name) = target.name.as_ref().map(|name| name.value.clone()) else { continue };
-        let found = secure.jenkins.remove(&name).map(|(_, found)| found).or_else(|| target.jenkins.take());
-        if let Some(login) = found.and_then(jenkins_login) {
-            logins.insert(name, login);
-        }
-    }
-    for (name, (at, _)) in &secure.jenkins {
-        report.warning(at, format!("there is no target `{name}` in nodepool.yaml"));
-    }
-    logins
-}
-
-/// A log-in needs all but the credentials; an inline one may lack what this version does not use.
-fn jenkins_login(raw: RawJenkins) -> Option<JenkinsLogin> {
-    Some(JenkinsLogin {
-        url: raw.url?.value,
-        user: raw.user?.value,
-        apikey: raw.apikey?.value,
-        credentials: raw.credentials.map(|credentials| credentials.value),
-    })
 }

@@ -14,7 +14,7 @@ use super::fields::{self, Fields};
 use super::keys;
 use super::source_text::{Located, Position};
 use super::tree::{Node, Value};
-use super::types::{ConnectionAddress, Crons, HostKeySource, Logging, Network, NetworkName};
+use super::types::{ConnectionAddress, Crons, HostKeySource, Launcher, Logging, Network, NetworkName};
 use super::{cron, logging};
 
 /// The credentials that may stand in a provider itself, and the setting of clouds.yaml that each is.
@@ -41,6 +41,8 @@ const HOST_KEY_SOURCES: [(&str, HostKeySource); 3] = [
     ("console", HostKeySource::Console),
     ("user-data", HostKeySource::UserData),
 ];
+
+const LAUNCHERS: [(&str, Launcher); 2] = [("ssh", Launcher::Ssh), ("inbound", Launcher::Inbound)];
 
 /// The whole file.
 pub(super) struct RawConfig {
@@ -132,14 +134,58 @@ pub(super) struct RawTarget {
     pub(super) hostname: Option<Located<String>>,
     pub(super) subnode_hostname: Option<Located<String>>,
     pub(super) jenkins: Option<RawJenkins>,
+    pub(super) assign_via_gearman: Option<Located<bool>>,
+}
+
+/// A target's Jenkins.
+pub(super) struct RawJenkins {
+    pub(super) at: Position,
+    pub(super) login: RawLogin,
+    pub(super) launcher: Option<Located<Launcher>>,
+    pub(super) test_job: Option<Located<String>>,
+    pub(super) enroll_timeout: Option<Duration>,
+    pub(super) api_timeout: Option<Duration>,
+    pub(super) queue_demand: Option<Located<bool>>,
+    pub(super) ca_file: Option<Located<String>>,
 }
 
 /// How to log in to a Jenkins, from a target or from secure.conf.
-pub(super) struct RawJenkins {
+pub(super) struct RawLogin {
+    /// The keys that are wrong, which was reported.
+    pub(super) broken: Vec<&'static str>,
     pub(super) url: Option<Located<String>>,
     pub(super) user: Option<Located<String>>,
     pub(super) apikey: Option<Located<SecretString>>,
     pub(super) credentials: Option<Located<String>>,
+}
+
+impl RawJenkins {
+    /// One of which nothing is said but how to log in.
+    pub(super) const fn with_login(at: Position, login: RawLogin) -> Self {
+        Self {
+            at,
+            login,
+            launcher: None,
+            test_job: None,
+            enroll_timeout: None,
+            api_timeout: None,
+            queue_demand: None,
+            ca_file: None,
+        }
+    }
+}
+
+impl RawLogin {
+    /// What this one says, and of the rest what the other says.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            broken: self.broken.into_iter().chain(other.broken).collect(),
+            url: self.url.or(other.url),
+            user: self.user.or(other.user),
+            apikey: self.apikey.or(other.apikey),
+            credentials: self.credentials.or(other.credentials),
+        }
+    }
 }
 
 /// Reads the file; a `None` was reported.
@@ -409,22 +455,35 @@ fn target(node: &Node, report: &mut Report) -> Option<RawTarget> {
         hostname: fields.text("hostname", report),
         subnode_hostname: fields.text("subnode-hostname", report),
         jenkins: fields.find("jenkins").and_then(|node| jenkins(node, report)),
+        assign_via_gearman: fields.boolean("assign-via-gearman", report),
     };
     fields.time("rate", report);
-    fields.boolean("assign-via-gearman", report);
     fields.finish(report);
     Some(target)
 }
 
 fn jenkins(node: &Node, report: &mut Report) -> Option<RawJenkins> {
     let mut fields = Fields::open(node, &keys::JENKINS, report)?;
-    let jenkins = RawJenkins {
+    let mut login = RawLogin {
+        broken: Vec::new(),
         url: fields.text("url", report),
         user: fields.text("user", report),
         apikey: fields.secret("apikey", report),
         credentials: fields.text("credentials-id", report),
     };
-    fields.text("test-job", report);
+    let given =
+        [("url", login.url.is_some()), ("user", login.user.is_some()), ("apikey", login.apikey.is_some())];
+    login.broken.extend(given.into_iter().filter(|(key, read)| !read && fields.has(key)).map(|(key, _)| key));
+    let jenkins = RawJenkins {
+        at: fields.at.clone(),
+        login,
+        launcher: fields.one_of("launcher", &LAUNCHERS, report),
+        test_job: fields.text("test-job", report),
+        enroll_timeout: fields.time("enroll-timeout", report),
+        api_timeout: fields.time("api-timeout", report),
+        queue_demand: fields.boolean("queue-demand", report),
+        ca_file: fields.text("cacert", report),
+    };
     fields.finish(report);
     Some(jenkins)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::diagnostic::Report;
-use super::raw::RawJenkins;
+use super::raw::RawLogin;
 use super::source_text::{Located, Position, SourceText, shown_key};
 use super::spelling;
 
@@ -24,7 +24,7 @@ pub(super) struct Secure {
     /// The token of those who tell of jobs over HTTP.
     pub(super) event_token: Option<SecretString>,
     /// How to log in to each Jenkins, by the name of the target; and where the section begins.
-    pub(super) jenkins: BTreeMap<String, (Position, RawJenkins)>,
+    pub(super) jenkins: BTreeMap<String, (Position, RawLogin)>,
 }
 
 struct Section {
@@ -90,8 +90,9 @@ fn jenkins_name(section: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn read_jenkins(mut section: Section, name: &str, report: &mut Report) -> RawJenkins {
-    let found = RawJenkins {
+fn read_jenkins(mut section: Section, name: &str, report: &mut Report) -> RawLogin {
+    let mut found = RawLogin {
+        broken: Vec::new(),
         url: section.text("url"),
         user: section.text("user"),
         apikey: section.secret("apikey"),
@@ -102,6 +103,7 @@ fn read_jenkins(mut section: Section, name: &str, report: &mut Report) -> RawJen
     {
         if !present {
             report.error(&section.at, format!("the section of Jenkins `{name}` needs the key `{key}`"));
+            found.broken.push(key);
         }
     }
     section.finish(&["url", "user", "apikey", "credentials"], report);
