@@ -320,9 +320,8 @@ async fn run(
         Parts { sources, make, relog, metrics: told, in_force, reconfigure, doubts, watched, unusable };
     tokio::spawn(Reloads::new(parts, loaded.files).watch(hangups, stop.clone()));
     let (ask, dumps) = mpsc::channel(1);
-    let address = web_address
-        .map_or_else(|| "switched off".to_owned(), |address| format!("serves at http://{address}/"));
-    tokio::spawn(dump_on_signal(signal(SignalKind::user_defined2())?, ask, dump_config, address));
+    let dump = signal(SignalKind::user_defined2())?;
+    tokio::spawn(dump_on_signal(dump, ask, dump_config, page(web_address)));
     let pulse = notify::watchdog().map(|every| Pulse { every, beat: notify::alive });
     let driver =
         Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics, dumps, pulse };
@@ -339,6 +338,11 @@ async fn run(
     let _ = listening.await;
     tracing::info!(target: "nodepool", "nodepoold has stopped");
     Ok(())
+}
+
+/// What a dump says of the status page.
+fn page(address: Option<std::net::SocketAddr>) -> String {
+    address.map_or_else(|| "switched off".to_owned(), |address| format!("serves at http://{address}/"))
 }
 
 /// Listens to the publishers of job events until `stop` is cancelled.
