@@ -19,7 +19,7 @@ use crate::remote::SshRemote;
 use crate::target::gearman::{GearmanDemand, Limits};
 use crate::target::jenkins::{self, JenkinsTarget};
 use crate::target::sources::{self, Sources as DemandSources};
-use crate::target::{DemandSource, TargetError};
+use crate::target::{DemandSource, Target, TargetError};
 
 /// Where the configuration is read from, as this process was started.
 ///
@@ -69,11 +69,13 @@ pub async fn drivers<M: Meter + 'static>(
             }
         }
     }
+    let jenkins = jenkins(config).await;
     let for_scripts = sources.environment.iter().filter(|(name, _)| name.starts_with("NODEPOOL_"));
     Drivers {
         clouds,
         unusable,
-        demand: demand(config, &jenkins(config).await),
+        demand: demand(config, &jenkins),
+        targets: targets(&jenkins),
         remote: Arc::new(SshRemote::new()),
         script_environment: for_scripts.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
@@ -158,6 +160,15 @@ pub async fn jenkins_target(jenkins: &config::Jenkins) -> Result<JenkinsTarget, 
         ca_file: jenkins.ca_file.clone(),
     })
     .await
+}
+
+/// Where nodes are enrolled, by the names of the targets.
+fn targets(jenkins: &BTreeMap<String, Arc<JenkinsTarget>>) -> BTreeMap<String, Arc<dyn Target>> {
+    let made = jenkins.iter().map(|(name, target)| {
+        let target: Arc<dyn Target> = Arc::clone(target) as Arc<dyn Target>;
+        (name.clone(), target)
+    });
+    made.collect()
 }
 
 /// What tells the demand, where the configuration names something: Gearman servers, and queues of Jenkins.

@@ -16,6 +16,8 @@ mod rendered;
 mod scenario;
 #[path = "plan/situation.rs"]
 mod situation;
+#[path = "plan/targets.rs"]
+mod targets;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -30,6 +30,7 @@ use world::dice::Dice;
 use world::floating;
 use world::remote::SimulatedRemote;
 use world::rules::Rules;
+use world::target::SimulatedTarget;
 use world::{pool, reload};
 
 /// How long everything goes wrong.
@@ -131,6 +132,8 @@ struct Simulation {
     first: Arc<Config>,
     /// Whether the configuration changes now and then.
     reloads: bool,
+    /// Whether nodes are agents of a Jenkins, or are ready when they are prepared.
+    has_agents: bool,
     url: String,
     plug: sqlx::SqliteConnection,
     daemon: Option<Daemon>,
@@ -156,7 +159,10 @@ impl Simulation {
             1 => HostKeySource::UserData,
             _ => HostKeySource::Learn,
         };
-        let config = Arc::new(pool::config(seed.is_multiple_of(6), &pools, source));
+        let config = pool::config(seed.is_multiple_of(6), &pools, source);
+        // In every other world nodes are agents of a Jenkins.
+        let has_agents = seed.is_multiple_of(2);
+        let config = Arc::new(if has_agents { pool::with_agents(config) } else { config });
         for provider in &config.providers {
             let limit = usize::try_from(provider.max_servers.unwrap_or(0)).expect("small");
             world.lock().limits.insert(provider.name.clone(), limit);
@@ -168,7 +174,8 @@ impl Simulation {
         let mut simulation = Self {
             world,
             first: Arc::clone(&config),
-            reloads: seed % 4 == 1,
+            reloads: seed % 4 == 1 || seed % 12 == 2,
+            has_agents,
             config,
             url,
             plug,
@@ -309,6 +316,7 @@ impl Simulation {
         };
         self.nodes = store.nodes().await.map_err(|error| error.to_string())?;
         self.images = store.images().await.map_err(|error| error.to_string())?;
+        self.world.lock().fail_jobs_of_the_dead(&self.nodes);
         if self.daemon.is_none() {
             store.close().await;
         }
@@ -343,10 +351,20 @@ impl Simulation {
         Drivers {
             clouds: clouds.collect::<BTreeMap<_, _>>(),
             unusable: BTreeMap::new(),
+            targets: self.targets(),
             demand: Some(Arc::new(SimulatedDemand { world: self.world.clone() })),
             remote: Arc::new(SimulatedRemote { world: self.world.clone() }),
             script_environment: Vec::new(),
         }
+    }
+
+    fn targets(&self) -> BTreeMap<String, Arc<dyn nodepool::target::Target>> {
+        let offering = self.config.targets.iter().filter(|_| self.has_agents);
+        let targets = offering.map(|target| {
+            let simulated = SimulatedTarget { world: self.world.clone(), name: target.name.clone() };
+            (target.name.clone(), Arc::new(simulated) as Arc<dyn nodepool::target::Target>)
+        });
+        targets.collect()
     }
 
     /// Puts another configuration in force, as a reload does.
@@ -384,6 +402,25 @@ impl Simulation {
         self.journal.push(line);
     }
 
+    /// Now and then the configuration is another one, or the controller goes away for a while.
+    fn shake(&mut self) {
+        if self.reloads && self.chance(200) {
+            self.reload(reload::change);
+        }
+        if self.has_agents && self.chance(60) {
+            let mut state = self.world.lock();
+            let until = state.dice.millis(1_000, 180_000);
+            state.target_down_until = Some(state.now.plus(until));
+        }
+    }
+
+    /// The nodes whose job is under way, whoever knows of it.
+    fn busy(&self) -> Vec<NodeId> {
+        let state = self.world.lock();
+        let busy = self.nodes.iter().filter(|node| node.state == NodeState::Used || state.is_busy(node));
+        busy.map(|node| node.id).collect()
+    }
+
     /// Operators, jobs and bad luck.
     async fn prank(&mut self) {
         if self.now() < self.next_prank {
@@ -394,9 +431,7 @@ impl Simulation {
             (state.dice.between(0, 14), state.dice.millis(1_000, 40_000))
         };
         self.next_prank = self.now().plus(pause);
-        if self.reloads && self.chance(200) {
-            self.reload(reload::change);
-        }
+        self.shake();
         let in_state = |state: NodeState| -> Vec<NodeId> {
             self.nodes.iter().filter(|node| node.state == state).map(|node| node.id).collect()
         };
@@ -409,7 +444,7 @@ impl Simulation {
                 }
             }
             3..=4 => {
-                if let Some(id) = pick(&used) {
+                if let Some(id) = pick(&self.busy()) {
                     self.excuse(id);
                     self.job(id, JobEventKind::Finished).await;
                 }
@@ -420,7 +455,8 @@ impl Simulation {
                 if let Some(node) = pick(&either) {
                     let until = self.chance(500).then(|| self.now().plus(Duration::from_secs(120)));
                     self.rules.released.remove(&node);
-                    self.wish(WishKind::Hold { node, comment: Some("mine".to_owned()), until }).await;
+                    self.wish(WishKind::Hold { node, comment: Some("mine".to_owned()), until, owner: None })
+                        .await;
                 }
             }
             6 => {
@@ -542,7 +578,19 @@ impl Simulation {
     async fn job(&mut self, id: NodeId, kind: JobEventKind) {
         let (now, Some(daemon)) = (self.now(), self.daemon.as_ref()) else { return };
         let Some(node) = self.nodes.iter().find(|node| node.id == id) else { return };
-        daemon.store.add_event(&told(&node.nodename, kind), now).await.expect("an event is written");
+        let told_of = {
+            let mut state = self.world.lock();
+            match kind {
+                JobEventKind::Started if !state.start_job(node, self.has_agents) => return,
+                JobEventKind::Finished => state.end_job(node),
+                _ => {}
+            }
+            // Where agents tell it too, events get lost.
+            !self.has_agents || !state.dice.happens(25)
+        };
+        if told_of {
+            daemon.store.add_event(&told(&node.nodename, kind), now).await.expect("an event is written");
+        }
     }
 
     async fn wish(&mut self, wish: WishKind) {
@@ -633,7 +681,14 @@ impl Simulation {
         });
         let keypairs = state.keypairs.values().flatten().filter(|name| *name != "operator");
         let in_pools = self.nodes.iter().filter(|node| state.pools.contains(&node.provider)).count();
+        // What was left behind at a target that a daemon before this one knew cannot be reached any more.
+        let agents = state.agents_of_ours().into_iter().all(|((target, name), agent)| {
+            let online = agent.online.is_some_and(|online| online <= state.now) && !agent.lost;
+            let row = self.nodes.iter().find(|node| node.nodename == name && node.target == target);
+            self.config.target(target).is_none() || (row.is_some() && online)
+        });
         floating::ours(&state).count() == in_pools
+            && agents
             && ours.count() == self.nodes.len()
             && snapshots.count() == self.images.len()
             && keypairs.count() == 0

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nodepool::model::{
-    FloatingFacts, HostKey, Image, ImageId, ImageState, ImageStep, JobEventKind, JobResult, NewJobEvent,
-    Node, NodeId, NodeState, NodeStep, SetbackKind, Timestamp, WishId, WishKind,
+    AgentFacts, FloatingFacts, HostKey, Image, ImageId, ImageState, ImageStep, JobEventKind, JobFacts,
+    JobResult, JobRun, NewJobEvent, Node, NodeId, NodeState, NodeStep, SetbackKind, Timestamp, WishId,
+    WishKind,
 };
 use nodepool::store::{NewImage, NewNode, Note, Store, StoreError, Subject};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -127,6 +128,20 @@ fn changed(node: &Node) -> Node {
         attempted: Some(at(101)),
         delete_called: Some(at(202)),
         floating_ip: floating_ip("f1", 203),
+        agent: AgentFacts {
+            attempted: Some(at(210)),
+            enrolled: true,
+            manager: Some("launcher-1".to_owned()),
+            test_called: Some(at(220)),
+            test_passed: true,
+            withdrawn: true,
+            insists: true,
+            remark: Some("held".to_owned()),
+        },
+        job: JobFacts { name: Some("unit".to_owned()), started: Some(at(230)), ended: Some(at(240)) },
+        held_by: Some("ann".to_owned()),
+        held_for: Some("unit".to_owned()),
+        hold_warned: true,
         held_until: Some(at(300)),
         comment: Some("mine; it's \"special\"".to_owned()),
         reason: "an operator holds it".to_owned(),
@@ -167,6 +182,11 @@ async fn a_node_from_its_first_line_to_its_last() {
         attempted: None,
         delete_called: None,
         floating_ip: FloatingFacts::default(),
+        agent: AgentFacts::default(),
+        job: JobFacts::default(),
+        held_by: None,
+        held_for: None,
+        hold_warned: false,
         held_until: None,
         comment: None,
         reason: "min-ready is 1".to_owned(),
@@ -363,8 +383,13 @@ async fn wishes_are_read_in_order_and_settled_once() {
     let place = Place::new();
     let (daemon, cli) = (place.open().await, place.open().await);
     let kinds = [
-        WishKind::Hold { node: NodeId(3), comment: Some("look".to_owned()), until: Some(at(900)) },
-        WishKind::Hold { node: NodeId(3), comment: None, until: None },
+        WishKind::Hold {
+            node: NodeId(3),
+            comment: Some("look".to_owned()),
+            until: Some(at(900)),
+            owner: Some("ann".to_owned()),
+        },
+        WishKind::Hold { node: NodeId(3), comment: None, until: None, owner: None },
         WishKind::Unhold(NodeId(4)),
         WishKind::Delete { node: NodeId(5), now: false },
         WishKind::Delete { node: NodeId(5), now: true },
@@ -533,9 +558,9 @@ async fn texts_from_outside_are_cut() {
     assert_eq!(store.update_image(&edited, &note("x", at(1))).await.unwrap().reason, cut);
     assert!(store.recent_history(10).await.unwrap().iter().all(|line| line.note.reason.len() <= cut.len()));
 
-    let hold = WishKind::Hold { node: node.id, comment: Some(long.clone()), until: None };
+    let hold = WishKind::Hold { node: node.id, comment: Some(long.clone()), until: None, owner: None };
     let wish = store.add_wish(&hold, at(1)).await.unwrap();
-    let expected = WishKind::Hold { node: node.id, comment: Some(cut.clone()), until: None };
+    let expected = WishKind::Hold { node: node.id, comment: Some(cut.clone()), until: None, owner: None };
     assert_eq!(store.open_wishes().await.unwrap()[0].kind, expected);
     store.settle_wish(wish, at(2), false, &long).await.unwrap();
     assert_eq!(store.wish_outcome(wish).await.unwrap().unwrap().outcome, cut);
@@ -800,4 +825,29 @@ fn told(kind: JobEventKind, job: &str) -> NewJobEvent {
         branch: Some("main".to_owned()),
         result: (kind == JobEventKind::Finished).then_some(JobResult::Failure),
     }
+}
+
+#[tokio::test]
+async fn runs_of_jobs_are_added_up() {
+    let place = Place::new();
+    let store = place.open().await;
+    let run = |seconds, branch: Option<&str>| JobRun {
+        job: "unit".to_owned(),
+        branch: branch.map(str::to_owned),
+        label: "small".to_owned(),
+        provider: "cloud-a".to_owned(),
+        result: Some(JobResult::Success),
+        took: Duration::from_secs(seconds),
+    };
+    store.add_job_run(&run(30, Some("main")), at(1)).await.unwrap();
+    store.add_job_run(&run(50, Some("main")), at(2)).await.unwrap();
+    store.add_job_run(&run(40, Some("main")), at(3)).await.unwrap();
+    store.add_job_run(&run(7, None), at(4)).await.unwrap();
+    let sums = store.job_runtimes().await.unwrap();
+    let told: Vec<_> =
+        sums.iter().map(|sum| (sum.branch.as_str(), sum.runs, sum.total_ms, sum.longest_ms)).collect();
+    assert_eq!(told, [("", 1, 7_000, 7_000), ("main", 3, 120_000, 50_000)]);
+    assert_eq!((sums[1].last, sums[1].result), (at(3), Some(JobResult::Success)));
+    store.forget_old_job_runs().await.unwrap();
+    assert_eq!(store.job_runtimes().await.unwrap().len(), 2, "there are few");
 }

@@ -81,6 +81,12 @@ enum Command {
     AlienList(cli::alien::Arguments),
     /// List the snapshots of our projects that we did not take
     AlienImageList(cli::alien::Arguments),
+    /// List the jobs on whose failure nodes are held
+    JobList,
+    /// Hold nodes on which a job fails, or change how many
+    JobCreate(cli::jobs::Create),
+    /// Do not hold nodes any more on which a job fails; those that are held stay
+    JobDelete(cli::jobs::Delete),
     /// Show what this installation is, whether it works, and what holds it up
     Info,
     /// Check the configuration and report every error in it
@@ -110,12 +116,6 @@ enum Absent {
     ImageBuild(Rest),
     #[command(hide = true, disable_help_flag = true)]
     ImageUpload(Rest),
-    #[command(hide = true, disable_help_flag = true)]
-    JobList(Rest),
-    #[command(hide = true, disable_help_flag = true)]
-    JobCreate(Rest),
-    #[command(hide = true, disable_help_flag = true)]
-    JobDelete(Rest),
 }
 
 /// Arguments that nobody reads.
@@ -132,9 +132,6 @@ impl Absent {
             Self::DibImageDelete(_) => ("dib-image-delete", "images of diskimage-builder"),
             Self::ImageBuild(_) => ("image-build", "images of diskimage-builder"),
             Self::ImageUpload(_) => ("image-upload", "images of diskimage-builder"),
-            Self::JobList(_) => ("job-list", "holds for failed jobs"),
-            Self::JobCreate(_) => ("job-create", "holds for failed jobs"),
-            Self::JobDelete(_) => ("job-delete", "holds for failed jobs"),
         };
         Failure::usage(
             format!(
@@ -246,6 +243,9 @@ async fn obey(
         Command::AlienImageList(arguments) => {
             cli::alien_image_list::run(session, config, &Clouds, arguments).await
         }
+        Command::JobList => cli::jobs::list(session).await,
+        Command::JobCreate(arguments) => cli::jobs::create(session, arguments).await,
+        Command::JobDelete(arguments) => cli::jobs::delete(session, arguments).await,
         Command::Info => cli::info::run(session, config, sources).await,
         Command::ConfigValidate
         | Command::ConfigSchema

@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use super::facts::{self, Addresses, Role, Set};
 use super::{BuildError, Cause, STEP_DEADLINE, Step, connect, environment, run, run_script, script_line};
 use crate::model::HostKey;
-use crate::remote::{Command, Connection, Endpoint, KeyPair, Output, Remote, generate_keypair};
+use crate::remote::{Command, Connection, Endpoint, KeyPair, Output, Remote, RemoteFile, generate_keypair};
 
 /// A node to prepare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Member<'m> {
     pub name: String,
     /// What is to be done there.
     pub order: Preparation,
+    /// What is written there beside the facts: files that scripts of one target need.
+    pub files: Vec<RemoteFile>,
     /// How it is reached.
     pub remote: &'m dyn Remote,
     /// Where the lines of its script go.
@@ -75,7 +77,8 @@ pub async fn prepare(
     order: &Preparation,
     output: &mut dyn Output,
 ) -> Result<Prepared, BuildError> {
-    let mut alone = [Member { name: order.hostname.clone(), order: order.clone(), remote, output }];
+    let mut alone =
+        [Member { name: order.hostname.clone(), order: order.clone(), files: Vec::new(), remote, output }];
     let prepared = prepare_set(&mut alone).await.map_err(|failed| failed.error)?;
     let nothing = || Step::Connect.failed(Cause::Order("nobody was visited".to_owned()));
     prepared.into_iter().next().ok_or_else(nothing)
@@ -124,7 +127,8 @@ impl<'v, 'm> Visit<'v, 'm> {
     }
 
     async fn write_facts(&mut self, role: Role, set: &Set, pair: &KeyPair) -> Result<(), MemberError> {
-        let files = facts::files(&self.member.order, role, set, pair);
+        let mut files = facts::files(&self.member.order, role, set, pair);
+        files.extend(self.member.files.iter().cloned());
         let written = self.connection.write_files(&files, STEP_DEADLINE).await;
         written.map_err(|error| self.member.failed(Step::Files.failed(error)))
     }

@@ -20,7 +20,8 @@ pub struct Arguments {
     /// Which nodes.
     #[command(flatten)]
     pub ids: Ids,
-    /// Wait until the cloud confirms that the servers are gone
+    /// Delete a node even while a job runs on it, which then fails, and wait until the cloud confirms that the servers are
+    /// gone
     #[arg(long)]
     pub now: bool,
     /// Do not ask, also on a terminal where several nodes, or with --now a used or held one, are to be deleted

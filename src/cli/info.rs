@@ -168,6 +168,7 @@ fn setback(setback: &Setback, now: Timestamp) -> SetbackView {
         SetbackKind::Launch => format!("launches of {name} at {provider}"),
         SetbackKind::Capacity => format!("room at {provider}"),
         SetbackKind::Zone => format!("zone {name} of {provider}"),
+        SetbackKind::Target => format!("enrollments at target {provider}"),
     };
     let next = last.plus(plan::backoff(*kind, *failures));
     SetbackView {

@@ -192,7 +192,7 @@ pub(super) fn table(nodes: &[Node], look: Look, now: Timestamp) -> Table {
         look.age.title(),
     ];
     if look.detail {
-        columns.extend(["Step", "Comment", "Held until", "Reason", "Subnode of"]);
+        columns.extend(["Step", "Comment", "Held until", "Reason", "Subnode of", "Held by", "Job"]);
     }
     let mut table = Table::new(columns);
     for node in nodes {
@@ -216,6 +216,8 @@ pub(super) fn table(nodes: &[Node], look: Look, now: Timestamp) -> Table {
                 node.held_until.map(super::rfc3339),
                 Some(node.reason.clone()),
                 node.primary.map(|primary| primary.to_string()),
+                node.held_by.clone(),
+                node.job.name.clone(),
             ]);
         }
         table.row(cells);

@@ -26,6 +26,7 @@ pub mod image_list;
 pub mod image_log;
 pub mod image_update;
 pub mod info;
+pub mod jobs;
 pub mod list;
 mod session;
 mod several;

@@ -57,6 +57,14 @@ pub struct NodeView {
     pub reason: String,
     /// The node that it is a subnode of.
     pub primary: Option<i64>,
+    /// Who holds it.
+    pub held_by: Option<String>,
+    /// The job that runs or ran on it.
+    pub job: Option<String>,
+    /// When that was seen to start, RFC 3339.
+    pub job_started: Option<String>,
+    /// Who took it, at a target with several who may.
+    pub manager: Option<String>,
 }
 
 impl NodeView {
@@ -84,6 +92,10 @@ impl NodeView {
             comment: node.comment.clone(),
             reason: node.reason.clone(),
             primary: node.primary.map(|primary| primary.0),
+            held_by: node.held_by.clone(),
+            job: node.job.name.clone(),
+            job_started: node.job.started.map(rfc3339),
+            manager: node.agent.manager.clone(),
         }
     }
 }

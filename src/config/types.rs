@@ -408,6 +408,15 @@ impl Config {
         self.labels.iter().find(|label| label.name == name)
     }
 
+    /// Whether anything tells how many jobs wait.
+    pub fn tells_demand(&self) -> bool {
+        let queues = self.targets.iter().any(|target| match &target.offer {
+            Offer::Jenkins(jenkins) => jenkins.queue_demand,
+            Offer::Gearman | Offer::Nowhere => false,
+        });
+        queues || !self.gearman_servers.is_empty()
+    }
+
     /// The target of this name.
     pub fn target(&self, name: &str) -> Option<&Target> {
         self.targets.iter().find(|target| target.name == name)

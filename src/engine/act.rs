@@ -33,6 +33,13 @@ impl Engine {
             Errand::SetUpBuilder(id) => self.set_up_builder(*id, rows),
             Errand::VerifySnapshot(id) => self.verify_snapshot(*id, rows),
             Errand::CheckNode(id) => self.check_node(*id, rows),
+            Errand::ListAgents { .. }
+            | Errand::Enroll(_)
+            | Errand::Withdraw { .. }
+            | Errand::StartTest { .. }
+            | Errand::Relabel(_)
+            | Errand::Describe { .. }
+            | Errand::ReadLaunchLog(_) => self.call_target(errand, rows),
             Errand::DeleteServer { provider, .. }
             | Errand::DeleteSnapshot { provider, .. }
             | Errand::DeleteKeypair { provider, .. }
@@ -122,11 +129,7 @@ impl Engine {
             Errand::CreateServer { owner: Owner::Builder(id), .. } => {
                 self.create_builder(cloud, configured, *id, rows, host_key)?
             }
-            Errand::AskDemand
-            | Errand::PrepareNode(_)
-            | Errand::SetUpBuilder(_)
-            | Errand::VerifySnapshot(_)
-            | Errand::CheckNode(_) => {
+            _ => {
                 return Err("it is not a call to a cloud".to_owned());
             }
         };

@@ -41,7 +41,7 @@ impl Engine {
             let left = deadlines.get(errand).map(|deadline| deadline.since(now).as_secs_f32());
             let left = left.map_or_else(|| "none known".to_owned(), |left| format!("in {left:.1} s"));
             writeln!(text, "  {}{place}: since {:.1} s, deadline {left}", named(errand), seconds(*since))?;
-            if errand.paced_by().is_none() && *errand != Errand::AskDemand {
+            if errand.is_visit() {
                 match self.memory.steps.get(errand) {
                     Some((step, since)) => writeln!(text, "    {step}, since {:.1} s", seconds(*since))?,
                     None => writeln!(text, "    connects over ssh")?,
@@ -117,6 +117,7 @@ impl fmt::Display for About<'_> {
             Subject::Image(id) => write!(f, "image {id}"),
             Subject::Label(name) => write!(f, "label {name}"),
             Subject::Provider(name) => write!(f, "provider {name}"),
+            Subject::Target(name) => write!(f, "target {name}"),
             Subject::ProviderImage(provider, image) => write!(f, "image {image} of {provider}"),
         }
     }

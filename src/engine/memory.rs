@@ -8,9 +8,9 @@ use crate::cloud::pace::Pace;
 use crate::config::Config;
 use crate::model::{NodeId, Timestamp};
 use crate::plan::{
-    Answer, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, Tries, Waits,
+    Answer, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, TargetView, Tries, Waits,
 };
-use crate::target::Demand;
+use crate::target::{Demand, Roster};
 
 /// How long it is remembered what a visit to a ready node showed: longer than a check takes, and much longer than the
 /// pause between two checks that operators choose.
@@ -20,6 +20,8 @@ const CHECKS_KEPT: Duration = Duration::from_hours(24);
 pub(super) struct Memory {
     /// What each provider's cloud showed.
     pub(super) clouds: BTreeMap<String, CloudView>,
+    /// What each target showed that has agents.
+    pub(super) targets: BTreeMap<String, TargetView>,
     /// What is under way, and since when.
     pub(super) in_flight: BTreeMap<Errand, Timestamp>,
     /// What was tried in vain.
@@ -45,6 +47,7 @@ impl Memory {
     pub(super) fn new(config: &Config) -> Self {
         let mut memory = Self {
             clouds: BTreeMap::new(),
+            targets: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             tries: BTreeMap::new(),
             waiting: Waits::default(),
@@ -72,7 +75,7 @@ impl Memory {
         }
         self.put_off.clear();
         self.demand_asked = None;
-        if config.gearman_servers.is_empty() {
+        if !config.tells_demand() {
             self.demand = None;
         }
         for provider in &config.providers {
@@ -139,7 +142,7 @@ impl Memory {
     pub(super) fn note_deletion(&mut self, errand: &Errand, answer: &Answer) {
         let went_away = match answer {
             Answer::Done | Answer::Failed(Failure { fault: Fault::NotFound, .. }) => true,
-            Answer::Id(_) | Answer::Failed(_) => false,
+            Answer::Id(_) | Answer::Text(_) | Answer::Failed(_) => false,
         };
         if !went_away {
             return;
@@ -160,6 +163,7 @@ impl Memory {
                     cloud.floating_ips.items.remove(id);
                 }
             }
+            Errand::Withdraw { target, name, .. } => self.forget_agent(target, name),
             _ => {}
         }
     }
@@ -173,10 +177,12 @@ impl Memory {
                 trouble::call_failed(errand, count, failure);
             }
             // A server that was told to go is still there for a while: that is a try, too.
-            Answer::Id(_) | Answer::Done if matches!(errand, Errand::DeleteServer { .. }) => {
+            Answer::Id(_) | Answer::Text(_) | Answer::Done
+                if matches!(errand, Errand::DeleteServer { .. }) =>
+            {
                 self.failed(errand, true, now);
             }
-            Answer::Id(_) | Answer::Done => self.succeeded(errand),
+            Answer::Id(_) | Answer::Text(_) | Answer::Done => self.succeeded(errand),
         }
     }
 
@@ -202,7 +208,7 @@ impl Memory {
             _ => 0,
         };
         let result = match answer {
-            Answer::Id(_) | Answer::Done => CheckResult::Reached,
+            Answer::Id(_) | Answer::Text(_) | Answer::Done => CheckResult::Reached,
             Answer::Failed(Failure { fault: Fault::Login, text }) => CheckResult::NotTried(text.clone()),
             Answer::Failed(failure) => {
                 CheckResult::NotReached { times: earlier.saturating_add(1), reason: failure.text.clone() }
@@ -242,14 +248,48 @@ impl Memory {
                     cloud.floating_ips.failed(trouble);
                 }
             }
+            Errand::ListAgents { target } => {
+                if let Some(view) = self.targets.get_mut(target) {
+                    view.failed(now, trouble);
+                }
+            }
             _ => {}
         }
     }
 
     /// How many jobs ask for each label, where something told recently.
-    pub(super) fn demand(&self, now: Timestamp) -> Option<&BTreeMap<String, u32>> {
+    pub(super) fn demand(&self, now: Timestamp) -> Option<&Demand> {
         let (asked, demand) = self.demand.as_ref()?;
-        (now.since(*asked) <= DEMAND_KEPT).then_some(&demand.jobs)
+        (now.since(*asked) <= DEMAND_KEPT).then_some(demand)
+    }
+
+    /// Takes in what a target listed.
+    pub(super) fn take_roster(
+        &mut self,
+        began: Timestamp,
+        now: Timestamp,
+        errand: &Errand,
+        roster: Result<Option<Roster>, String>,
+    ) {
+        let Errand::ListAgents { target } = errand else { return };
+        match roster {
+            Err(trouble) => self.listing_failed(errand, now, trouble),
+            Ok(roster) => {
+                self.succeeded(errand);
+                let Some(view) = self.targets.get_mut(target) else { return };
+                match roster {
+                    Some(roster) => view.take_agents(began, roster.agents, roster.quieting_down),
+                    None => view.lists = false,
+                }
+            }
+        }
+    }
+
+    /// Takes an agent that the target gave back out of the last listing, or it would look leaked until the next one.
+    fn forget_agent(&mut self, target: &str, name: &str) {
+        if let Some(view) = self.targets.get_mut(target) {
+            view.agents.items.remove(name);
+        }
     }
 
     pub(super) fn take_demand(&mut self, began: Timestamp, now: Timestamp, answer: Result<Demand, String>) {

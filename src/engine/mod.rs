@@ -12,6 +12,7 @@ mod contact;
 mod dump;
 mod host_keys;
 mod memory;
+mod offer;
 mod output;
 mod providers;
 mod record;
@@ -34,7 +35,7 @@ use crate::plan::{
 };
 use crate::remote::{KeyPair, Remote};
 use crate::store::{NewLine, Store, StoreError};
-use crate::target::DemandSource;
+use crate::target::{DemandSource, Target};
 use crate::telemetry::{Census, Metrics};
 use memory::Memory;
 use output::{LINES_ON_THEIR_WAY, Unwritten};
@@ -51,6 +52,8 @@ pub struct Drivers {
     pub unusable: BTreeMap<String, String>,
     /// What tells how many jobs wait; `None` where only watermarks count.
     pub demand: Option<Arc<dyn DemandSource>>,
+    /// The targets at which nodes are enrolled, by their names. Those that take nodes as they are have no driver.
+    pub targets: BTreeMap<String, Arc<dyn Target>>,
     /// How machines are reached.
     pub remote: Arc<dyn Remote>,
     /// What setup and ready scripts find in their environment: the daemon's own `NODEPOOL_` variables.
@@ -103,7 +106,7 @@ impl Engine {
         let room_for_lines = Arc::new(Semaphore::new(LINES_ON_THEIR_WAY));
         let permissions = Permissions::default();
         let providers = Providers::new(Arc::clone(&config), drivers.clone());
-        let engine = Self {
+        let mut engine = Self {
             store,
             installation,
             providers,
@@ -116,6 +119,7 @@ impl Engine {
             metrics: None,
             permissions,
         };
+        engine.know_targets();
         Ok((engine, receiver))
     }
 
@@ -151,6 +155,7 @@ impl Engine {
             tick.wake = Some(tick.wake.map_or(wake, |earlier| earlier.min(wake)));
         }
         self.memory.waiting.clone_from(&plan.waiting);
+        self.forget_targets(&rows);
         tick.plan = plan;
         Ok(tick)
     }
@@ -163,9 +168,12 @@ impl Engine {
             images: self.store.images().await?,
             wishes: self.store.open_wishes().await?,
             events: self.store.open_events().await?,
+            jobs: self.store.job_rules().await?,
             setbacks: self.store.setbacks().await?,
             clouds: &self.memory.clouds,
-            demand: self.memory.demand(now),
+            targets: &self.memory.targets,
+            demand: self.memory.demand(now).map(|demand| &demand.jobs),
+            waiting_jobs: self.memory.demand(now).map(|demand| &demand.waiting),
             demand_asked: self.memory.demand_asked,
             waiting: &self.memory.waiting,
             in_flight: &self.memory.in_flight,
@@ -193,6 +201,7 @@ impl Engine {
                 return Ok(());
             }
             Action::Node { row, event } => self.record_node(now, row, *event, reason).await?,
+            Action::Nodes { rows, event } => self.record_nodes(now, rows, *event, reason).await?,
             Action::Image { row, event } => self.record_image(now, row, *event, reason).await?,
             Action::NodeFacts { row } => self.record_node_facts(now, row, "facts", reason).await?,
             Action::ImageFacts { row } => self.record_image_facts(now, row, "facts", reason).await?,
@@ -203,6 +212,11 @@ impl Engine {
             }
             Action::ForgetProvider(name) => self.forget_provider(name).await?,
             Action::SettleJobEvent(id) => self.store.settle_event(*id, now).await?,
+            Action::CountJobRun(run) => self.store.add_job_run(run, now).await?,
+            Action::WarnOfHoldEnd { row } => {
+                tracing::warn!(target: "nodepool.node", node = row.id.0, label = row.label, "{reason}");
+                self.record_node_facts(now, row, "hold-ends-soon", reason).await?;
+            }
             Action::SetBack { kind, provider, name } => {
                 self.store.record_setback(*kind, provider, name, now, &reason.0).await?;
             }
@@ -272,6 +286,10 @@ impl Engine {
                 self.memory.take_listing(began, now, errand, outcome);
                 return Ok(());
             }
+            Outcome::Agents(roster) => {
+                self.memory.take_roster(began, now, errand, roster);
+                return Ok(());
+            }
             Outcome::Demand(demand) => {
                 self.memory.take_demand(began, now, demand);
                 return Ok(());
@@ -294,7 +312,7 @@ impl Engine {
         self.memory.note_try(errand, &answer, now);
         self.memory.note_deletion(errand, &answer);
         let nodes = match errand {
-            Errand::PrepareNode(id) => self.store.node_set(*id).await?,
+            Errand::PrepareNode(id) | Errand::Relabel(id) => self.store.node_set(*id).await?,
             _ => match errand.node() {
                 Some(id) => self.store.node(id).await?.into_iter().collect(),
                 None => Vec::new(),
@@ -432,6 +450,6 @@ struct Rows {
 fn timed_out(errand: &Errand) -> Failure {
     let text = "it did not end within its deadline".to_owned();
     // A call that was cut off may have had its effect. A visit that was cut off has failed.
-    let fault = if errand.paced_by().is_some() { Fault::Uncertain } else { Fault::Refused };
+    let fault = if errand.is_visit() { Fault::Refused } else { Fault::Uncertain };
     Failure { fault, text }
 }

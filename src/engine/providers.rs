@@ -1,13 +1,15 @@
 //! The providers that the engine knows: those of the configuration, and those that left it and are still cleaned up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Drivers, Engine};
+use super::{Drivers, Engine, Rows};
 use crate::cloud::Cloud;
-use crate::config::{Config, Provider};
+use crate::config::{Config, Offer, Provider};
 use crate::model::KnownProvider;
+use crate::plan::TargetView;
 use crate::store::StoreError;
+use crate::target::Target;
 
 /// A provider that left the configuration, and the door to its cloud.
 #[derive(Clone)]
@@ -25,13 +27,15 @@ pub(super) struct Providers {
     /// The drivers that were given with it.
     drivers: Drivers,
     retired: BTreeMap<String, Retired>,
+    /// Targets that left the configuration and may still have agents of ours.
+    departed: BTreeMap<String, Arc<dyn Target>>,
     /// Whether the store knows all that are in the configuration.
     pub(super) recorded: bool,
 }
 
 impl Providers {
     pub(super) fn new(wanted: Arc<Config>, drivers: Drivers) -> Self {
-        Self { wanted, drivers, retired: BTreeMap::new(), recorded: false }
+        Self { wanted, drivers, retired: BTreeMap::new(), departed: BTreeMap::new(), recorded: false }
     }
 
     /// The configuration with those that are retired. One that is there again under its name, but in another place, has
@@ -44,6 +48,9 @@ impl Providers {
             config.providers.push(retired.provider.clone());
             drivers.unusable.remove(name);
             drivers.clouds.insert(name.clone(), Arc::clone(&retired.cloud));
+        }
+        for (name, target) in &self.departed {
+            drivers.targets.entry(name.clone()).or_insert_with(|| Arc::clone(target));
         }
         (Arc::new(config), drivers)
     }
@@ -79,6 +86,12 @@ impl Engine {
                 self.providers.retire(retired);
             }
         }
+        for (name, target) in &self.drivers.targets {
+            if config.target(name).is_none() {
+                self.providers.departed.insert(name.clone(), Arc::clone(target));
+            }
+        }
+        self.providers.departed.retain(|name, _| config.target(name).is_none());
         self.providers.wanted = config;
         self.providers.drivers = drivers;
         self.put_in_force();
@@ -100,6 +113,29 @@ impl Engine {
         self.providers.recorded = false;
         (self.config, self.drivers) = self.providers.effective();
         self.memory.reconfigure(&self.config);
+        self.know_targets();
+    }
+
+    /// Begins to know the targets that have agents, and forgets the others.
+    pub(super) fn know_targets(&mut self) {
+        // One whose driver could not be made has agents, too: nothing is known of them.
+        let offering = self.config.targets.iter().filter(|target| !matches!(target.offer, Offer::Nowhere));
+        let mut names: BTreeSet<String> = offering.map(|target| target.name.clone()).collect();
+        names.extend(self.drivers.targets.keys().cloned());
+        self.memory.targets.retain(|name, _| names.contains(name));
+        for name in names {
+            self.memory.targets.entry(name).or_insert_with(|| TargetView::new(true));
+        }
+    }
+
+    /// Forgets the targets that left the configuration and that no row names any more.
+    pub(super) fn forget_targets(&mut self, rows: &Rows) {
+        let departed = &mut self.providers.departed;
+        let before = departed.len();
+        departed.retain(|name, _| rows.nodes.values().any(|node| node.target == *name));
+        if departed.len() < before {
+            self.put_in_force();
+        }
     }
 
     /// Writes down where the providers of the configuration are, before anything is made there.

@@ -9,7 +9,7 @@ use crate::fsm;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
-    FloatingFacts, HostKey, Image, ImageState, Node, NodeId, NodeState, Owner, Tag, Timestamp,
+    AgentFacts, FloatingFacts, HostKey, Image, ImageState, Node, NodeId, NodeState, Owner, Tag, Timestamp,
 };
 use crate::plan::{Errand, NewImage, NewNode, Reason};
 use crate::store::{self, Note, StoreError};
@@ -71,8 +71,8 @@ impl Engine {
 
     fn count_launch(&self, row: &Node, following: NodeState) {
         let outcome = match (row.state, following) {
-            (NodeState::Building(_), NodeState::Ready) => Launch::Ready,
-            (NodeState::Building(_), NodeState::Delete) => Launch::Failed,
+            (NodeState::Building(_) | NodeState::Test, NodeState::Ready) => Launch::Ready,
+            (NodeState::Building(_) | NodeState::Test, NodeState::Delete) => Launch::Failed,
             _ => return,
         };
         if row.primary.is_some() {
@@ -218,20 +218,14 @@ impl Engine {
         host_key: Option<HostKey>,
         rows: &mut Rows,
     ) -> Result<bool, StoreError> {
+        if let Some((id, event)) = marks_node(errand) {
+            let Some(row) = rows.nodes.get(&id) else { return Ok(false) };
+            return match marked_node(row, errand, now, host_key) {
+                Some(row) => self.mark_node(now, row, event, rows).await,
+                None => Ok(true),
+            };
+        }
         match errand {
-            Errand::CreateServer { owner: Owner::Node(id), .. } => {
-                let Some(row) = rows.nodes.get(id) else { return Ok(false) };
-                let row = Node { attempted: Some(now), host_key, ..row.clone() };
-                self.mark_node(now, row, "create-called", rows).await
-            }
-            Errand::DeleteServer { owner: Some(Owner::Node(id)), .. } => match rows.nodes.get(id) {
-                Some(row) if row.delete_called.is_none() => {
-                    let row = Node { delete_called: Some(now), ..row.clone() };
-                    self.mark_node(now, row, "delete-called", rows).await
-                }
-                Some(_) => Ok(true),
-                None => Ok(false),
-            },
             Errand::CreateServer { owner: Owner::Builder(id), provider } => {
                 let Some(row) = rows.images.get(id) else { return Ok(false) };
                 let own = self.config.provider(provider).is_some_and(|provider| provider.keypair.is_none());
@@ -244,12 +238,6 @@ impl Engine {
                 let row = Image { verify_attempted: Some(now), verify_host_key: host_key, ..row.clone() };
                 self.mark_image(now, row, "verify-called", rows).await
             }
-            Errand::CreateFloatingIp { owner: Owner::Node(id), .. } => {
-                let Some(row) = rows.nodes.get(id) else { return Ok(false) };
-                let floating_ip = FloatingFacts { id: None, attempted: Some(now) };
-                let row = Node { floating_ip, ..row.clone() };
-                self.mark_node(now, row, "floating-ip-called", rows).await
-            }
             Errand::CreateFloatingIp { owner, .. } => {
                 let Some(row) = owner.image().and_then(|id| rows.images.get(&id)) else { return Ok(false) };
                 let facts = FloatingFacts { id: None, attempted: Some(now) };
@@ -261,20 +249,7 @@ impl Engine {
                 let row = Image { snapshot_attempted: Some(now), ..row.clone() };
                 self.mark_image(now, row, "snapshot-called", rows).await
             }
-            Errand::DeleteServer { .. }
-            | Errand::DeleteSnapshot { .. }
-            | Errand::DeleteKeypair { .. }
-            | Errand::DeleteFloatingIp { .. }
-            | Errand::ListFloatingIps { .. }
-            | Errand::ReadConsole { .. }
-            | Errand::ListServers { .. }
-            | Errand::ListImages { .. }
-            | Errand::ListKeypairs { .. }
-            | Errand::AskDemand
-            | Errand::PrepareNode(_)
-            | Errand::SetUpBuilder(_)
-            | Errand::VerifySnapshot(_)
-            | Errand::CheckNode(_) => Ok(true),
+            _ => Ok(true),
         }
     }
 
@@ -312,6 +287,40 @@ impl Engine {
             Err(StoreError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The node whose row is marked before an errand, and the word for that in its history.
+const fn marks_node(errand: &Errand) -> Option<(NodeId, &'static str)> {
+    match errand {
+        Errand::CreateServer { owner: Owner::Node(id), .. } => Some((*id, "create-called")),
+        Errand::DeleteServer { owner: Some(Owner::Node(id)), .. } => Some((*id, "delete-called")),
+        Errand::CreateFloatingIp { owner: Owner::Node(id), .. } => Some((*id, "floating-ip-called")),
+        Errand::Enroll(id) => Some((*id, "enroll-called")),
+        Errand::StartTest { node, .. } => Some((*node, "test-called")),
+        _ => None,
+    }
+}
+
+/// The row with its mark; `None` when it has the mark already.
+fn marked_node(row: &Node, errand: &Errand, now: Timestamp, host_key: Option<HostKey>) -> Option<Node> {
+    let row = row.clone();
+    match errand {
+        Errand::CreateServer { .. } => Some(Node { attempted: Some(now), host_key, ..row }),
+        Errand::DeleteServer { .. } if row.delete_called.is_some() => None,
+        Errand::DeleteServer { .. } => Some(Node { delete_called: Some(now), ..row }),
+        Errand::CreateFloatingIp { .. } => {
+            Some(Node { floating_ip: FloatingFacts { id: None, attempted: Some(now) }, ..row })
+        }
+        Errand::Enroll(_) => {
+            let agent = AgentFacts { attempted: Some(now), ..row.agent.clone() };
+            Some(Node { agent, ..row })
+        }
+        Errand::StartTest { .. } => {
+            let agent = AgentFacts { test_called: Some(now), ..row.agent.clone() };
+            Some(Node { agent, ..row })
+        }
+        _ => None,
     }
 }
 

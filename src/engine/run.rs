@@ -280,6 +280,9 @@ impl Driver {
         if let Err(error) = self.engine.store.forget_old_build_logs().await {
             self.report(&error);
         }
+        if let Err(error) = self.engine.store.forget_old_job_runs().await {
+            self.report(&error);
+        }
     }
 
     fn report(&self, error: &StoreError) {
@@ -330,8 +333,7 @@ impl UnderWay {
     }
 
     fn cut_visits(&mut self) {
-        let visits: Vec<Errand> =
-            self.handles.keys().filter(|errand| errand.paced_by().is_none()).cloned().collect();
+        let visits: Vec<Errand> = self.handles.keys().filter(|errand| errand.is_visit()).cloned().collect();
         for errand in visits {
             self.recall(&errand);
         }

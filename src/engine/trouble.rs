@@ -11,14 +11,20 @@ pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
         Fault::NotFound | Fault::Quota | Fault::Refused | Fault::Unreachable => {
             matches!(
                 errand,
-                Errand::CreateServer { .. } | Errand::CreateFloatingIp { .. } | Errand::TakeSnapshot { .. }
+                Errand::CreateServer { .. }
+                    | Errand::CreateFloatingIp { .. }
+                    | Errand::TakeSnapshot { .. }
+                    | Errand::Enroll(_)
+                    | Errand::StartTest { .. }
+                    | Errand::Relabel(_)
+                    | Errand::ReadLaunchLog(_)
             )
         }
         Fault::Throttled(_) | Fault::Uncertain | Fault::Login => false,
     };
     // A console that shows no host key yet is no trouble, and one that never does is told by the row.
     let is_search = matches!(errand, Errand::ReadConsole { .. });
-    if errand.paced_by().is_some() && !row_tells && !is_search {
+    if !errand.is_visit() && !row_tells && !is_search {
         failed(errand, count, &failure.text);
     }
 }
@@ -67,5 +73,12 @@ fn purpose(errand: &Errand) -> String {
         Errand::SetUpBuilder(id) => format!("setting up the builder of image {id}"),
         Errand::VerifySnapshot(id) => format!("verifying image {id}"),
         Errand::CheckNode(id) => format!("checking node {id}"),
+        Errand::ListAgents { target } => format!("listing the agents of {target}"),
+        Errand::Enroll(id) => format!("enrolling node {id}"),
+        Errand::Withdraw { target, name, .. } => format!("withdrawing agent {name} from {target}"),
+        Errand::StartTest { node, job } => format!("starting test job {job} on node {node}"),
+        Errand::Relabel(id) => format!("labelling the agent of node {id}"),
+        Errand::Describe { node, .. } => format!("describing the agent of node {node}"),
+        Errand::ReadLaunchLog(id) => format!("reading why the agent of node {id} is offline"),
     }
 }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use secrecy::ExposeSecret as _;
 
 use super::act::{Made, provider_image};
 use super::contact::Reporting;
 use super::host_keys::{hint, trust};
 use super::output::{BuildLog, NodeLog};
 use super::{Engine, Outcome, Rows};
-use crate::builder::{self, BuildError, Cause, Member, Preparation, SetUp};
-use crate::config::{ImageSource, Provider};
+use crate::builder::{self, BuildError, Cause, FACTS_FOLDER, Member, Preparation, SetUp};
+use crate::config::{ImageSource, Launcher, Offer, Provider};
 use crate::model::{FloatingFacts, Image, ImageId, ImageStep, Node, NodeId, Owner};
 use crate::plan::{Answer, BUILDER_PATIENCE, Errand, Failure, Fault, Reach, Wanted, reach};
-use crate::remote::{Endpoint, RemoteError};
+use crate::remote::{Endpoint, RemoteError, RemoteFile, quote};
+use crate::target::{Inbound, Target};
 
 /// What a visit needs beside its script: to copy and write files, to end and kill what runs too long.
 const VISIT_MARGIN: Duration = Duration::from_secs(120);
@@ -52,12 +54,21 @@ impl Engine {
             visits.push((member.title(), order, remote, NodeLog { node: member.id.0 }));
         }
         let hint = hint(self.configured(&node.provider)?, &node.image);
+        let inbound = self.inbound(node);
         let future = async move {
+            let access = match inbound {
+                None => Vec::new(),
+                Some((target, name)) => match target.inbound(&name).await {
+                    Ok(inbound) => vec![access_file(&inbound)],
+                    Err(error) => return failure(format!("what its agent needs could not be had: {error}")),
+                },
+            };
             let mut members: Vec<Member<'_>> = visits
                 .iter_mut()
                 .map(|(name, order, remote, log)| Member {
                     name: name.clone(),
                     order: order.clone(),
+                    files: access.clone(),
                     remote,
                     output: log,
                 })
@@ -69,6 +80,14 @@ impl Engine {
             }
         };
         Ok((deadline, future.boxed()))
+    }
+
+    /// The target that an agent on this node has to connect to by itself, and the agent's name.
+    fn inbound(&self, node: &Node) -> Option<(Arc<dyn Target>, String)> {
+        let Offer::Jenkins(jenkins) = &self.config.target(&node.target)?.offer else { return None };
+        let target =
+            self.drivers.targets.get(&node.target).filter(|_| jenkins.launcher == Launcher::Inbound)?;
+        Some((Arc::clone(target), node.nodename.clone()))
     }
 
     fn preparation(&self, node: &Node) -> Result<Preparation, String> {
@@ -216,6 +235,22 @@ impl Engine {
 
     fn reporting(&self, errand: Errand) -> Reporting {
         Reporting { remote: Arc::clone(&self.drivers.remote), errand, node: None, news: self.news.clone() }
+    }
+}
+
+/// What the ready script needs to start an inbound agent: in a file, since everybody on a machine sees the arguments and the
+/// environment of a command.
+fn access_file(inbound: &Inbound) -> RemoteFile {
+    let lines = [
+        ("NODEPOOL_JENKINS_URL", inbound.url.as_str()),
+        ("NODEPOOL_JENKINS_AGENT_NAME", inbound.name.as_str()),
+        ("NODEPOOL_JENKINS_SECRET", inbound.secret.expose_secret()),
+    ];
+    let lines = lines.map(|(name, value)| format!("{name}={}\n", quote(value)));
+    RemoteFile {
+        path: format!("{FACTS_FOLDER}/jenkins").into(),
+        content: lines.concat().into_bytes(),
+        mode: 0o600,
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::model::{CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Server};
 use crate::plan::{Answer, Errand};
-use crate::target::Demand;
+use crate::target::{Demand, Roster};
 
 /// One errand under way. Whoever drives the engine polls it, drops it when the deadline has passed or when it is
 /// recalled, and hands the outcome to [`super::Engine::finish`].
@@ -43,6 +43,8 @@ pub enum Outcome {
     Keypairs(Result<Vec<Keypair>, String>),
     /// A listing of floating IPs, or why there is none.
     FloatingIps(Result<Vec<FloatingIp>, String>),
+    /// The agents of a target, or why they are not known; `None` from a target that cannot list any.
+    Agents(Result<Option<Roster>, String>),
     /// The demand, or why it is not known.
     Demand(Result<Demand, String>),
     /// It was dropped at its deadline.

@@ -14,6 +14,10 @@ pub enum NodeEvent {
     Addressed,
     /// It was reached, has its files, and its ready script succeeded.
     Prepared,
+    /// The job that tries it out was started.
+    TestBegun,
+    /// It is offered where jobs run: its agent is online, and passed its test where there is one.
+    Enrolled,
     /// A job started on it.
     JobStarted,
     /// The job on it ended.
@@ -30,11 +34,13 @@ pub enum NodeEvent {
 
 impl NodeEvent {
     /// Every event.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Created,
         Self::Active,
         Self::Addressed,
         Self::Prepared,
+        Self::TestBegun,
+        Self::Enrolled,
         Self::JobStarted,
         Self::JobFinished,
         Self::Held,
@@ -50,6 +56,8 @@ impl NodeEvent {
             Self::Active => "active",
             Self::Addressed => "addressed",
             Self::Prepared => "prepared",
+            Self::TestBegun => "test-begun",
+            Self::Enrolled => "enrolled",
             Self::JobStarted => "job-started",
             Self::JobFinished => "job-finished",
             Self::Held => "held",
@@ -71,10 +79,12 @@ pub const fn next(state: NodeState, event: NodeEvent) -> Result<NodeState, Illeg
         (S::Building(NodeStep::Create), E::Created) => S::Building(NodeStep::Boot),
         (S::Building(NodeStep::Boot), E::Active) => S::Building(NodeStep::Address),
         (S::Building(NodeStep::Boot | NodeStep::Address), E::Addressed) => S::Building(NodeStep::Ssh),
-        (S::Building(NodeStep::Ssh), E::Prepared) => S::Ready,
-        // A job on a node that is being prepared: it was handed out, so it must never be ready.
-        (S::Building(NodeStep::Ssh) | S::Ready | S::Used, E::JobStarted) => S::Used,
-        (S::Building(NodeStep::Ssh) | S::Ready | S::Used, E::JobFinished) => S::Delete,
+        (S::Building(NodeStep::Ssh), E::Prepared) => S::Building(NodeStep::Enroll),
+        (S::Building(NodeStep::Enroll), E::TestBegun) => S::Test,
+        (S::Building(NodeStep::Enroll) | S::Test, E::Enrolled) => S::Ready,
+        // A job on a node that is not ready yet: it was handed out, so it must never be ready.
+        (S::Building(NodeStep::Ssh | NodeStep::Enroll) | S::Ready | S::Used, E::JobStarted) => S::Used,
+        (S::Building(NodeStep::Ssh | NodeStep::Enroll) | S::Ready | S::Used, E::JobFinished) => S::Delete,
         (S::Ready | S::Used | S::Hold | S::Delete, E::Held) => S::Hold,
         // A job on a held node changes nothing: the person who holds it decides.
         (S::Hold, E::JobStarted | E::JobFinished) => S::Hold,
@@ -91,6 +101,8 @@ pub const fn next(state: NodeState, event: NodeEvent) -> Result<NodeState, Illeg
             | E::Active
             | E::Addressed
             | E::Prepared
+            | E::TestBegun
+            | E::Enrolled
             | E::JobStarted
             | E::JobFinished
             | E::Held

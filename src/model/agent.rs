@@ -1,6 +1,6 @@
 //! An agent: the seat of a node at the target where it is offered, as the target lists it.
 
-use super::NodeId;
+use super::{NodeId, Timestamp};
 
 /// What says that an agent is ours: it is written into the agent's description, which every target shows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,4 +30,44 @@ pub struct Agent {
     pub labels: Vec<String>,
     /// What runs on it, as far as the target says: the address of the build.
     pub build: Option<String>,
+}
+
+/// What a row knows of its agent: facts only.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, as the columns of the row are")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AgentFacts {
+    /// When the call that enrolls it was last about to be made. `None`: no target was told of the node.
+    pub attempted: Option<Timestamp>,
+    /// Whether the target took it.
+    pub enrolled: bool,
+    /// Who took it, where a target has several who may.
+    pub manager: Option<String>,
+    /// When the job that tries it out was last about to be started.
+    pub test_called: Option<Timestamp>,
+    /// Whether that job succeeded.
+    pub test_passed: bool,
+    /// Whether the target took it back, or surely does not have it.
+    pub withdrawn: bool,
+    /// Whether an operator wants it taken back although a job may run on it.
+    pub insists: bool,
+    /// What the target was told about the node beyond its label: who holds it, and why.
+    pub remark: Option<String>,
+}
+
+/// What a row knows of the one job of its node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobFacts {
+    /// Its name, as far as it was told.
+    pub name: Option<String>,
+    /// When we learned that it started.
+    pub started: Option<Timestamp>,
+    /// When we learned that it ended.
+    pub ended: Option<Timestamp>,
+}
+
+impl JobFacts {
+    /// Whether a job was seen to start and not to end.
+    pub const fn is_running(&self) -> bool {
+        self.started.is_some() && self.ended.is_none()
+    }
 }

@@ -1,5 +1,7 @@
 //! Jobs on nodes: what we are told about them, by whom and when.
 
+use std::time::Duration;
+
 use super::Timestamp;
 
 /// What happened to a job on a node.
@@ -83,4 +85,34 @@ pub struct JobEvent {
     pub told: NewJobEvent,
     /// When we learned of it.
     pub at: Timestamp,
+}
+
+/// A rule for a job: nodes on which it fails are held, for a person to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRule {
+    /// Its number, as operators type it.
+    pub id: i64,
+    /// The job's exact name.
+    pub name: String,
+    /// How many nodes are held for it at once, at most.
+    pub hold_on_failure: u32,
+    /// How long each of them is held; `None` until somebody ends it.
+    pub hold_for: Option<Duration>,
+}
+
+/// How long a job ran on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRun {
+    /// The job's name.
+    pub job: String,
+    /// The branch that it built, as far as it was told.
+    pub branch: Option<String>,
+    /// The label of its node.
+    pub label: String,
+    /// The provider of its node.
+    pub provider: String,
+    /// How it ended, as far as it was told.
+    pub result: Option<JobResult>,
+    /// How long it ran, from when we learned of its start until we learned of its end.
+    pub took: Duration,
 }

@@ -14,13 +14,13 @@ mod place;
 mod time;
 mod wish;
 
-pub use agent::{Agent, AgentTag};
+pub use agent::{Agent, AgentFacts, AgentTag, JobFacts};
 pub use cloud::{
     Address, CloudImage, CloudImageStatus, FloatingIp, Keypair, Owner, Server, ServerStatus, Tag,
 };
 pub use floating::FloatingFacts;
 pub use image::{Image, ImageId, ImageState, ImageStep};
-pub use job::{JobEvent, JobEventKind, JobResult, NewJobEvent};
+pub use job::{JobEvent, JobEventKind, JobResult, JobRule, JobRun, NewJobEvent};
 pub use key::HostKey;
 pub use node::{Node, NodeId, NodeState, NodeStep};
 pub use place::{KnownProvider, Place};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{FloatingFacts, HostKey, ImageId, Timestamp};
+use super::{AgentFacts, FloatingFacts, HostKey, ImageId, JobFacts, Timestamp};
 
 /// The number of a node, as operators type it. Never used twice by one installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,11 +28,13 @@ pub enum NodeStep {
     Address,
     /// The node is reached over ssh, gets its `/etc/nodepool` files and runs its ready script.
     Ssh,
+    /// The node is offered at its target, and its agent is awaited there.
+    Enroll,
 }
 
 impl NodeStep {
     /// Every step, in the order in which a node passes them.
-    pub const ALL: [Self; 4] = [Self::Create, Self::Boot, Self::Address, Self::Ssh];
+    pub const ALL: [Self; 5] = [Self::Create, Self::Boot, Self::Address, Self::Ssh, Self::Enroll];
 
     /// The word for this step in the store, the CLI and the metrics.
     pub const fn word(self) -> &'static str {
@@ -41,6 +43,7 @@ impl NodeStep {
             Self::Boot => "boot",
             Self::Address => "address",
             Self::Ssh => "ssh",
+            Self::Enroll => "enroll",
         }
     }
 
@@ -73,11 +76,12 @@ pub enum NodeState {
 
 impl NodeState {
     /// Every state that a row can be in, each step of building apart.
-    pub const STORED: [Self; 9] = [
+    pub const STORED: [Self; 10] = [
         Self::Building(NodeStep::Create),
         Self::Building(NodeStep::Boot),
         Self::Building(NodeStep::Address),
         Self::Building(NodeStep::Ssh),
+        Self::Building(NodeStep::Enroll),
         Self::Test,
         Self::Ready,
         Self::Used,
@@ -171,8 +175,18 @@ pub struct Node {
     pub delete_called: Option<Timestamp>,
     /// Its floating IP, where its provider has a pool.
     pub floating_ip: FloatingFacts,
+    /// Its agent at its target.
+    pub agent: AgentFacts,
+    /// Its one job.
+    pub job: JobFacts,
     /// When its hold ends by itself, if it does.
     pub held_until: Option<Timestamp>,
+    /// Who holds it.
+    pub held_by: Option<String>,
+    /// The job for whose failure it is held, when a rule holds it.
+    pub held_for: Option<String>,
+    /// Whether people were told that its hold ends soon.
+    pub hold_warned: bool,
     /// What the operator who held it said.
     pub comment: Option<String>,
     /// Why it is in its state, in words for a person.

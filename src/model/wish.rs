@@ -17,6 +17,8 @@ pub enum WishKind {
         comment: Option<String>,
         /// When the hold ends by itself.
         until: Option<Timestamp>,
+        /// Who asks for it.
+        owner: Option<String>,
     },
     /// End the hold of this node.
     Unhold(NodeId),
@@ -24,7 +26,7 @@ pub enum WishKind {
     Delete {
         /// The node.
         node: NodeId,
-        /// Whether the operator waits for it. A node is deleted either way, also a held one, as in nodepool v0.
+        /// Whether it goes although a job runs on it. A held node is deleted either way, as in nodepool v0.
         now: bool,
     },
     /// Build this image of this provider.
@@ -64,6 +66,8 @@ pub enum SetbackKind {
     Capacity,
     /// Servers that were made in an availability zone of a provider failed, whatever they were for.
     Zone,
+    /// A target refused to take nodes. The target stands in the place of the provider.
+    Target,
 }
 
 /// How often in a row something went wrong, and when last. A success removes it.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::waiting::Waits;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
-use crate::model::{Image, ImageId, Node, NodeId, Owner, SetbackKind, Timestamp, WishId};
+use crate::model::{Image, ImageId, JobRun, Node, NodeId, Owner, SetbackKind, Timestamp, WishId};
 
 /// What to do next, in this order, and what is not done although somebody might expect it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub enum Subject {
     Label(String),
     /// A provider.
     Provider(String),
+    /// A target.
+    Target(String),
     /// An image of a provider.
     ProviderImage(String, String),
 }
@@ -82,6 +84,13 @@ pub enum Action {
     Node {
         /// The row with its new facts and its old state.
         row: Box<Node>,
+        /// What happened.
+        event: NodeEvent,
+    },
+    /// Record that this happened to all members of a set: to all of them or to none.
+    Nodes {
+        /// The rows with their new facts and their old states.
+        rows: Vec<Node>,
         /// What happened.
         event: NodeEvent,
     },
@@ -139,6 +148,13 @@ pub enum Action {
     ForgetProvider(String),
     /// Mark the event of a job as dealt with.
     SettleJobEvent(i64),
+    /// Add up how long a job ran.
+    CountJobRun(JobRun),
+    /// Tell people that the hold of a node ends soon, and record that they were told.
+    WarnOfHoldEnd {
+        /// The row with its new facts.
+        row: Box<Node>,
+    },
 }
 
 /// A node to be made.
@@ -267,6 +283,53 @@ pub enum Errand {
     VerifySnapshot(ImageId),
     /// Reach a ready node and run a command on it.
     CheckNode(NodeId),
+    /// List the agents of a target.
+    ListAgents {
+        /// Which target.
+        target: String,
+    },
+    /// Offer a node at its target.
+    Enroll(NodeId),
+    /// Take an agent back from a target.
+    Withdraw {
+        /// Which target.
+        target: String,
+        /// The agent's name.
+        name: String,
+        /// Whose agent it is; `None` for a leaked one.
+        node: Option<NodeId>,
+        /// How much it presses. A try in vain does not delay one that presses more.
+        pressing: Pressing,
+    },
+    /// Start the job that tries out a node.
+    StartTest {
+        /// Which node.
+        node: NodeId,
+        /// Which job.
+        job: String,
+    },
+    /// Give the agent of a node that passed its test its labels.
+    Relabel(NodeId),
+    /// Say at the target who holds a node.
+    Describe {
+        /// Which node.
+        node: NodeId,
+        /// What is said, as the row will remember it.
+        remark: String,
+    },
+    /// Read what the target's log says about an agent that does not come online.
+    ReadLaunchLog(NodeId),
+}
+
+/// How much it presses to take an agent back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pressing {
+    /// When no job is on it.
+    WhenIdle,
+    /// Its job is known to be over.
+    JobOver,
+    /// An operator does not wait for its job.
+    AtOnce,
 }
 
 impl Errand {
@@ -286,6 +349,13 @@ impl Errand {
             | Self::ListKeypairs { provider }
             | Self::ListFloatingIps { provider } => Some(provider),
             Self::AskDemand
+            | Self::ListAgents { .. }
+            | Self::Enroll(_)
+            | Self::Withdraw { .. }
+            | Self::StartTest { .. }
+            | Self::Relabel(_)
+            | Self::Describe { .. }
+            | Self::ReadLaunchLog(_)
             | Self::PrepareNode(_)
             | Self::SetUpBuilder(_)
             | Self::VerifySnapshot(_)
@@ -293,10 +363,39 @@ impl Errand {
         }
     }
 
+    /// Whether it is a visit to a machine over ssh.
+    pub const fn is_visit(&self) -> bool {
+        matches!(
+            self,
+            Self::PrepareNode(_) | Self::SetUpBuilder(_) | Self::VerifySnapshot(_) | Self::CheckNode(_)
+        )
+    }
+
+    /// Whether it is a call to a target.
+    pub const fn is_call_to_target(&self) -> bool {
+        matches!(
+            self,
+            Self::ListAgents { .. }
+                | Self::Enroll(_)
+                | Self::Withdraw { .. }
+                | Self::StartTest { .. }
+                | Self::Relabel(_)
+                | Self::Describe { .. }
+                | Self::ReadLaunchLog(_)
+        )
+    }
+
     /// What goes first when the pace does not allow everything: deleting, then creating, then listing.
     pub const fn priority(&self) -> u8 {
         match self {
             Self::AskDemand
+            | Self::ListAgents { .. }
+            | Self::Enroll(_)
+            | Self::Withdraw { .. }
+            | Self::StartTest { .. }
+            | Self::Relabel(_)
+            | Self::Describe { .. }
+            | Self::ReadLaunchLog(_)
             | Self::PrepareNode(_)
             | Self::SetUpBuilder(_)
             | Self::VerifySnapshot(_)
@@ -336,10 +435,17 @@ impl Errand {
             Self::SetUpBuilder(_) => "the setup of its builder".to_owned(),
             Self::VerifySnapshot(_) => "the visit to the server booted from its snapshot".to_owned(),
             Self::CheckNode(_) => "its check".to_owned(),
+            Self::ListAgents { .. } => "the listing of agents".to_owned(),
+            Self::Enroll(_) => "its enrollment".to_owned(),
+            Self::Withdraw { name, .. } => format!("the withdrawal of agent {name}"),
+            Self::StartTest { job, .. } => format!("the start of its test job {job}"),
+            Self::Relabel(_) => "the change of its agent's labels".to_owned(),
+            Self::Describe { .. } => "the description of its agent".to_owned(),
+            Self::ReadLaunchLog(_) => "the search for the reason in the target's log".to_owned(),
         }
     }
 
-    /// Whether it takes something away from a cloud.
+    /// Whether it takes something away from a cloud or a target.
     pub const fn is_deletion(&self) -> bool {
         matches!(
             self,
@@ -347,6 +453,7 @@ impl Errand {
                 | Self::DeleteSnapshot { .. }
                 | Self::DeleteKeypair { .. }
                 | Self::DeleteFloatingIp { .. }
+                | Self::Withdraw { .. }
         )
     }
 
@@ -358,6 +465,7 @@ impl Errand {
                 | Self::ListImages { .. }
                 | Self::ListKeypairs { .. }
                 | Self::ListFloatingIps { .. }
+                | Self::ListAgents { .. }
                 | Self::AskDemand
         )
     }
@@ -367,6 +475,12 @@ impl Errand {
         match self {
             Self::PrepareNode(id)
             | Self::CheckNode(id)
+            | Self::Enroll(id)
+            | Self::Withdraw { node: Some(id), .. }
+            | Self::StartTest { node: id, .. }
+            | Self::Relabel(id)
+            | Self::Describe { node: id, .. }
+            | Self::ReadLaunchLog(id)
             | Self::CreateServer { owner: Owner::Node(id), .. }
             | Self::CreateFloatingIp { owner: Owner::Node(id), .. }
             | Self::ReadConsole { owner: Owner::Node(id), .. }

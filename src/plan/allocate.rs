@@ -131,9 +131,15 @@ impl<'a> Draft<'a> {
     /// What a label lacks: nodes for its jobs, and its spare ones. A label with `min-ready: -1` lacks nothing.
     fn deficit(&mut self, label: &'a Label) -> Option<Deficit<'a>> {
         let spare = label.min_ready?;
+        let open = self.open_targets();
         let (mut coming, mut busy) = (0_u32, 0_u32);
+        let given_up = self.given_up_targets();
         let nodes = self.nodes.values().map(|drafted| &drafted.row);
         for node in nodes.filter(|node| node.label == label.name && node.primary.is_none()) {
+            if open.is_ok() && given_up.contains(&node.target) {
+                // It may serve again one day; whoever waits does not wait for that.
+                continue;
+            }
             match node.state {
                 NodeState::Building(_) | NodeState::Ready => coming = coming.saturating_add(1),
                 NodeState::Test | NodeState::Used => busy = busy.saturating_add(1),
@@ -141,14 +147,21 @@ impl<'a> Draft<'a> {
             }
         }
         let demand = self.seen.demand.and_then(|demand| demand.get(&label.name)).copied().unwrap_or(0);
+        let waiting =
+            self.seen.waiting_jobs.and_then(|waiting| waiting.get(&label.name)).copied().unwrap_or(0);
         // Jobs that run are part of the demand; where nothing tells the demand, the busy nodes do.
-        let (jobs, there) = (demand.max(busy), coming.saturating_add(busy));
+        let (jobs, there) = (demand.max(busy).saturating_add(waiting), coming.saturating_add(busy));
         let missing = jobs.saturating_add(spare).saturating_sub(there);
         if missing == 0 {
             return None;
         }
         if self.config.targets.is_empty() {
             let reason = "no target is configured to offer its nodes at";
+            self.refuse(Subject::Label(label.name.clone()), reason);
+            return None;
+        }
+        if let Err(closed) = open {
+            let reason = format!("no target takes its nodes: {closed}");
             self.refuse(Subject::Label(label.name.clone()), reason);
             return None;
         }
@@ -236,20 +249,39 @@ impl<'a> Draft<'a> {
 
     /// Where to offer new nodes of a label, so that its targets have about equally many; one target after the other.
     fn spread_over_targets(&mut self, label: &str, amount: u32) -> VecDeque<String> {
-        let targets = &self.config.targets;
-        let mut there: Vec<u32> = targets.iter().map(|target| self.at_target(label, &target.name)).collect();
+        let targets = self.open_targets().unwrap_or_default();
+        let mut there: Vec<u32> = targets.iter().map(|target| self.at_target(label, target)).collect();
         let mut left = shares::spread(amount, &mut there);
         let mut order = VecDeque::new();
         while left.iter().any(|left| *left > 0) {
             for (target, left) in targets.iter().zip(&mut left).filter(|(_, left)| **left > 0) {
                 *left = left.saturating_sub(1);
-                order.push_back(target.name.clone());
-                let offered =
-                    self.granted.targets.entry((label.to_owned(), target.name.clone())).or_default();
+                order.push_back(target.clone());
+                let offered = self.granted.targets.entry((label.to_owned(), target.clone())).or_default();
                 *offered = offered.saturating_add(1);
             }
         }
         order
+    }
+
+    /// The targets that take nodes now; or, when there is none, why.
+    fn open_targets(&mut self) -> Result<Vec<String>, String> {
+        let mut troubles = Vec::new();
+        let mut open = Vec::new();
+        for target in &self.config.targets {
+            match self.target_closed(&target.name) {
+                None => open.push(target.name.clone()),
+                Some(closed) => troubles.push(closed),
+            }
+        }
+        if open.is_empty() { Err(troubles.join("; ")) } else { Ok(open) }
+    }
+
+    /// The targets that cannot be read for so long that others serve in their place.
+    fn given_up_targets(&mut self) -> Vec<String> {
+        let seen = self.seen;
+        let targets = seen.targets.keys();
+        targets.filter(|target| self.is_target_given_up(target)).cloned().collect()
     }
 
     /// How many nodes of a label are offered at a target, or will be.

@@ -34,6 +34,13 @@ impl<'a> Draft<'a> {
         None
     }
 
+    /// Why a ready node is of no use at its target, if so: it became ready when its target took nodes as they are.
+    pub(super) fn unoffered(&self, node: &Node) -> Option<String> {
+        let unknown = node.primary.is_none() && node.agent.attempted.is_none();
+        (unknown && self.target(&node.target).is_some())
+            .then(|| format!("it was never offered at target {}, which wants that now", node.target))
+    }
+
     /// Why a node that is still being built cannot become what its label wants, if so.
     pub(super) fn unbuildable(&self, node: &Node) -> Option<String> {
         let misfit = self.misfit(node);

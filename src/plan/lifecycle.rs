@@ -1,11 +1,11 @@
 //! Each node, one step further on its way.
 
-use super::Draft;
 use super::action::{Action, Errand, Subject};
 use super::address::Lack;
 use super::floating::{Advance, Machine, Tidied};
 use super::host_keys::Pinning;
 use super::whereabouts::{Asked, Standing, Unsure, Whereabouts, locate};
+use super::{Draft, limits};
 use crate::config::Provider;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
@@ -15,6 +15,10 @@ use crate::model::{
 impl Draft<'_> {
     pub(super) fn settle_nodes(&mut self) {
         for node in self.untouched_nodes() {
+            if self.is_changed(node.id) {
+                // With its primary, a moment ago.
+                continue;
+            }
             if self.follow_primary(&node) {
                 continue;
             }
@@ -55,6 +59,8 @@ impl Draft<'_> {
                 self.fail_node(node, "the create call was not answered and no server appeared".to_owned());
             }
             Whereabouts::Nowhere => self.fail_node(node, "its server vanished from the cloud".to_owned()),
+            // It was there when the node was prepared; what its target does needs no listing of the cloud.
+            Whereabouts::Unsure(_) if step == NodeStep::Enroll => self.enroll_node(node),
             Whereabouts::Unsure(doubt) => self.wait_for_server(node, provider, doubt),
         }
     }
@@ -79,6 +85,7 @@ impl Draft<'_> {
                 return self.fail_node(node, format!("its server is in ERROR: {fault}"));
             }
             ServerStatus::Active if step == NodeStep::Ssh => return self.visit_node(node, provider),
+            ServerStatus::Active if step == NodeStep::Enroll => return self.enroll_node(node),
             ServerStatus::Active => match self.reach(&Machine::of_node(&node), server) {
                 Ok(found) => {
                     let row = Node {
@@ -120,6 +127,7 @@ impl Draft<'_> {
         match self.seek_host_key(&Machine::of_node(&node), node.host_key.is_some(), until) {
             // Members of a set are visited together.
             Pinning::Settled if node.subnodes > 0 || node.primary.is_some() => {}
+            Pinning::Settled if !self.is_enrolled_for_visit(&node) => {}
             Pinning::Settled => {
                 self.send(Errand::PrepareNode(node.id), "its server is ACTIVE and has an address");
             }
@@ -174,7 +182,7 @@ impl Draft<'_> {
     /// A node that serves or waits stays, as long as it has a server that can serve.
     fn keep_node(&mut self, node: Node) {
         if node.state == NodeState::Ready
-            && let Some(reason) = self.misfit(&node)
+            && let Some(reason) = self.misfit(&node).or_else(|| self.unoffered(&node))
         {
             return self.node_event(node, NodeEvent::Doomed, reason);
         }
@@ -198,6 +206,7 @@ impl Draft<'_> {
                     |obstacle| format!("nothing is known of its server: {obstacle}"),
                 );
                 self.refuse(Subject::Node(node.id), reason);
+                self.follow_target(node);
             }
             Whereabouts::Shown(_) | Whereabouts::Found(_) => self.keep_reachable(node),
         }
@@ -208,7 +217,17 @@ impl Draft<'_> {
         let lost =
             node.floating_ip.id.is_some() && self.floating_ip(&Machine::of_node(&node)) == Standing::Nowhere;
         if lost && node.state == NodeState::Ready {
-            self.node_event(node, NodeEvent::Doomed, "its floating IP vanished from the cloud");
+            return self.node_event(node, NodeEvent::Doomed, "its floating IP vanished from the cloud");
+        }
+        self.follow_target(node);
+    }
+
+    /// What its target shows of a node that has its server.
+    fn follow_target(&mut self, node: Node) {
+        match node.state {
+            NodeState::Test => self.keep_test(node),
+            NodeState::Used if self.end_rest(&node) => {}
+            _ => self.watch_agent(node),
         }
     }
 
@@ -218,13 +237,37 @@ impl Draft<'_> {
             && self.has_come(until)
         {
             let row = Node { held_until: None, ..node };
-            self.node_event(row, NodeEvent::HoldEnded, "its hold came to its end");
+            return self.node_event(row, NodeEvent::HoldEnded, "its hold came to its end");
         }
+        if node.primary.is_none() && self.warn_of_hold_end(&node) {
+            return;
+        }
+        self.watch_agent(node);
+    }
+
+    /// Tells people once that a hold ends soon.
+    fn warn_of_hold_end(&mut self, node: &Node) -> bool {
+        let Some(until) = node.held_until.filter(|_| !node.hold_warned) else { return false };
+        // Whoever holds a node for half an hour need not be told at once that it ends within the hour.
+        let held_for = until.since(node.state_time);
+        if !self.has_come(until.minus(limits::hold_warning(held_for))) {
+            return false;
+        }
+        let left = until.since(self.now()).as_secs() / 60;
+        let row = Node { hold_warned: true, ..node.clone() };
+        self.nodes.insert(row.id, super::Drafted { row: row.clone(), changed: true });
+        let reason =
+            format!("its hold ends in {left} min; `nodepool hold {} --for 2d` makes it longer", node.id);
+        self.act(Action::WarnOfHoldEnd { row: Box::new(row) }, reason);
+        true
     }
 
     fn delete_node_server(&mut self, node: Node) {
         if self.seen.in_flight.contains_key(&create(&node)) {
             return self.refuse(Subject::Node(node.id), "waits: the create call is still on its way");
+        }
+        if !self.is_withdrawn(&node) {
+            return;
         }
         match self.node_server(&node) {
             Whereabouts::Nowhere => {

@@ -43,6 +43,49 @@ pub const DEMAND_KEPT: Duration = Duration::from_secs(60);
 /// A listing that is this late goes before creations, so that a full queue cannot blind us.
 pub(super) const LISTING_OVERDUE: Duration = Duration::from_secs(5);
 
+/// How long a target may take over a call that enrolls a node, and how late it may list what it took.
+pub(super) const ENROLL_LAG: Duration = Duration::from_secs(60);
+
+/// How long a node may wait for a target that is no Jenkins to take it. That of a Jenkins is configured.
+pub(super) const ENROLL_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a test job may take until it is given up: the limit of nodepool v0.
+pub(super) const TEST_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The pause between two listings of a target that has nodes of ours. Lost events are healed within a minute: one listing
+/// may be just too early, and two have to agree that a job is over.
+pub(super) const LIST_AGENTS: Duration = Duration::from_secs(20);
+
+/// The pause between two listings of a target that has none.
+pub(super) const LIST_AGENTS_WHEN_IDLE: Duration = Duration::from_secs(60);
+
+/// How long an agent may be offline, without a job and without anybody having set it offline, until its node goes.
+/// Jenkins itself tries again about each minute.
+pub(super) const AGENT_LOST: Duration = Duration::from_secs(300);
+
+/// How long after the news of its start a job is surely seen on its agent.
+pub(super) const JOB_SEEN: Duration = Duration::from_secs(2);
+
+/// How many calls to one target are under way at once. A controller answers each within milliseconds, but holds locks.
+pub(super) const CALLS_TO_TARGET: usize = 8;
+
+/// How long a node that is to go waits for a target that does not answer.
+pub(super) const WITHDRAW_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a target may be unreadable until its nodes count for nobody who waits: a restart takes a controller less.
+pub(super) const TARGET_GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// How long before its end people are told of a hold that was to last so long: an hour, or the last quarter of it.
+pub(super) fn hold_warning(lasts: Duration) -> Duration {
+    lasts.mul_f64(0.25).min(Duration::from_secs(3600))
+}
+
+/// The pause between two listings while an agent is awaited that was enrolled so long ago. It is also how much later
+/// than the target we see it online; what takes longer can wait longer.
+pub(super) fn agent_pause(waited: Duration) -> Duration {
+    waited.mul_f64(0.125).clamp(Duration::from_millis(100), Duration::from_secs(5))
+}
+
 /// How long a cloud may take to save a snapshot: the limit of nodepool v0.
 pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
@@ -93,6 +136,7 @@ pub fn backoff(kind: SetbackKind, failures: u32) -> Duration {
         SetbackKind::Capacity => (Duration::from_secs(10), Duration::from_secs(300)),
         // Other zones serve meanwhile, so there is no hurry.
         SetbackKind::Zone => (Duration::from_secs(60), Duration::from_secs(1800)),
+        SetbackKind::Target => (Duration::from_secs(10), Duration::from_secs(600)),
     };
     doubled(first, failures).min(longest)
 }

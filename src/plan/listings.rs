@@ -29,6 +29,7 @@ impl Draft<'_> {
             self.list_keypairs(provider, cloud);
             self.list_floating_ips(provider, cloud);
         }
+        self.list_agents();
         self.ask_demand();
         let (now, clouds) = (self.seen.now, self.seen.clouds);
         self.plan.actions.sort_by_key(|planned| urgency(planned, now, clouds));
@@ -53,7 +54,7 @@ impl Draft<'_> {
     /// Asks at a steady pace, whether or not the last answer was one: it costs no cloud anything, and a queue that can
     /// be read again should be seen at once.
     fn ask_demand(&mut self) {
-        if self.config.gearman_servers.is_empty() || self.seen.in_flight.contains_key(&Errand::AskDemand) {
+        if !self.config.tells_demand() || self.seen.in_flight.contains_key(&Errand::AskDemand) {
             return;
         }
         if self.seen.demand_asked.is_none_or(|asked| self.has_come(asked.plus(limits::ASK_DEMAND))) {
@@ -93,7 +94,7 @@ impl Draft<'_> {
         let mut waiting = Waiting::default();
         for node in self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.provider == provider) {
             let expects = match node.state {
-                NodeState::Building(step) => step != NodeStep::Ssh,
+                NodeState::Building(step) => !matches!(step, NodeStep::Ssh | NodeStep::Enroll),
                 NodeState::Delete => self.seen.permissions.deletes || node.delete_called.is_some(),
                 NodeState::Test | NodeState::Ready | NodeState::Used | NodeState::Hold | NodeState::Gone => {
                     false

@@ -8,9 +8,11 @@
 
 mod action;
 mod address;
+mod agents;
 mod allocate;
 mod check;
 mod departed;
+mod enroll;
 mod floating;
 mod host_keys;
 mod images;
@@ -20,25 +22,29 @@ mod lifecycle;
 mod limits;
 mod listings;
 mod observation;
+mod offered;
 mod outcome;
 mod reaching;
 mod room;
 mod sets;
 pub mod shares;
+mod target_view;
 mod view;
 mod waiting;
 mod whereabouts;
 mod wishes;
+mod withdraw;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Reason, Refusal, Subject};
+pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Pressing, Reason, Refusal, Subject};
 pub use address::{Lack, Reach, Wanted, reach};
 pub use check::{CheckResult, Checked};
 pub use limits::{BUILDER_PATIENCE, DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Permissions, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
+pub use target_view::TargetView;
 pub use view::{CloudView, Listing};
 pub use waiting::{Waiting, Waits};
 
@@ -60,6 +66,7 @@ pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
     draft.settle_images();
     draft.forget_providers();
     draft.delete_leaks();
+    draft.withdraw_leaked_agents();
     draft.start_builds();
     draft.allocate();
     draft.create_servers();
@@ -209,6 +216,7 @@ impl<'a> Draft<'a> {
             SetbackKind::Launch => "a launch",
             SetbackKind::Capacity => "a call for a server",
             SetbackKind::Zone => "an availability zone",
+            SetbackKind::Target => "an enrollment",
         };
         if self.set_back.contains(&key) {
             return Err(format!("{what} failed at {provider} just now"));

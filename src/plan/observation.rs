@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checked, CloudView, Errand, Waits};
-use crate::model::{Image, JobEvent, Node, NodeId, Setback, SetbackKind, Timestamp, Wish};
+use super::{Checked, CloudView, Errand, TargetView, Waits};
+use crate::model::{Image, JobEvent, JobRule, Node, NodeId, Setback, SetbackKind, Timestamp, Wish};
 
 /// Everything that is known at one moment.
 #[derive(Debug)]
@@ -20,12 +20,19 @@ pub struct Observation<'a> {
     pub wishes: Vec<Wish>,
     /// What jobs did and nobody has dealt with, oldest first.
     pub events: Vec<JobEvent>,
+    /// Which nodes are held for jobs that fail.
+    pub jobs: Vec<JobRule>,
     /// What went wrong lately.
     pub setbacks: Vec<Setback>,
     /// What each provider's cloud showed, and what of it could not be read.
     pub clouds: &'a BTreeMap<String, CloudView>,
+    /// What the targets showed that have agents, by the target's name: those of the configuration, and those that left
+    /// it while nodes are still there.
+    pub targets: &'a BTreeMap<String, TargetView>,
     /// How many jobs, queued and running, ask for each label; `None` when nothing tells.
     pub demand: Option<&'a BTreeMap<String, u32>>,
+    /// How many more jobs wait for each label, as told by who does not tell which run; `None` when nothing tells.
+    pub waiting_jobs: Option<&'a BTreeMap<String, u32>>,
     /// When the demand was last asked for, whatever came of it.
     pub demand_asked: Option<Timestamp>,
     /// Who asked for nodes and got none, as the last plan left it.

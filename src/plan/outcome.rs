@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::action::{Errand, Reason};
-use super::{limits, reaching};
+use super::{limits, offered, reaching};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
@@ -20,6 +20,8 @@ pub enum Answer {
     Id(String),
     /// It was done, or accepted.
     Done,
+    /// What was asked for says this.
+    Text(String),
     /// It was not done, or nobody knows.
     Failed(Failure),
 }
@@ -169,6 +171,9 @@ pub fn consequences(
         (Errand::DeleteKeypair { name, .. }, _, Some(image)) => keypair_deleted(image, name, answer),
         (Errand::DeleteServer { provider, id, .. }, _, _) => server_deleted(provider, id, answer),
         (Errand::PrepareNode(_), Some(node), _) => set_prepared(&node, nodes, answer),
+        (errand, Some(node), _) if errand.is_call_to_target() => {
+            offered::consequences(errand, answer, node, nodes)
+        }
         (Errand::SetUpBuilder(_), _, Some(image)) => {
             image_visited(image, ImageStep::Setup, ImageEvent::SetUp, answer)
         }
@@ -211,7 +216,7 @@ fn verdict_on_zone(
             Some(set_back(kind, provider, name, Reason(failure.text.clone())))
         }
         Answer::Done if failed == Fault::Unreachable => Some(Consequence::Recovered { kind, provider, name }),
-        Answer::Id(_) | Answer::Done | Answer::Failed(_) => None,
+        Answer::Id(_) | Answer::Done | Answer::Text(_) | Answer::Failed(_) => None,
     }
 }
 
@@ -225,7 +230,7 @@ fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
                 reason: "the cloud makes its server".into(),
             }];
         }
-        Answer::Done => return Vec::new(),
+        Answer::Done | Answer::Text(_) => return Vec::new(),
         Answer::Failed(failure) => failure,
     };
     let (provider, label) = (node.provider.clone(), node.label.clone());
@@ -261,7 +266,7 @@ fn builder_created(image: Image, answer: &Answer) -> Vec<Consequence> {
                 }
             };
         }
-        Answer::Done => return Vec::new(),
+        Answer::Done | Answer::Text(_) => return Vec::new(),
         Answer::Failed(failure) => failure,
     };
     let reason = Reason(format!("its builder was not created: {}", failure.text));
@@ -276,7 +281,7 @@ fn verifier_created(image: Image, answer: &Answer) -> Vec<Consequence> {
             let reason = Reason::from("the cloud boots a server from its snapshot");
             return vec![Consequence::ImageFacts { row, reason }];
         }
-        Answer::Done => return Vec::new(),
+        Answer::Done | Answer::Text(_) => return Vec::new(),
         Answer::Failed(failure) => failure,
     };
     let reason = Reason(format!("no server was created from its snapshot: {}", failure.text));
@@ -298,7 +303,7 @@ fn snapshot_taken(image: Image, answer: &Answer) -> Vec<Consequence> {
                 }
             };
         }
-        Answer::Done => return Vec::new(),
+        Answer::Done | Answer::Text(_) => return Vec::new(),
         Answer::Failed(failure) => failure,
     };
     let reason = Reason(format!("no snapshot was taken: {}", failure.text));
@@ -351,7 +356,7 @@ fn server_deleted(provider: &str, id: &str, answer: &Answer) -> Vec<Consequence>
         Answer::Failed(Failure { fault: Fault::NotFound, .. }) => {
             vec![Consequence::SawGone { provider: provider.to_owned(), id: id.to_owned() }]
         }
-        Answer::Id(_) | Answer::Done | Answer::Failed(_) => Vec::new(),
+        Answer::Id(_) | Answer::Done | Answer::Text(_) | Answer::Failed(_) => Vec::new(),
     }
 }
 
@@ -363,8 +368,7 @@ fn set_prepared(primary: &Node, rows: Vec<Node>, answer: &Answer) -> Vec<Consequ
     }
     let (provider, name) = (primary.provider.clone(), primary.label.clone());
     match answer {
-        Answer::Id(_) | Answer::Done => vec![
-            Consequence::Recovered { kind: SetbackKind::Launch, provider: provider.clone(), name },
+        Answer::Id(_) | Answer::Done | Answer::Text(_) => vec![
             Consequence::Recovered { kind: SetbackKind::Capacity, provider, name: String::new() },
             Consequence::Nodes { rows, event: NodeEvent::Prepared, reason: "reached and prepared".into() },
         ],
@@ -385,7 +389,7 @@ fn image_visited(image: Image, step: ImageStep, event: ImageEvent, answer: &Answ
     let (provider, name) = (image.provider.clone(), image.image.clone());
     let row = Box::new(image);
     match answer {
-        Answer::Id(_) | Answer::Done => {
+        Answer::Id(_) | Answer::Done | Answer::Text(_) => {
             let mut follow = Vec::new();
             if event == ImageEvent::Verified {
                 follow.push(Consequence::Recovered { kind: SetbackKind::Image, provider, name });
@@ -411,7 +415,7 @@ fn image_visited(image: Image, step: ImageStep, event: ImageEvent, answer: &Answ
 /// Whether what was to be deleted is not there any more.
 pub(super) fn went_away(answer: &Answer) -> bool {
     match answer {
-        Answer::Id(_) | Answer::Done => true,
+        Answer::Id(_) | Answer::Done | Answer::Text(_) => true,
         Answer::Failed(failure) => failure.fault == Fault::NotFound,
     }
 }

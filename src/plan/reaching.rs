@@ -59,7 +59,7 @@ fn refusal(answer: &Answer) -> Option<Reason> {
             "its host key is to come from its console, which cannot be read: {}",
             failure.text
         ))),
-        Answer::Failed(_) | Answer::Id(_) | Answer::Done => None,
+        Answer::Failed(_) | Answer::Id(_) | Answer::Done | Answer::Text(_) => None,
     }
 }
 
@@ -70,7 +70,7 @@ fn node_got_floating_ip(node: Node, answer: &Answer) -> Vec<Consequence> {
             let row = Box::new(Node { floating_ip, ..node });
             return vec![Consequence::NodeFacts { row, reason: "the cloud made its floating IP".into() }];
         }
-        Answer::Done => return Vec::new(),
+        Answer::Done | Answer::Text(_) => return Vec::new(),
         Answer::Failed(failure) => failure,
     };
     let reason = Reason(format!("no floating IP was made: {}", failure.text));
@@ -107,7 +107,7 @@ fn image_got_floating_ip(image: Image, owner: Owner, answer: &Answer) -> Vec<Con
             let row = Box::new(image.with_floating_ip(owner, facts));
             return vec![Consequence::ImageFacts { row, reason: "the cloud made its floating IP".into() }];
         }
-        Answer::Done => return Vec::new(),
+        Answer::Done | Answer::Text(_) => return Vec::new(),
         Answer::Failed(failure) => failure,
     };
     let reason = Reason(format!("no floating IP was made: {}", failure.text));

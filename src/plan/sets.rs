@@ -19,6 +19,11 @@ impl Draft<'_> {
             return self.leave(node, format!("its primary, node {id}, is gone"));
         };
         match primary.state {
+            NodeState::Ready if node.state == NodeState::Building(NodeStep::Enroll) => {
+                let reason = format!("its primary, node {id}, is ready");
+                self.node_event(node.clone(), NodeEvent::Enrolled, reason);
+                true
+            }
             NodeState::Building(_) | NodeState::Test | NodeState::Ready => false,
             NodeState::Used => self.follow_into_use(node, id),
             NodeState::Hold => self.follow_into_hold(node, &primary),
@@ -30,7 +35,7 @@ impl Draft<'_> {
 
     fn follow_into_use(&mut self, node: &Node, primary: NodeId) -> bool {
         match node.state {
-            NodeState::Ready | NodeState::Building(NodeStep::Ssh) => {
+            NodeState::Ready | NodeState::Building(NodeStep::Ssh | NodeStep::Enroll) => {
                 let reason = format!("a job started on its primary, node {primary}");
                 self.node_event(node.clone(), NodeEvent::JobStarted, reason);
             }
@@ -59,7 +64,8 @@ impl Draft<'_> {
             NodeState::Ready | NodeState::Used | NodeState::Hold | NodeState::Delete => {}
         }
         let (comment, held_until) = (primary.comment.clone(), primary.held_until);
-        let row = Node { held_until, comment, ..node.clone() };
+        let held_by = primary.held_by.clone();
+        let row = Node { held_until, held_by, comment, ..node.clone() };
         self.node_event(row, NodeEvent::Held, format!("it is held with its primary, node {}", primary.id));
         true
     }

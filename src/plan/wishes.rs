@@ -9,7 +9,7 @@ use super::whereabouts::Whereabouts;
 use super::{Draft, Drafted};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
-use crate::model::{ImageId, ImageState, Node, NodeId, NodeState, Timestamp, Wish, WishKind};
+use crate::model::{AgentFacts, ImageId, ImageState, Node, NodeId, NodeState, Timestamp, Wish, WishKind};
 
 /// Whether a wish was granted, and what to tell the operator.
 #[derive(Clone)]
@@ -34,9 +34,13 @@ impl Draft<'_> {
 
     fn grant(&mut self, wish: &Wish) -> Verdict {
         match &wish.kind {
-            WishKind::Hold { node, comment, until } => self.hold(*node, comment.clone(), *until),
+            WishKind::Hold { node, comment, until, owner } => {
+                self.hold(*node, comment.as_ref(), *until, owner.as_ref())
+            }
             WishKind::Unhold(node) => self.with_node(*node, Self::unhold),
-            WishKind::Delete { node, .. } => self.with_node(*node, Self::delete_node),
+            WishKind::Delete { node, now } => {
+                self.with_node(*node, |draft, row| draft.delete_node(row, *now))
+            }
             WishKind::ImageUpdate { provider, image } => self.update_image(provider, image, wish.created),
             WishKind::ImageDelete(image) => self.delete_image(*image),
             WishKind::Check => self.check_nodes(),
@@ -79,7 +83,13 @@ impl Draft<'_> {
         }
     }
 
-    fn hold(&mut self, id: NodeId, comment: Option<String>, until: Option<Timestamp>) -> Verdict {
+    fn hold(
+        &mut self,
+        id: NodeId,
+        comment: Option<&String>,
+        until: Option<Timestamp>,
+        owner: Option<&String>,
+    ) -> Verdict {
         self.with_node(id, |draft, mut row| {
             match row.state {
                 NodeState::Ready | NodeState::Used | NodeState::Hold => {}
@@ -95,12 +105,19 @@ impl Draft<'_> {
                     ));
                 }
             }
-            let renewed = row.state == NodeState::Hold && row.comment == comment && row.held_until == until;
+            let renewed = row.state == NodeState::Hold
+                && row.comment.as_ref() == comment
+                && row.held_until == until
+                && row.held_by.as_ref() == owner;
             if !renewed {
-                let said = comment.as_deref().map_or_else(String::new, |comment| format!(": {comment}"));
-                row.comment = comment;
+                let said = comment.map_or_else(String::new, |comment| format!(": {comment}"));
+                let who = owner.map_or("an operator", String::as_str);
+                row.comment = comment.cloned();
                 row.held_until = until;
-                draft.node_event(row, NodeEvent::Held, format!("an operator holds it{said}"));
+                row.held_by = owner.cloned();
+                row.held_for = None;
+                row.hold_warned = false;
+                draft.node_event(row, NodeEvent::Held, format!("{who} holds it{said}"));
             }
             Verdict::Granted(format!("node {id} is held{}", draft.with_subnodes(id)))
         })
@@ -139,10 +156,15 @@ impl Draft<'_> {
         }
     }
 
-    fn delete_node(&mut self, row: Node) -> Verdict {
+    fn delete_node(&mut self, row: Node, insists: bool) -> Verdict {
         let id = row.id;
+        let busy = self.job_on(&row);
+        let agent = AgentFacts { insists: insists || row.agent.insists, ..row.agent.clone() };
+        let told = row.agent == agent;
+        let row = Node { agent, ..row };
         match row.state {
-            NodeState::Delete => {}
+            NodeState::Delete if told => {}
+            NodeState::Delete => self.node_facts(row, "an operator wants it gone at once"),
             // As in nodepool v0, deleting a held node is how an operator says that the hold is over.
             NodeState::Hold => self.node_event(row, NodeEvent::HoldEnded, "an operator deleted it"),
             NodeState::Building(_)
@@ -151,7 +173,28 @@ impl Draft<'_> {
             | NodeState::Used
             | NodeState::Gone => self.node_event(row, NodeEvent::Doomed, "an operator deleted it"),
         }
-        Verdict::Granted(format!("node {id} will be deleted{}", self.with_subnodes(id)))
+        let set = self.with_subnodes(id);
+        Verdict::Granted(match busy {
+            None => format!("node {id} will be deleted{set}"),
+            Some(job) if insists => {
+                format!("node {id} will be deleted{set}; {job} runs on it and fails by that")
+            }
+            Some(job) => format!(
+                "node {id} will be deleted{set} when {job} is over, which runs on it; `nodepool delete --now {id}` does \
+                 not wait for it"
+            ),
+        })
+    }
+
+    /// The job that runs on a node whose target would tell us of its end, if one does.
+    fn job_on(&self, node: &Node) -> Option<String> {
+        let view = self.target(&node.target)?;
+        let shown = view.agents.items.get(&node.nodename).filter(|agent| !agent.idle);
+        if !node.job.is_running() && shown.is_none() {
+            return None;
+        }
+        let name = node.job.name.as_deref().map(|job| format!("job {job}"));
+        Some(name.unwrap_or_else(|| "a job".to_owned()))
     }
 
     fn update_image(&mut self, provider: &str, image: &str, asked: Timestamp) -> Verdict {

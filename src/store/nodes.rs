@@ -5,7 +5,9 @@ use super::history::{self, Note, Subject};
 use super::row::Row;
 use super::text::bounded;
 use super::{Store, StoreError};
-use crate::model::{FloatingFacts, HostKey, ImageId, Node, NodeId, NodeState, NodeStep, Timestamp};
+use crate::model::{
+    AgentFacts, FloatingFacts, HostKey, ImageId, JobFacts, Node, NodeId, NodeState, NodeStep, Timestamp,
+};
 
 /// What is known of a node when its row is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,9 @@ macro_rules! select {
         concat!(
             "SELECT id, primary_id, subnode_index, subnodes, provider_name, label_name, target_name, hostname, nodename, image_name, snapshot_image_id, az, ",
             "external_id, ip, ip_private, host_key, state, step, state_time, created, attempt, attempted, ",
-            "delete_called, held_until, comment, reason, floating_ip_id, floating_ip_attempted, revision FROM node ",
+            "delete_called, held_until, hold_owner, hold_job, hold_warned, comment, reason, floating_ip_id, floating_ip_attempted, ",
+            "agent_attempted, agent_enrolled, manager_name, test_called, test_passed, agent_withdrawn, insists, ",
+            "agent_remark, job_name, job_started, job_ended, revision FROM node ",
             $rest
         )
     };
@@ -53,7 +57,10 @@ const INSERT: &str = "INSERT INTO node (provider_name, label_name, target_name, 
 const NAME: &str = "UPDATE node SET hostname = $1, nodename = $2 WHERE id = $3";
 const UPDATE: &str = "UPDATE node SET az = $1, external_id = $2, ip = $3, ip_private = $4, host_key = $5, state = $6, \
     step = $7, state_time = $8, attempted = $9, delete_called = $10, held_until = $11, comment = $12, reason = $13, \
-    floating_ip_id = $14, floating_ip_attempted = $15, revision = revision + 1 WHERE id = $16 AND revision = $17";
+    floating_ip_id = $14, floating_ip_attempted = $15, hold_owner = $16, hold_job = $17, agent_attempted = $18, \
+    agent_enrolled = $19, manager_name = $20, test_called = $21, test_passed = $22, agent_withdrawn = $23, \
+    insists = $24, agent_remark = $25, job_name = $26, job_started = $27, job_ended = $28, \
+    hold_warned = $29, revision = revision + 1 WHERE id = $30 AND revision = $31";
 const REMOVE: &str = "DELETE FROM node WHERE id = $1 AND revision = $2";
 
 impl Store {
@@ -197,6 +204,20 @@ async fn update(write: &mut Write, node: &Node, entry: &Note) -> Result<Node, St
         bounded(&node.reason).into(),
         node.floating_ip.id.as_deref().into(),
         node.floating_ip.attempted.into(),
+        node.held_by.as_deref().map(bounded).into(),
+        node.held_for.as_deref().map(bounded).into(),
+        node.agent.attempted.into(),
+        node.agent.enrolled.into(),
+        node.agent.manager.as_deref().map(bounded).into(),
+        node.agent.test_called.into(),
+        node.agent.test_passed.into(),
+        node.agent.withdrawn.into(),
+        node.agent.insists.into(),
+        node.agent.remark.as_deref().map(bounded).into(),
+        node.job.name.as_deref().map(bounded).into(),
+        node.job.started.into(),
+        node.job.ended.into(),
+        node.hold_warned.into(),
         node.id.0.into(),
         node.revision.into(),
     ];
@@ -246,11 +267,29 @@ fn node(row: &Row) -> Result<Node, StoreError> {
         attempted: columns.optional_time("attempted")?,
         delete_called: columns.optional_time("delete_called")?,
         held_until: columns.optional_time("held_until")?,
+        held_by: columns.optional_text("hold_owner")?,
+        held_for: columns.optional_text("hold_job")?,
+        hold_warned: columns.boolean("hold_warned")?,
         comment: columns.optional_text("comment")?,
         reason: columns.text("reason")?,
         floating_ip: FloatingFacts {
             id: columns.optional_text("floating_ip_id")?,
             attempted: columns.optional_time("floating_ip_attempted")?,
+        },
+        agent: AgentFacts {
+            attempted: columns.optional_time("agent_attempted")?,
+            enrolled: columns.boolean("agent_enrolled")?,
+            manager: columns.optional_text("manager_name")?,
+            test_called: columns.optional_time("test_called")?,
+            test_passed: columns.boolean("test_passed")?,
+            withdrawn: columns.boolean("agent_withdrawn")?,
+            insists: columns.boolean("insists")?,
+            remark: columns.optional_text("agent_remark")?,
+        },
+        job: JobFacts {
+            name: columns.optional_text("job_name")?,
+            started: columns.optional_time("job_started")?,
+            ended: columns.optional_time("job_ended")?,
         },
         revision: columns.integer("revision")?,
     })

@@ -55,12 +55,16 @@ impl Store {
     }
 }
 
+const KINDS: [SetbackKind; 5] =
+    [SetbackKind::Image, SetbackKind::Launch, SetbackKind::Capacity, SetbackKind::Zone, SetbackKind::Target];
+
 const fn word(kind: SetbackKind) -> &'static str {
     match kind {
         SetbackKind::Image => "image",
         SetbackKind::Launch => "launch",
         SetbackKind::Capacity => "capacity",
         SetbackKind::Zone => "zone",
+        SetbackKind::Target => "target",
     }
 }
 
@@ -69,7 +73,7 @@ fn setback(row: &Row) -> Result<Setback, StoreError> {
     let (spelled, provider, name) =
         (columns.text("kind")?, columns.text("provider_name")?, columns.text("name")?);
     let columns = row.named("setback", &format!("{spelled} {provider} {name}"));
-    let kind = [SetbackKind::Image, SetbackKind::Launch, SetbackKind::Capacity, SetbackKind::Zone]
+    let kind = KINDS
         .into_iter()
         .find(|kind| word(*kind) == spelled)
         .ok_or_else(|| columns.corrupt(&format!("unknown kind {spelled:?}")))?;

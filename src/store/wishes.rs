@@ -21,9 +21,9 @@ pub struct Settled {
 const MOST_WISHES: u32 = 1000;
 
 const INSERT: &str = "INSERT INTO wish (kind, node_id, snapshot_image_id, provider_name, image_name, comment, \
-    held_until, insists, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    held_until, insists, owner, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const OPEN: &str = "SELECT id, kind, node_id, snapshot_image_id, provider_name, image_name, comment, held_until, \
-    insists, created FROM wish WHERE settled IS NULL ORDER BY id LIMIT $1";
+    insists, owner, created FROM wish WHERE settled IS NULL ORDER BY id LIMIT $1";
 const SETTLE: &str =
     "UPDATE wish SET settled = $1, granted = $2, outcome = $3 WHERE id = $4 AND settled IS NULL";
 const OUTCOME: &str = "SELECT id, settled, granted, outcome FROM wish WHERE id = $1 AND settled IS NOT NULL";
@@ -32,7 +32,7 @@ impl Store {
     /// Writes down a wish. Ring the daemon's bell, or wait for its next tick, and read the outcome.
     pub async fn add_wish(&self, kind: &WishKind, now: Timestamp) -> Result<WishId, StoreError> {
         let fields = Fields::of(kind);
-        let values: [Value; 9] = [
+        let values: [Value; 10] = [
             fields.kind.into(),
             fields.node.into(),
             fields.image_id.into(),
@@ -41,6 +41,7 @@ impl Store {
             fields.comment.map(bounded).into(),
             fields.until.into(),
             fields.insists.into(),
+            fields.owner.map(bounded).into(),
             now.into(),
         ];
         self.db.insert(INSERT, &values).await.map(WishId)
@@ -80,16 +81,18 @@ struct Fields<'w> {
     comment: Option<&'w str>,
     until: Option<Timestamp>,
     insists: bool,
+    owner: Option<&'w str>,
 }
 
 impl<'w> Fields<'w> {
     fn of(kind: &'w WishKind) -> Self {
         match kind {
-            WishKind::Hold { node, comment, until } => Self {
+            WishKind::Hold { node, comment, until, owner } => Self {
                 kind: "hold",
                 node: Some(node.0),
                 comment: comment.as_deref(),
                 until: *until,
+                owner: owner.as_deref(),
                 ..Self::default()
             },
             WishKind::Unhold(node) => Self { kind: "unhold", node: Some(node.0), ..Self::default() },
@@ -120,6 +123,7 @@ fn kind(columns: &Columns<'_>) -> Result<WishKind, StoreError> {
             node: NodeId(columns.integer("node_id")?),
             comment: columns.optional_text("comment")?,
             until: columns.optional_time("held_until")?,
+            owner: columns.optional_text("owner")?,
         }),
         "unhold" => Ok(WishKind::Unhold(NodeId(columns.integer("node_id")?))),
         "delete" => Ok(WishKind::Delete {

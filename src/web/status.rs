@@ -240,6 +240,7 @@ impl fmt::Display for About<'_> {
             Subject::Image(id) => write!(f, "image {id}"),
             Subject::Label(name) => write!(f, "label {name}"),
             Subject::Provider(name) => write!(f, "provider {name}"),
+            Subject::Target(name) => write!(f, "target {name}"),
             Subject::ProviderImage(provider, image) => write!(f, "image {image} of {provider}"),
         }
     }

@@ -214,7 +214,7 @@ pub(crate) fn note(event: &str) -> Note {
 
 async fn grant(store: &Store, wish: &WishKind) -> (bool, String) {
     match wish {
-        WishKind::Hold { node, comment, until } => {
+        WishKind::Hold { node, comment, until, .. } => {
             let mut row = store.node(*node).await.unwrap().unwrap();
             if row.state != NodeState::Ready {
                 return (

@@ -92,7 +92,7 @@ async fn each_form_of_a_list_tells_the_same() {
     assert_eq!(
         csv.lines().next().unwrap(),
         "id,provider,az,label,target,hostname,nodename,server_id,ip,ip_private,image,image_id,state,step,state_time,\
-         age_seconds,created,held_until,comment,reason,primary"
+         age_seconds,created,held_until,comment,reason,primary,held_by,job,job_started,manager"
     );
     assert_eq!((json.as_array().unwrap().len(), lines.len()), (5, 6));
     for (row, cells) in json.as_array().unwrap().iter().zip(&lines[1..]) {

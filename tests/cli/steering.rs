@@ -18,7 +18,7 @@ async fn hold_without_a_daemon_is_written_down() {
     assert_eq!(ran.rows()[0][10], "ready", "nothing happened yet");
     let wishes = bench.store.open_wishes().await.unwrap();
     assert_eq!(wishes.len(), 1);
-    let WishKind::Hold { node: NodeId(1), comment: Some(comment), until: Some(until) } = &wishes[0].kind
+    let WishKind::Hold { node: NodeId(1), comment: Some(comment), until: Some(until), .. } = &wishes[0].kind
     else {
         panic!("{wishes:?}");
     };
@@ -140,4 +140,26 @@ async fn a_database_that_cannot_be_used_is_told_without_its_password() {
         assert!(ran.err.contains(words) && ran.err.contains("\n  next: "), "{ran:?}");
         assert!(!ran.err.contains("hunter2"), "{ran:?}");
     }
+}
+
+#[tokio::test]
+async fn jobs_are_watched_under_their_exact_names() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["job-create", "gate unit", "--hold-on-failure", "2", "--for", "2d"]).await;
+    assert_eq!((ran.status, ran.rows().len()), (0, 1), "{ran:?}");
+    let ran = bench.run(&["job-create", "lint"]).await;
+    assert_eq!(ran.status, 0, "{ran:?}");
+    // A job has one rule.
+    let ran = bench.run(&["job-create", "lint", "--hold-on-failure", "1"]).await;
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let jobs = bench.run(&["job-list", "-o", "json"]).await.json();
+    assert_eq!((&jobs[0]["name"], &jobs[0]["hold_on_failure"]), (&"gate unit".into(), &2.into()));
+    assert_eq!((&jobs[0]["hold_for_seconds"], &jobs[0]["held"]), (&172_800.into(), &0.into()));
+    assert_eq!((&jobs[1]["id"], &jobs[1]["hold_on_failure"]), (&2.into(), &1.into()));
+    let list = bench.run(&["job-list"]).await.out;
+    assert!(list.contains("| ID | Name      | Hold on Failure |"), "{list}");
+    let ran = bench.run(&["job-delete", "1", "7"]).await;
+    assert_eq!(ran.status, 1);
+    assert!(ran.err.contains("no rule has the number 7") && ran.err.contains("job-list"), "{ran:?}");
+    assert_eq!(bench.run(&["job-list", "-o", "json"]).await.json().as_array().unwrap().len(), 1);
 }

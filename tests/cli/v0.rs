@@ -69,9 +69,6 @@ async fn commands_that_are_not_there_say_what_is_missing() {
         &["image-build", "debian"],
         &["image-upload", "all", "debian"],
         &["image-upload", "debian"],
-        &["job-list"],
-        &["job-create", "gate-unit", "--hold-on-failure", "2"],
-        &["job-delete", "1"],
     ] {
         let ran = bench.run(arguments).await;
         assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{arguments:?}");

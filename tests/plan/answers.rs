@@ -13,7 +13,7 @@ use super::scenario::Scenario;
 use super::situation::{read_image, read_node};
 
 /// Each errand, and the rows that it may find when it comes home.
-const HOMECOMINGS: [(&str, &[&str]); 15] = [
+const HOMECOMINGS: [(&str, &[&str]); 21] = [
     (
         "create-server alpha for node 1",
         &[
@@ -101,6 +101,39 @@ const HOMECOMINGS: [(&str, &[&str]); 15] = [
             "images: [{id: 1, state: building setup, az: az1, builder: b1}]",
         ],
     ),
+    (
+        "enroll 1",
+        &[
+            "nodes: [{id: 1, state: building enroll, server: s1, enroll_asked: 1}]",
+            "nodes: [{id: 1, state: delete, server: s1, enroll_asked: 1}]",
+        ],
+    ),
+    (
+        "withdraw jenkins node-1 of node 1",
+        &["nodes: [{id: 1, state: delete, server: s1, enrolled: 100, manager: launcher-1}]"],
+    ),
+    (
+        "start-test 1 check-node",
+        &[
+            "nodes: [{id: 1, state: building enroll, server: s1, enrolled: 100}]",
+            "nodes: [{id: 1, state: delete, server: s1, enrolled: 100}]",
+        ],
+    ),
+    (
+        "relabel 1",
+        &[
+            "nodes: [{id: 1, state: test, server: s1, enrolled: 100, test_passed: true}]",
+            "nodes: [{id: 1, state: delete, server: s1, enrolled: 100, test_passed: true}]",
+        ],
+    ),
+    ("describe 1 held by ann", &["nodes: [{id: 1, state: hold, server: s1, enrolled: 100, held_by: ann}]"]),
+    (
+        "read-launch-log 1",
+        &[
+            "nodes: [{id: 1, state: building enroll, server: s1, enrolled: 100}]",
+            "nodes: [{id: 1, state: ready, server: s1, enrolled: 100}]",
+        ],
+    ),
     ("verify-snapshot 1", &["images: [{id: 1, state: building verify, snapshot: snap-1, verifier: v1}]"]),
 ];
 
@@ -131,6 +164,7 @@ fn answers() -> Vec<(&'static str, Answer)> {
     vec![
         ("an id", Answer::Id("new".to_owned())),
         ("done", Answer::Done),
+        ("a text", Answer::Text("the log".to_owned())),
         ("not found", failed(Fault::NotFound)),
         ("no quota", failed(Fault::Quota)),
         ("slow down", failed(Fault::Throttled(Some(Duration::from_secs(30))))),

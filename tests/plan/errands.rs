@@ -1,7 +1,7 @@
 //! Errands as text, and text as errands.
 
 use nodepool::model::{ImageId, NodeId, Owner};
-use nodepool::plan::Errand;
+use nodepool::plan::{Errand, Pressing};
 
 /// The text of an errand.
 pub fn written(errand: &Errand) -> String {
@@ -38,6 +38,21 @@ pub fn written(errand: &Errand) -> String {
         Errand::SetUpBuilder(id) => format!("set-up-builder {id}"),
         Errand::VerifySnapshot(id) => format!("verify-snapshot {id}"),
         Errand::CheckNode(id) => format!("check-node {id}"),
+        Errand::ListAgents { target } => format!("list-agents {target}"),
+        Errand::Enroll(id) => format!("enroll {id}"),
+        Errand::Withdraw { target, name, node, pressing } => {
+            let owner = node.map_or_else(|| "nobody".to_owned(), |id| format!("node {id}"));
+            let verb = match pressing {
+                Pressing::WhenIdle => "withdraw",
+                Pressing::JobOver => "withdraw-after-job",
+                Pressing::AtOnce => "withdraw-at-once",
+            };
+            format!("{verb} {target} {name} of {owner}")
+        }
+        Errand::StartTest { node, job } => format!("start-test {node} {job}"),
+        Errand::Relabel(id) => format!("relabel {id}"),
+        Errand::Describe { node, remark } => format!("describe {node} {remark}"),
+        Errand::ReadLaunchLog(id) => format!("read-launch-log {id}"),
     }
 }
 
@@ -81,6 +96,34 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["set-up-builder", number] => number.parse().ok().map(|number| Errand::SetUpBuilder(ImageId(number))),
         ["verify-snapshot", number] => {
             number.parse().ok().map(|number| Errand::VerifySnapshot(ImageId(number)))
+        }
+        ["list-agents", target] => Some(Errand::ListAgents { target: (*target).to_owned() }),
+        ["withdraw", target, name, "of", "nobody"] => Some(Errand::Withdraw {
+            target: (*target).to_owned(),
+            name: (*name).to_owned(),
+            node: None,
+            pressing: Pressing::WhenIdle,
+        }),
+        ["withdraw", target, name, "of", "node", number] => {
+            number.parse().ok().map(|number| Errand::Withdraw {
+                target: (*target).to_owned(),
+                name: (*name).to_owned(),
+                node: Some(NodeId(number)),
+                pressing: Pressing::WhenIdle,
+            })
+        }
+        ["start-test", number, job] => number
+            .parse()
+            .ok()
+            .map(|number| Errand::StartTest { node: NodeId(number), job: (*job).to_owned() }),
+        ["describe", number, remark @ ..] => number
+            .parse()
+            .ok()
+            .map(|number| Errand::Describe { node: NodeId(number), remark: remark.join(" ") }),
+        ["enroll", number] => number.parse().ok().map(|number| Errand::Enroll(NodeId(number))),
+        ["relabel", number] => number.parse().ok().map(|number| Errand::Relabel(NodeId(number))),
+        ["read-launch-log", number] => {
+            number.parse().ok().map(|number| Errand::ReadLaunchLog(NodeId(number)))
         }
         _ => None,
     };

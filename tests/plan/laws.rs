@@ -34,7 +34,12 @@ pub fn broken(seen: &Observation<'_>, plan: &Plan) -> Vec<String> {
                     broken.push(format!("the hold of node {} ends too early", row.id));
                 }
             }
-            Action::NodeFacts { row } if !nodes.insert(row.id) => {
+            Action::Nodes { rows, .. } => {
+                if let Some(row) = rows.iter().find(|row| !nodes.insert(row.id)) {
+                    broken.push(format!("node {} changes twice", row.id));
+                }
+            }
+            Action::NodeFacts { row } | Action::WarnOfHoldEnd { row } if !nodes.insert(row.id) => {
                 broken.push(format!("node {} changes twice", row.id));
             }
             Action::Image { row, event } => {
@@ -79,7 +84,10 @@ fn silence(seen: &Observation<'_>, plan: &Plan) -> Vec<String> {
     for node in &seen.nodes {
         let moves = matches!(node.state, NodeState::Building(_) | NodeState::Delete);
         let changes = plan.actions.iter().any(|planned| match &planned.action {
-            Action::Node { row, .. } | Action::NodeFacts { row } => row.id == node.id,
+            Action::Node { row, .. } | Action::NodeFacts { row } | Action::WarnOfHoldEnd { row } => {
+                row.id == node.id
+            }
+            Action::Nodes { rows, .. } => rows.iter().any(|row| row.id == node.id),
             _ => false,
         });
         let visited = Errand::PrepareNode(node.head());

@@ -1,7 +1,7 @@
 //! A plan as text.
 
 use nodepool::fsm;
-use nodepool::model::{Image, Node, SetbackKind};
+use nodepool::model::{Image, JobResult, Node, SetbackKind};
 use nodepool::plan::{Action, Observation, Plan, Subject};
 
 use super::errands;
@@ -48,6 +48,10 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
                 .map_or_else(|illegal| illegal.to_string(), |state| state.to_string());
             format!("image {}: {} by {}{}", row.id, following, event.word(), image_facts(seen, row))
         }
+        Action::Nodes { rows, event } => {
+            let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
+            format!("nodes {} together: {}", ids.join(" and "), event.word())
+        }
         Action::NodeFacts { row } => {
             let known = seen.nodes.iter().find(|known| known.id == row.id);
             format!("node {}: facts{}", row.id, known.map(|known| node_facts(known, row)).unwrap_or_default())
@@ -82,6 +86,11 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
         }
         Action::ForgetProvider(name) => format!("forget provider {name}"),
         Action::SettleJobEvent(id) => format!("settle job event {id}"),
+        Action::CountJobRun(run) => {
+            let result = run.result.map_or("an unknown end", JobResult::word);
+            format!("count a run: {} of {} at {}, {result}", run.job, run.label, run.provider)
+        }
+        Action::WarnOfHoldEnd { row } => format!("node {}: warn of the end of its hold", row.id),
     }
 }
 
@@ -92,6 +101,7 @@ pub fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
         SetbackKind::Launch => "launch",
         SetbackKind::Capacity => "capacity",
         SetbackKind::Zone => "zone",
+        SetbackKind::Target => "target",
     };
     if name.is_empty() { format!("{kind} at {provider}") } else { format!("{kind} of {name} at {provider}") }
 }
@@ -102,6 +112,7 @@ fn subject(subject: &Subject) -> String {
         Subject::Image(id) => format!("image {id}"),
         Subject::Label(name) => format!("label {name}"),
         Subject::Provider(name) => format!("provider {name}"),
+        Subject::Target(name) => format!("target {name}"),
         Subject::ProviderImage(provider, image) => format!("image {image} of {provider}"),
     }
 }
@@ -119,6 +130,17 @@ pub fn node_facts(before: &Node, after: &Node) -> String {
             ("floating ip asked for", node.floating_ip.attempted.map(|at| at.to_string())),
             ("hold ends", node.held_until.map(|until| until.to_string())),
             ("comment", node.comment.clone()),
+            ("held by", node.held_by.clone()),
+            ("held for", node.held_for.clone()),
+            ("enrolled", node.agent.enrolled.then(|| "yes".to_owned())),
+            ("manager", node.agent.manager.clone()),
+            ("test passed", node.agent.test_passed.then(|| "yes".to_owned())),
+            ("withdrawn", node.agent.withdrawn.then(|| "yes".to_owned())),
+            ("insists", node.agent.insists.then(|| "yes".to_owned())),
+            ("remark", node.agent.remark.clone()),
+            ("job", node.job.name.clone()),
+            ("job started", node.job.started.map(|at| at.to_string())),
+            ("job ended", node.job.ended.map(|at| at.to_string())),
         ]
     };
     changes(&facts(before), &facts(after))

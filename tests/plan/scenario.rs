@@ -32,6 +32,17 @@ pub struct Scenario {
     /// What differs from a cloud that was listed lately and shows the rows' servers. By provider.
     #[serde(default)]
     pub clouds: BTreeMap<String, CloudPart>,
+    /// What the targets show that have agents. By target; one that is left out takes nodes as they are.
+    #[serde(default)]
+    pub targets: BTreeMap<String, TargetPart>,
+    /// Rules for jobs that fail: how many nodes are held for each.
+    #[serde(default)]
+    pub job_rules: BTreeMap<String, u32>,
+    /// The delete-delay of the configuration.
+    #[serde(default)]
+    pub delete_delay: u64,
+    /// Jobs that wait in the queues of Jenkins, for each label; left out: nothing tells.
+    pub queued: Option<BTreeMap<String, u32>>,
     /// Jobs for each label; left out: nothing tells.
     pub demand: Option<BTreeMap<String, u32>>,
     /// Who asked for nodes and got none, and since when.
@@ -51,6 +62,7 @@ pub struct Scenario {
 }
 
 /// A row of the node table.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of the row")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeRow {
@@ -104,6 +116,28 @@ pub struct NodeRow {
     pub floating_ip_shown: Option<String>,
     /// When the call for its floating IP was made.
     pub floating_ip_asked: Option<u64>,
+    /// When the target was told of it, which took it.
+    pub enrolled: Option<u64>,
+    /// When the target was told of it, without an answer.
+    pub enroll_asked: Option<u64>,
+    /// `online`, `busy`, `offline`, `lost`, `spent`, `set-offline`, `taken` or `no` (usual): how the target lists it.
+    pub agent: Option<String>,
+    pub manager: Option<String>,
+    #[serde(default)]
+    pub test_passed: bool,
+    #[serde(default)]
+    pub withdrawn: bool,
+    #[serde(default)]
+    pub insists: bool,
+    pub remark: Option<String>,
+    /// The name of its job, and when it started and ended.
+    pub job: Option<String>,
+    pub job_started: Option<u64>,
+    pub job_ended: Option<u64>,
+    pub held_by: Option<String>,
+    pub held_for: Option<String>,
+    #[serde(default)]
+    pub hold_warned: bool,
     /// When its hold ends, in seconds from now.
     pub until: Option<u64>,
     pub comment: Option<String>,
@@ -173,6 +207,10 @@ pub struct WishRow {
     /// `provider/image`.
     pub image_update: Option<String>,
     pub image_delete: Option<i64>,
+    /// Whether the operator of a deletion insists.
+    #[serde(default)]
+    pub insists: bool,
+    pub owner: Option<String>,
     /// `check` or `cleanup`.
     pub clock: Option<String>,
     pub comment: Option<String>,
@@ -189,6 +227,9 @@ pub struct EventRow {
     pub node: String,
     pub started: Option<String>,
     pub finished: Option<String>,
+    pub completed: Option<String>,
+    /// `success` or `failure`.
+    pub result: Option<String>,
 }
 
 /// Something that went wrong.
@@ -266,6 +307,51 @@ impl Default for CloudPart {
             gone: BTreeMap::new(),
         }
     }
+}
+
+/// A target that has agents.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TargetPart {
+    /// `jenkins` (usual) or `gearman`; `left`: it is not in the configuration any more.
+    pub kind: String,
+    pub test_job: Option<String>,
+    pub inbound: bool,
+    /// When the two last listings of agents began.
+    pub listed: Vec<u64>,
+    /// Why the last listing failed.
+    pub trouble: Option<String>,
+    /// Since when that is so.
+    pub unreadable: Option<u64>,
+    pub quieting_down: bool,
+    pub agents: Vec<StrayAgent>,
+}
+
+impl Default for TargetPart {
+    fn default() -> Self {
+        Self {
+            kind: "jenkins".to_owned(),
+            test_job: None,
+            inbound: false,
+            listed: vec![30, 10],
+            trouble: None,
+            unreadable: None,
+            quieting_down: false,
+            agents: Vec::new(),
+        }
+    }
+}
+
+/// An agent that no row has.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrayAgent {
+    pub name: String,
+    /// Its mark: `installation node`; left out: none.
+    pub tag: Option<String>,
+    /// Whether only the last listing shows it.
+    #[serde(default)]
+    pub once: bool,
 }
 
 /// A server that no row knows by its id.

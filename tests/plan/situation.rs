@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use nodepool::config::{Config, SecureConf, Sources, load, render};
 use nodepool::model::{
-    Address, CloudImage, CloudImageStatus, FloatingFacts, FloatingIp, Image, ImageId, ImageState, JobEvent,
-    JobEventKind, Keypair, NewJobEvent, Node, NodeId, NodeState, Owner, Server, ServerStatus, Setback,
-    SetbackKind, Tag, Timestamp, Wish, WishId, WishKind,
+    Address, AgentFacts, CloudImage, CloudImageStatus, FloatingFacts, FloatingIp, Image, ImageId, ImageState,
+    JobEvent, JobEventKind, JobFacts, JobResult, JobRule, Keypair, NewJobEvent, Node, NodeId, NodeState,
+    Owner, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Wish, WishId, WishKind,
 };
 use nodepool::plan::{
-    CheckResult, Checked, CloudView, Errand, Listing, Observation, Permissions, Tries, Waiting, Waits,
+    CheckResult, Checked, CloudView, Errand, Listing, Observation, Permissions, TargetView, Tries, Waiting,
+    Waits,
 };
 
-use super::errands;
 use super::scenario::{CheckRow, CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
+use super::{errands, targets};
 
 /// Our installation's id in every scenario.
-const OURS: &str = "ours";
+pub const OURS: &str = "ours";
 
 /// The moment of every plan.
 const NOW: Timestamp = Timestamp::from_seconds(100_000);
@@ -34,6 +35,9 @@ pub struct Situation {
     events: Vec<JobEvent>,
     setbacks: Vec<Setback>,
     clouds: BTreeMap<String, CloudView>,
+    targets: BTreeMap<String, TargetView>,
+    jobs: Vec<JobRule>,
+    queued: Option<BTreeMap<String, u32>>,
     demand: Option<BTreeMap<String, u32>>,
     waiting: Waits,
     in_flight: BTreeMap<Errand, Timestamp>,
@@ -59,6 +63,12 @@ impl Situation {
         if let Some(unknown) = scenario.clouds.keys().find(|name| !clouds.contains_key(*name)) {
             return Err(format!("the pool has no provider {unknown}"));
         }
+        config.delete_delay = Duration::from_secs(scenario.delete_delay);
+        let mut targets = BTreeMap::new();
+        for (name, part) in &scenario.targets {
+            targets::offer(&mut config, name, part)?;
+            targets.insert(name.clone(), targets::view(name, part, scenario)?);
+        }
         let in_flight = scenario.in_flight.iter().map(|text| Ok((errands::read(text)?, ago(1))));
         let tries = scenario.tries.iter().map(|row| {
             let tries = Tries { count: row.count, last: ago(row.ago), accepted: row.accepted };
@@ -76,11 +86,14 @@ impl Situation {
                 jobs: waiting(&scenario.waiting.jobs),
                 spares: waiting(&scenario.waiting.spares),
             },
+            jobs: (1..).zip(&scenario.job_rules).map(|(id, rule)| job_rule(id, rule)).collect(),
+            queued: scenario.queued.clone(),
             demand: scenario.demand.clone(),
             permissions: permissions(&scenario.forbidden)?,
             checks: scenario.checks.iter().map(|row| (NodeId(row.node), checked(row))).collect(),
             config,
             clouds,
+            targets,
         })
     }
 
@@ -94,6 +107,9 @@ impl Situation {
             events: self.events.clone(),
             setbacks: self.setbacks.clone(),
             clouds: &self.clouds,
+            jobs: self.jobs.clone(),
+            targets: &self.targets,
+            waiting_jobs: self.queued.as_ref(),
             demand: self.demand.as_ref(),
             demand_asked: None,
             waiting: &self.waiting,
@@ -154,7 +170,8 @@ fn config(pool: &Path) -> Result<Config, String> {
     load(&sources).map(|loaded| loaded.config).map_err(|found| render(&found))
 }
 
-fn ago(seconds: u64) -> Timestamp {
+/// So many seconds before the moment of the plan.
+pub fn ago(seconds: u64) -> Timestamp {
     NOW.minus(Duration::from_secs(seconds))
 }
 
@@ -185,6 +202,24 @@ pub fn read_node(row: &NodeRow) -> Result<Node, String> {
         attempted: row.asked.or(row.server.as_ref().map(|_| 300)).map(ago),
         delete_called: row.delete_called.map(ago),
         floating_ip: floating_facts(row.floating_ip.as_ref(), row.floating_ip_asked),
+        agent: AgentFacts {
+            attempted: row.enrolled.or(row.enroll_asked).map(ago),
+            enrolled: row.enrolled.is_some(),
+            manager: row.manager.clone(),
+            test_called: None,
+            test_passed: row.test_passed,
+            withdrawn: row.withdrawn,
+            insists: row.insists,
+            remark: row.remark.clone(),
+        },
+        job: JobFacts {
+            name: row.job.clone(),
+            started: row.job_started.map(ago),
+            ended: row.job_ended.map(ago),
+        },
+        held_by: row.held_by.clone(),
+        held_for: row.held_for.clone(),
+        hold_warned: row.hold_warned,
         held_until: row.until.map(|until| NOW.plus(Duration::from_secs(until))),
         comment: row.comment.clone(),
         reason: if row.reason.is_empty() { "the reason in its row".to_owned() } else { row.reason.clone() },
@@ -243,11 +278,14 @@ fn wish(id: i64, row: &WishRow) -> Result<Wish, String> {
         None => {}
     }
     let kind = match (row.hold, row.unhold, row.delete, &row.image_update, row.image_delete) {
-        (Some(node), None, None, None, None) => {
-            WishKind::Hold { node: NodeId(node), comment: row.comment.clone(), until }
-        }
+        (Some(node), None, None, None, None) => WishKind::Hold {
+            node: NodeId(node),
+            comment: row.comment.clone(),
+            until,
+            owner: row.owner.clone(),
+        },
         (None, Some(node), None, None, None) => WishKind::Unhold(NodeId(node)),
-        (None, None, Some(node), None, None) => WishKind::Delete { node: NodeId(node), now: false },
+        (None, None, Some(node), None, None) => WishKind::Delete { node: NodeId(node), now: row.insists },
         (None, None, None, Some(image), None) => {
             let (provider, image) = image.split_once('/').ok_or("image_update: provider/image")?;
             WishKind::ImageUpdate { provider: provider.to_owned(), image: image.to_owned() }
@@ -259,9 +297,10 @@ fn wish(id: i64, row: &WishRow) -> Result<Wish, String> {
 }
 
 fn event(id: i64, row: &EventRow) -> Result<JobEvent, String> {
-    let (kind, job) = match (&row.started, &row.finished) {
-        (Some(job), None) => (JobEventKind::Started, job),
-        (None, Some(job)) => (JobEventKind::Finished, job),
+    let (kind, job) = match (&row.started, &row.finished, &row.completed) {
+        (Some(job), None, None) => (JobEventKind::Started, job),
+        (None, Some(job), None) => (JobEventKind::Finished, job),
+        (None, None, Some(job)) => (JobEventKind::Completed, job),
         _ => return Err(format!("event {id} must say one thing")),
     };
     let told = NewJobEvent {
@@ -270,7 +309,7 @@ fn event(id: i64, row: &EventRow) -> Result<JobEvent, String> {
         job: job.clone(),
         number: None,
         branch: None,
-        result: None,
+        result: row.result.as_deref().and_then(JobResult::from_word),
     };
     Ok(JobEvent { id, told, at: ago(1) })
 }
@@ -281,6 +320,7 @@ fn setback(row: &SetbackRow) -> Result<Setback, String> {
         "image" => SetbackKind::Image,
         "capacity" => SetbackKind::Capacity,
         "zone" => SetbackKind::Zone,
+        "target" => SetbackKind::Target,
         other => return Err(format!("{other} is not a setback")),
     };
     Ok(Setback {
@@ -291,6 +331,10 @@ fn setback(row: &SetbackRow) -> Result<Setback, String> {
         last: ago(row.ago),
         reason: row.reason.clone(),
     })
+}
+
+fn job_rule(id: i64, (name, hold_on_failure): (&String, &u32)) -> JobRule {
+    JobRule { id, name: name.clone(), hold_on_failure: *hold_on_failure, hold_for: None }
 }
 
 fn waiting(labels: &BTreeMap<String, u64>) -> Waiting {
@@ -398,7 +442,7 @@ fn snapshots(
 }
 
 /// A listing that began at these moments. What is marked was not yet in the one before.
-fn listing<T: Clone>(began: &[u64], items: &[(bool, T)], key: impl Fn(&T) -> String) -> Listing<T> {
+pub fn listing<T: Clone>(began: &[u64], items: &[(bool, T)], key: impl Fn(&T) -> String) -> Listing<T> {
     let mut listing = Listing::default();
     let before = items.iter().filter(|(once, _)| !once).map(|(_, item)| (key(item), item.clone())).collect();
     let now: BTreeMap<String, T> = items.iter().map(|(_, item)| (key(item), item.clone())).collect();

@@ -133,6 +133,7 @@ fn no_drivers(config: &Config) -> Drivers {
     Drivers {
         clouds: BTreeMap::new(),
         unusable: broken.map(|provider| (provider.name.clone(), "no such file".to_owned())).collect(),
+        targets: BTreeMap::new(),
         demand: None,
         remote: Arc::new(SshRemote::new()),
         script_environment: Vec::new(),

@@ -143,7 +143,7 @@ pub const ROOMS: &[Room] = &[
             "telemetry",
             "target",
         ],
-        crates: &["async_trait", "futures", "secrecy", "tokio", "tokio_util", "tracing"],
+        crates: &["async_trait", "futures", "humantime", "secrecy", "tokio", "tokio_util", "tracing"],
         never: &[
             "openstack",
             "OpenStack",

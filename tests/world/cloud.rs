@@ -357,12 +357,18 @@ fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result
     else {
         return Err(state.unknown(id));
     };
+    let owner = server.tag.as_ref().map(|tag| tag.owner);
     let foreign = server.tag.as_ref().is_none_or(|tag| tag.installation == "another");
     let gone = now.plus(late).plus(takes);
     server.deleted = true;
     server.gone = Some(server.gone.map_or(gone, |earlier| earlier.min(gone)));
     if foreign {
         state.crimes.push(format!("server {id}, which is not ours, was deleted"));
+    }
+    if state.agents_of_ours().values().any(|agent| {
+        agent.busy && agent.tag.as_ref().map(|tag| nodepool::model::Owner::Node(tag.node)) == owner
+    }) {
+        state.crimes.push(format!("server {id} was deleted while a job ran on its node"));
     }
     if held {
         state.crimes.push(format!("server {id} of a held node was deleted"));

@@ -12,6 +12,7 @@ pub mod pool;
 pub mod reload;
 pub mod remote;
 pub mod rules;
+pub mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -70,6 +71,10 @@ pub struct State {
     pub deaf: BTreeSet<String>,
     /// Until when no server of a provider can be reached over ssh, although its cloud can be.
     pub cut_off: BTreeMap<String, Timestamp>,
+    /// The agents of each target, by target and then by name.
+    pub agents: BTreeMap<String, BTreeMap<String, target::SimulatedAgent>>,
+    /// Until when no target answers.
+    pub target_down_until: Option<Timestamp>,
     /// How many jobs ask for each label.
     pub demand: BTreeMap<String, u32>,
     /// What was done that must never be done.
@@ -169,6 +174,8 @@ impl World {
             held: BTreeMap::new(),
             deaf: BTreeSet::new(),
             cut_off: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            target_down_until: None,
             demand: BTreeMap::new(),
             crimes: Vec::new(),
             calls: BTreeMap::new(),
@@ -329,6 +336,10 @@ impl State {
     pub fn end_troubles(&mut self) {
         self.faulty = false;
         self.demand.clear();
+        self.target_down_until = None;
+        for agent in self.agents.values_mut().flat_map(BTreeMap::values_mut) {
+            agent.busy = false;
+        }
         self.cut_off.clear();
         self.bad_zone = None;
         for quota in self.quotas.values_mut().chain(self.floating_quotas.values_mut()) {

@@ -5,12 +5,31 @@ use std::time::Duration;
 
 use nodepool::config::{
     CloudCredentials, Config, ConnectionAddress, Crons, DatabaseUrl, GearmanServer, HostKeySource, Identity,
-    ImageSource, Label, Named, Offer, Provider, ProviderImage, Target,
+    ImageSource, Jenkins, Label, Launcher, Named, Offer, Provider, ProviderImage, Target,
 };
 
 /// The image that every label boots at first, and one that none does.
 pub const IMAGE: &str = "trusty";
 pub const OTHER_IMAGE: &str = "xenial";
+
+/// Offers the nodes of every target as agents.
+pub fn with_agents(mut config: Config) -> Config {
+    for target in &mut config.targets {
+        target.offer = Offer::Jenkins(Box::new(Jenkins {
+            url: "http://simulated/".to_owned(),
+            user: "nodepool".to_owned(),
+            apikey: "secret".to_owned().into(),
+            credentials_id: None,
+            launcher: Launcher::Ssh,
+            test_job: None,
+            queue_demand: false,
+            enroll_timeout: Duration::from_secs(120),
+            api_timeout: Duration::from_secs(10),
+            ca_file: None,
+        }));
+    }
+    config
+}
 
 /// `pools` names the providers that have a pool of floating IPs.
 pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config {

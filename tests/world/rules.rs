@@ -114,7 +114,14 @@ impl Rules {
                 is_lost(state, before) || self.before.get(&primary).is_none_or(|node| is_lost(state, node))
             }
         };
-        if self.excused.contains(&before.head()) || made_room || lost || after.is_some_and(was_unheard) {
+        let head = self.before.get(&before.head()).unwrap_or(before);
+        if state.excuses(head)
+            || self.excused.contains(&before.head())
+            || made_room
+            || lost
+            || after.is_some_and(was_unheard)
+            || went_unheard(before, reason)
+        {
             return Ok(());
         }
         Err(format!("node {id} was {} and is being deleted: {reason}", before.state))
@@ -214,6 +221,11 @@ fn has_left(config: &Config, node: &Node) -> bool {
 /// Whether a check did not reach this node, which is why it goes.
 fn was_unheard(node: &Node) -> bool {
     node.state == NodeState::Delete && node.reason.starts_with("the check did not reach it")
+}
+
+/// Whether a check did not reach the primary of a subnode, which went with it.
+fn went_unheard(before: &Node, reason: &str) -> bool {
+    before.primary.is_some() && reason.contains("the check did not reach it")
 }
 
 fn is_deaf(state: &State, node: &Node) -> bool {

@@ -1,0 +1,259 @@
+//! Agents: what the targets show of the nodes that are offered there.
+//!
+//! Events tell first what jobs do; the listing of each target tells again, so that a lost event costs a while and not a
+//! node. An agent that is merely offline is never spent: the connection may come back, with its job.
+
+use super::action::{Action, Errand, Pressing, Subject};
+use super::target_view::TargetView;
+use super::{Draft, limits};
+use crate::fsm::node::NodeEvent;
+use crate::model::{Agent, AgentFacts, AgentTag, JobFacts, Node, NodeState, NodeStep, SetbackKind};
+
+/// What Jenkins' Gearman plugin says of an agent whose one job is over, when the job asked for it.
+const SPENT: &str = "Offline due to Gearman request";
+
+/// What a target shows of a node.
+pub(super) enum Seat<'a> {
+    /// Its agent.
+    Shown(&'a Agent),
+    /// An agent of its name that is not ours.
+    Taken,
+    /// Nothing, in two listings that began after it must have been there.
+    Absent,
+    /// Nothing, which may mean nothing.
+    Unsure,
+}
+
+impl Draft<'_> {
+    pub(super) fn target(&self, name: &str) -> Option<&TargetView> {
+        self.seen.targets.get(name)
+    }
+
+    /// What the target shows of a node.
+    pub(super) fn seat<'v>(&self, view: &'v TargetView, node: &Node) -> Seat<'v> {
+        let ours = AgentTag { installation: self.seen.installation.to_owned(), node: node.id };
+        match view.agents.items.get(&node.nodename) {
+            Some(agent) if agent.tag.as_ref() == Some(&ours) => Seat::Shown(agent),
+            Some(_) => Seat::Taken,
+            None => {
+                let settled = node.agent.attempted.map(|at| at.plus(limits::ENROLL_LAG));
+                let absent = view.agents.is_sure()
+                    && settled.is_some_and(|moment| view.agents.twice_since(moment))
+                    && view.agents.neither_shows(|agent| agent.name == node.nodename);
+                if absent { Seat::Absent } else { Seat::Unsure }
+            }
+        }
+    }
+
+    /// Learns from the target's listing what no event told.
+    pub(super) fn watch_agent(&mut self, node: Node) {
+        if node.primary.is_some() || node.agent.attempted.is_none() {
+            return;
+        }
+        let Some(view) = self.seen.targets.get(&node.target).filter(|view| view.lists) else { return };
+        if let Some(obstacle) = view.obstacle(&node.target) {
+            return self.refuse(Subject::Node(node.id), format!("nothing is known of its agent: {obstacle}"));
+        }
+        match (self.seat(view, &node), node.state) {
+            // Whoever holds a node decides what becomes of it.
+            (Seat::Unsure, _) | (Seat::Absent | Seat::Taken, NodeState::Hold) => {}
+            (Seat::Absent, _) => {
+                let row = without_agent(node);
+                self.node_event(row, NodeEvent::Doomed, "its agent is not there any more");
+            }
+            (Seat::Taken, _) => {
+                let row = without_agent(node);
+                self.node_event(row, NodeEvent::Doomed, "another agent has taken its name");
+            }
+            (Seat::Shown(agent), NodeState::Ready) => self.watch_ready(node, view, agent),
+            (Seat::Shown(agent), NodeState::Used) => self.watch_used(node, view, agent),
+            (Seat::Shown(_), NodeState::Hold) => self.tell_hold(&node),
+            (Seat::Shown(_), _) => {}
+        }
+    }
+
+    fn watch_ready(&mut self, node: Node, view: &TargetView, agent: &Agent) {
+        if !agent.idle {
+            let told = agent.build.as_deref().map_or_else(String::new, |build| format!(": {build}"));
+            let job = JobFacts { started: Some(self.now()), ..node.job.clone() };
+            let reason = format!("its agent was seen with a job on it{told}");
+            return self.node_event(Node { job, ..node }, NodeEvent::JobStarted, reason);
+        }
+        if agent.set_offline {
+            if agent.offline_reason.contains(SPENT) {
+                let reason = "its job is over: its agent was set offline after it";
+                return self.node_event(node, NodeEvent::JobFinished, reason);
+            }
+            let reason = format!("takes no jobs: somebody set its agent offline: {}", agent.offline_reason);
+            return self.refuse(Subject::Node(node.id), reason);
+        }
+        if let Some(since) = view.lost_since.get(&agent.name) {
+            if self.has_come(since.plus(limits::AGENT_LOST)) {
+                let reason = format!("its agent was offline for minutes: {}", words(agent));
+                return self.node_event(node, NodeEvent::Doomed, reason);
+            }
+            self.refuse(
+                Subject::Node(node.id),
+                format!("takes no jobs: its agent is offline: {}", words(agent)),
+            );
+        }
+    }
+
+    /// A job is over when its agent has none any more. The first look after its start may have been too early.
+    fn watch_used(&mut self, node: Node, view: &TargetView, agent: &Agent) {
+        if !agent.idle || node.job.ended.is_some() {
+            return;
+        }
+        let began = node.job.started.unwrap_or(node.state_time).plus(limits::JOB_SEEN);
+        let free_since = view.idle_since.get(&agent.name).or_else(|| view.lost_since.get(&agent.name));
+        let before = view.agents.previous.as_ref().map(|(before, _)| before);
+        let twice = view.agents.twice_since(began) && free_since <= before;
+        let set_offline = agent.set_offline && view.agents.complete.is_some_and(|complete| complete >= began);
+        if !twice && !set_offline {
+            return;
+        }
+        let seen =
+            if agent.online { "its agent has no job any more" } else { "its agent is offline without a job" };
+        self.end_job(node, None, format!("{seen}, so its job is over"));
+    }
+
+    /// Says at the target who holds a node, and why, for the people who see it there.
+    fn tell_hold(&mut self, node: &Node) {
+        let remark = hold_remark(node);
+        if node.agent.remark.as_deref() != Some(remark.as_str()) {
+            let errand = Errand::Describe { node: node.id, remark };
+            self.send_to_target(&node.target, errand, "people are to see who holds it");
+        }
+    }
+
+    /// Removes agents that carry our mark and have no row. Seen in two listings, or they may be news.
+    pub(super) fn withdraw_leaked_agents(&mut self) {
+        for (target, view) in self.seen.targets {
+            if view.obstacle(target).is_some() {
+                continue;
+            }
+            for agent in view.agents.items.values().filter(|agent| view.agents.both_show(&agent.name)) {
+                let Some(tag) = agent.tag.as_ref().filter(|tag| tag.installation == self.seen.installation)
+                else {
+                    continue;
+                };
+                let row = self.seen.nodes.iter().find(|node| node.id == tag.node);
+                let known = row.is_some_and(|row| {
+                    row.nodename == agent.name && row.target == *target && !row.agent.withdrawn
+                });
+                if known {
+                    continue;
+                }
+                let name = agent.name.clone();
+                let errand = Errand::Withdraw {
+                    target: target.clone(),
+                    name: name.clone(),
+                    node: None,
+                    pressing: Pressing::WhenIdle,
+                };
+                self.send_to_target(
+                    target,
+                    errand,
+                    format!("the agent {name} is ours and has no node any more"),
+                );
+            }
+        }
+    }
+
+    /// Lists the agents of each target: often while one is awaited, seldom else.
+    pub(super) fn list_agents(&mut self) {
+        for (target, view) in self.seen.targets {
+            if !view.lists {
+                continue;
+            }
+            if let Some(trouble) = &view.agents.trouble {
+                let reason = format!("its agents could not be listed: {trouble}");
+                self.refuse(Subject::Target(target.clone()), reason);
+            } else if view.quieting_down {
+                self.refuse(Subject::Target(target.clone()), "it is about to shut down and takes no nodes");
+            }
+            let due = match (view.agents.complete, &view.agents.trouble) {
+                (Some(last), None) => {
+                    let pause = self.agents_pause(target);
+                    self.is_to_be_listed_again(last) || self.has_come(last.plus(pause))
+                }
+                (None, _) | (_, Some(_)) => true,
+            };
+            if due {
+                let errand = Errand::ListAgents { target: target.clone() };
+                self.send(errand, "a listing of agents is due");
+            }
+        }
+    }
+
+    fn agents_pause(&self, target: &str) -> std::time::Duration {
+        let now = self.now();
+        let rows = self.nodes.values().map(|drafted| &drafted.row);
+        let offered = rows.filter(|node| node.target == target && node.agent.attempted.is_some());
+        let pauses = offered.map(|node| match node.state {
+            NodeState::Building(NodeStep::Ssh | NodeStep::Enroll) => {
+                limits::agent_pause(now.since(node.agent.attempted.unwrap_or(now)))
+            }
+            _ => limits::LIST_AGENTS,
+        });
+        pauses.min().unwrap_or(limits::LIST_AGENTS_WHEN_IDLE)
+    }
+
+    /// Sends somebody to a target, unless so many are there already that the controller would suffer.
+    pub(super) fn send_to_target(&mut self, target: &str, errand: Errand, reason: impl Into<super::Reason>) {
+        let sent = self.plan.actions.iter().filter_map(|planned| match &planned.action {
+            Action::Send(errand) => Some(errand),
+            _ => None,
+        });
+        let there = self.seen.in_flight.keys().chain(sent);
+        let busy =
+            there.filter(|known| known.is_call_to_target() && self.target_of(known) == Some(target)).count();
+        if busy < limits::CALLS_TO_TARGET {
+            return self.send(errand, reason);
+        }
+        if let Some(id) = errand.node() {
+            self.refuse(
+                Subject::Node(id),
+                format!("{} waits: {busy} calls to {target} are under way", errand.purpose()),
+            );
+        }
+    }
+
+    /// The target that an errand goes to.
+    fn target_of<'e>(&'e self, errand: &'e Errand) -> Option<&'e str> {
+        match errand {
+            Errand::Withdraw { target, .. } | Errand::ListAgents { target } => Some(target),
+            errand => self.nodes.get(&errand.node()?).map(|drafted| drafted.row.target.as_str()),
+        }
+    }
+
+    /// Why new nodes of no target are wanted, if so: the target cannot be read, or refused nodes lately.
+    pub(super) fn target_closed(&mut self, target: &str) -> Option<String> {
+        let closed = self.seen.targets.get(target).and_then(|view| view.closed(target));
+        closed.or_else(|| self.check_setback(SetbackKind::Target, target, "").err())
+    }
+
+    /// Whether a target cannot be read for so long that its nodes do not count for anybody who waits.
+    pub(super) fn is_target_given_up(&mut self, target: &str) -> bool {
+        let since = self.seen.targets.get(target).and_then(|view| view.unreadable_since);
+        since.is_some_and(|since| self.has_come(since.plus(limits::TARGET_GIVEN_UP)))
+    }
+}
+
+/// A node whose agent is surely not there any more.
+fn without_agent(node: Node) -> Node {
+    Node { agent: AgentFacts { withdrawn: true, ..node.agent.clone() }, ..node }
+}
+
+/// Why an agent is offline, in words for a person.
+pub(super) fn words(agent: &Agent) -> &str {
+    if agent.offline_reason.is_empty() { "the target gives no reason" } else { &agent.offline_reason }
+}
+
+/// What a target is to be told of a hold. It is compared with what it was told last; a person reads another spelling.
+fn hold_remark(node: &Node) -> String {
+    let by = node.held_by.as_deref().unwrap_or_default();
+    let until = node.held_until.map_or_else(String::new, |until| until.to_string());
+    let why = node.comment.as_deref().unwrap_or_default();
+    format!("held by {by} until {until}: {why}")
+}
