@@ -16,3 +16,5 @@ mod faults;
 mod jobs;
 #[path = "sandbox_ci/requests.rs"]
 mod requests;
+#[path = "sandbox_ci/target.rs"]
+mod target;
