@@ -16,10 +16,11 @@ use crate::config::{self, CloudCredentials, Config, Offer, Provider, SecureConf,
 use crate::engine::{Drivers, Retired};
 use crate::model::KnownProvider;
 use crate::remote::SshRemote;
-use crate::target::gearman::{GearmanDemand, Limits};
+use crate::target::gearman::{Address, GearmanDemand, GearmanLauncher, LauncherLimits, Limits, TlsFiles};
 use crate::target::jenkins::{self, JenkinsTarget};
 use crate::target::sources::{self, Sources as DemandSources};
 use crate::target::{DemandSource, Target, TargetError};
+use crate::telemetry::Metrics;
 
 /// Where the configuration is read from, as this process was started.
 ///
@@ -47,13 +48,15 @@ pub async fn cloud(provider: &Provider) -> Result<OpenStack, CloudError> {
     OpenStack::new(settings(&provider.credentials, provider)).await
 }
 
-/// The drivers that belong to a configuration. Each call to a cloud is told to the meter that `meter` makes for it.
+/// The drivers that belong to a configuration. Each call to a cloud is told to the meter that `meter` makes for it, and each
+/// question to a Gearman server to the metrics.
 ///
 /// A provider whose settings cannot be used stands in the way of no other: it has a reason instead of a driver.
 pub async fn drivers<M: Meter + 'static>(
     config: &Config,
     sources: &Sources,
     meter: impl Fn(&str) -> M,
+    metrics: &Arc<Metrics>,
 ) -> Drivers {
     let mut clouds: BTreeMap<String, Arc<dyn Cloud>> = BTreeMap::new();
     let mut unusable = BTreeMap::new();
@@ -74,8 +77,8 @@ pub async fn drivers<M: Meter + 'static>(
     Drivers {
         clouds,
         unusable,
-        demand: demand(config, &jenkins),
-        targets: targets(&jenkins),
+        demand: demand(config, &jenkins, metrics),
+        targets: targets(config, &jenkins),
         remote: Arc::new(SshRemote::new()),
         script_environment: for_scripts.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
@@ -163,25 +166,37 @@ pub async fn jenkins_target(jenkins: &config::Jenkins) -> Result<JenkinsTarget, 
 }
 
 /// Where nodes are enrolled, by the names of the targets.
-fn targets(jenkins: &BTreeMap<String, Arc<JenkinsTarget>>) -> BTreeMap<String, Arc<dyn Target>> {
-    let made = jenkins.iter().map(|(name, target)| {
-        let target: Arc<dyn Target> = Arc::clone(target) as Arc<dyn Target>;
-        (name.clone(), target)
-    });
-    made.collect()
+fn targets(
+    config: &Config,
+    jenkins: &BTreeMap<String, Arc<JenkinsTarget>>,
+) -> BTreeMap<String, Arc<dyn Target>> {
+    let mut made: BTreeMap<String, Arc<dyn Target>> = BTreeMap::new();
+    for (name, target) in jenkins {
+        made.insert(name.clone(), Arc::clone(target) as Arc<dyn Target>);
+    }
+    for target in config.targets.iter().filter(|target| matches!(target.offer, Offer::Gearman)) {
+        let launcher = GearmanLauncher::new(&target.name, gearman_servers(config), LauncherLimits::default());
+        made.insert(target.name.clone(), Arc::new(launcher));
+    }
+    made
 }
 
 /// What tells the demand, where the configuration names something: Gearman servers, and queues of Jenkins.
-fn demand(config: &Config, jenkins: &BTreeMap<String, Arc<JenkinsTarget>>) -> Option<Arc<dyn DemandSource>> {
+fn demand(
+    config: &Config,
+    jenkins: &BTreeMap<String, Arc<JenkinsTarget>>,
+    metrics: &Arc<Metrics>,
+) -> Option<Arc<dyn DemandSource>> {
     let asks = |name: &str| match config.target(name).map(|target| &target.offer) {
         Some(Offer::Jenkins(settings)) => settings.queue_demand,
         Some(Offer::Gearman | Offer::Nowhere) | None => false,
     };
     let queues: Vec<_> = jenkins.iter().filter(|(name, _)| asks(name)).collect();
-    let servers = &config.gearman_servers;
+    let servers = gearman_servers(config);
     let gearman = (!servers.is_empty()).then(|| -> Arc<dyn DemandSource> {
-        let servers = servers.iter().map(|server| (server.host.clone(), server.port));
-        Arc::new(GearmanDemand::new(servers, Limits::default()))
+        let metrics = Arc::clone(metrics);
+        let meter = move |server: &str, outcome: &'static str| metrics.gearman_ask(server, outcome);
+        Arc::new(GearmanDemand::new(servers, Limits::default(), meter))
     });
     if queues.is_empty() {
         return gearman;
@@ -196,6 +211,20 @@ fn demand(config: &Config, jenkins: &BTreeMap<String, Arc<JenkinsTarget>>) -> Op
         all = all.with(&format!("the queue of Jenkins {name}"), Arc::new(queue), QUEUE_PAUSE);
     }
     Some(Arc::new(all))
+}
+
+fn gearman_servers(config: &Config) -> Vec<Address> {
+    let tls = |files: &config::GearmanTls| TlsFiles {
+        key: files.key.clone(),
+        certificate: files.certificate.clone(),
+        authority: files.authority.clone(),
+    };
+    let address = |server: &config::GearmanServer| Address {
+        host: server.host.clone(),
+        port: server.port,
+        tls: server.tls.as_ref().map(tls),
+    };
+    config.gearman_servers.iter().map(address).collect()
 }
 
 fn settings(credentials: &CloudCredentials, provider: &Provider) -> openstack::Settings {

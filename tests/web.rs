@@ -25,6 +25,8 @@ const EVIL: &str = "<script>alert('x')</script> & \"more\"";
 
 const YAML: &str = "
 script-dir: scripts
+gearman-servers:
+  - host: zuul
 labels:
   - name: ci-jessie
     image: jessie
@@ -314,6 +316,8 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
     served.metrics.launch("cloud1", "ci-jessie", Launch::Ready);
     served.metrics.cloud_call("cloud1", "list_servers", "ok", Duration::from_millis(300));
     served.metrics.config_reload(true);
+    served.metrics.gearman_ask("zuul:4730", "ok");
+    served.metrics.gearman_ask("left:4730", "ok");
     served.metrics.job_event("webhook", EventOutcome::Written);
     served.metrics.publisher("tcp://jenkins1:8888", true);
     let answer = served.get("/metrics").await;
@@ -333,6 +337,8 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
         "nodepool_tick_seconds_count 1",
         "nodepool_launches_total{label=\"ci-jessie\",outcome=\"failed\",provider=\"cloud1\"} 1",
         "nodepool_config_reload_ok 1",
+        "nodepool_gearman_asks_total{outcome=\"ok\",server=\"zuul:4730\"} 1",
+        "nodepool_gearman_server_up{server=\"zuul:4730\"} 1",
         "nodepool_job_events_total{outcome=\"written\",source=\"webhook\"} 1",
         "nodepool_zmq_publisher_connected{publisher=\"tcp://jenkins1:8888\"} 1",
     ] {
@@ -348,6 +354,14 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
         );
     }
     assert!(answer.text.contains("process_resident_memory_bytes "));
+
+    served.metrics.gearman_ask("zuul:4730", "silent");
+    let later = served.get("/metrics").await.text;
+    assert!(later.contains("nodepool_gearman_server_up{server=\"zuul:4730\"} 0\n"), "{later}");
+    assert!(
+        !later.contains("nodepool_gearman_server_up{server=\"left"),
+        "it left the configuration: {later}"
+    );
 
     // What is gone from the rows does not stay in the metrics.
     let node = served.store.nodes().await.unwrap().remove(0);

@@ -361,7 +361,9 @@ fn listen_for_jobs(
 fn driver_maker(sources: Sources, metrics: Arc<Metrics>) -> Make {
     Box::new(move |config| {
         let (sources, metrics) = (sources.clone(), Arc::clone(&metrics));
-        Box::pin(async move { wiring::drivers(&config, &sources, |name| meter(&metrics, name)).await })
+        Box::pin(
+            async move { wiring::drivers(&config, &sources, |name| meter(&metrics, name), &metrics).await },
+        )
     })
 }
 

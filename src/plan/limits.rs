@@ -32,9 +32,13 @@ pub(super) const LIST_IMAGES_IN_DOUBT: Duration = Duration::from_secs(30);
 /// The pause between two listings of images, keypairs or floating IPs when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 
-/// The pause between two questions for the demand. A job is to lead to a call for a server within one second, and the
-/// answer, two ticks and their coalescing take part of it; over a connection that is kept the question costs little.
+/// The pause between two questions for the demand while nobody asks for nodes: as long as it can be. A job that comes just
+/// after a question is to lead to a call for a server within one second, and the answer, two ticks and their coalescing
+/// take the rest of it. Over a connection that is kept the question costs little.
 pub(super) const ASK_DEMAND: Duration = Duration::from_millis(750);
+
+/// The same while somebody asks: jobs come in bursts, and what is queued and done then changes by the second.
+pub(super) const ASK_DEMAND_OFTEN: Duration = Duration::from_millis(250);
 
 /// How long the last demand counts when nobody can be asked any more. A source that answers says by itself how long
 /// what it was told counts.

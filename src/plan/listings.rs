@@ -57,7 +57,9 @@ impl Draft<'_> {
         if !self.config.tells_demand() || self.seen.in_flight.contains_key(&Errand::AskDemand) {
             return;
         }
-        if self.seen.demand_asked.is_none_or(|asked| self.has_come(asked.plus(limits::ASK_DEMAND))) {
+        let somebody_asks = self.seen.demand.is_some_and(|jobs| jobs.values().any(|count| *count > 0));
+        let pause = if somebody_asks { limits::ASK_DEMAND_OFTEN } else { limits::ASK_DEMAND };
+        if self.seen.demand_asked.is_none_or(|asked| self.has_come(asked.plus(pause))) {
             self.act(Action::Send(Errand::AskDemand), "the demand may have changed");
         }
     }

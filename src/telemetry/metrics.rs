@@ -14,8 +14,9 @@ use prometheus::{
 };
 
 use super::{
-    BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, IMAGES, JOB_EVENTS, LAUNCHES, MAX_SERVERS,
-    MIN_READY, Metric, NODES, PUBLISHER_CONNECTED, SUBNODES, TICK_SECONDS, TICKS,
+    BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, GEARMAN_ASKS, GEARMAN_SERVER_UP, IMAGES,
+    JOB_EVENTS, LAUNCHES, MAX_SERVERS, MIN_READY, Metric, NODES, PUBLISHER_CONNECTED, SUBNODES, TICK_SECONDS,
+    TICKS,
 };
 use crate::config::Config;
 use crate::model::{Image, ImageState, Node, NodeState};
@@ -73,6 +74,10 @@ pub struct Metrics {
     tick_seconds: Histogram,
     launches: IntCounterVec,
     config_reload_ok: IntGauge,
+    gearman_asks: IntCounterVec,
+    gearman_server_up: IntGaugeVec,
+    /// Which Gearman servers answer, also those that left the configuration.
+    gearman_servers: Mutex<BTreeMap<String, bool>>,
     job_events: IntCounterVec,
     publisher_connected: IntGaugeVec,
     /// Two that ask at once must not see each other's half-set gauges.
@@ -108,6 +113,9 @@ impl Metrics {
             max_servers: gauges(&registry, MAX_SERVERS)?,
             cloud_calls: counters(&registry, CLOUD_CALLS)?,
             launches: counters(&registry, LAUNCHES)?,
+            gearman_asks: counters(&registry, GEARMAN_ASKS)?,
+            gearman_server_up: gauges(&registry, GEARMAN_SERVER_UP)?,
+            gearman_servers: Mutex::default(),
             job_events: counters(&registry, JOB_EVENTS)?,
             publisher_connected: gauges(&registry, PUBLISHER_CONNECTED)?,
             cloud_call_seconds,
@@ -143,6 +151,13 @@ impl Metrics {
     /// The configuration files were read: whether they are in use now.
     pub fn config_reload(&self, ok: bool) {
         self.config_reload_ok.set(ok.into());
+    }
+
+    /// A question to a Gearman server of the configuration, `HOST:PORT`, ended or is late. The outcome is a fixed word.
+    pub fn gearman_ask(&self, server: &str, outcome: &'static str) {
+        self.gearman_asks.with_label_values(&[server, outcome]).inc();
+        let mut servers = self.gearman_servers.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.insert(server.to_owned(), outcome == "ok");
     }
 
     /// Something was told about a job. The source is a publisher of the configuration, or a fixed word.
@@ -186,6 +201,14 @@ impl Metrics {
         for label in &config.labels {
             self.min_ready.with_label_values(&[&label.name]).set(label.min_ready.map_or(-1, i64::from));
         }
+        self.gearman_server_up.reset();
+        let servers = self.gearman_servers.lock().unwrap_or_else(PoisonError::into_inner);
+        for server in &config.gearman_servers {
+            let name = format!("{}:{}", server.host, server.port);
+            let answers = servers.get(&name).copied().unwrap_or_default();
+            self.gearman_server_up.with_label_values(&[&name]).set(answers.into());
+        }
+        drop(servers);
         self.max_servers.reset();
         for provider in &config.providers {
             self.max_servers

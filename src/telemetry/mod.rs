@@ -94,6 +94,19 @@ pub const CONFIG_RELOAD_OK: Metric = metric(
     &[],
     "1 when the configuration files are in use as they are now; 0 when they have errors and older ones are in use",
 );
+/// Questions to Gearman servers.
+pub const GEARMAN_ASKS: Metric = metric(
+    "nodepool_gearman_asks_total",
+    &["server", "outcome"],
+    "Questions to Gearman servers about their queues, by outcome (ok, late, no_connection, tls, broken, nonsense, silent); \
+     what is late is counted again when it ends",
+);
+/// Whether Gearman servers answer.
+pub const GEARMAN_SERVER_UP: Metric = metric(
+    "nodepool_gearman_server_up",
+    &["server"],
+    "1 while the Gearman server tells its queues in time, 0 while what it told before counts, or nothing",
+);
 /// Job events.
 pub const JOB_EVENTS: Metric = metric(
     "nodepool_job_events_total",
@@ -111,7 +124,7 @@ pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 14] = [
+pub const METRICS: [Metric; 16] = [
     NODES,
     SUBNODES,
     IMAGES,
@@ -123,6 +136,8 @@ pub const METRICS: [Metric; 14] = [
     TICK_SECONDS,
     LAUNCHES,
     CONFIG_RELOAD_OK,
+    GEARMAN_ASKS,
+    GEARMAN_SERVER_UP,
     JOB_EVENTS,
     PUBLISHER_CONNECTED,
     BUILD_INFO,

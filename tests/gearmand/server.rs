@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use nodepool::target::gearman::{GearmanDemand, Limits};
+pub(crate) use nodepool::target::gearman::Address;
+use nodepool::target::gearman::{GearmanDemand, Limits, TlsFiles};
 use nodepool::target::{DemandError, DemandSource as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -25,14 +27,26 @@ pub(crate) enum Kind {
 pub(crate) struct Server {
     kind: Kind,
     pub(crate) port: u16,
+    tls: Option<TlsFiles>,
     process: Option<Child>,
 }
 
 impl Server {
     pub(crate) async fn started(kind: Kind) -> Self {
-        let mut server = Self { kind, port: free_port(), process: None };
+        let mut server = Self { kind, port: free_port(), tls: None, process: None };
         server.start().await;
         server
+    }
+
+    /// A geard that speaks TLS with these files, and wants to see a certificate of the same authority.
+    pub(crate) async fn behind_tls(files: TlsFiles) -> Self {
+        let mut server = Self { kind: Kind::Geard, port: free_port(), tls: Some(files), process: None };
+        server.start().await;
+        server
+    }
+
+    pub(crate) fn address(&self) -> Address {
+        Address { host: "127.0.0.1".to_owned(), port: self.port, tls: self.tls.clone() }
     }
 
     pub(crate) async fn start(&mut self) {
@@ -50,12 +64,16 @@ impl Server {
                  or set NODEPOOL_TEST_GEARD to the path of a geard",
             ),
         };
-        let spawned = Command::new(&program)
-            .args(&arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
+        let mut command = Command::new(&program);
+        if let Some(tls) = &self.tls {
+            let files =
+                [("--ssl-key", &tls.key), ("--ssl-cert", &tls.certificate), ("--ssl-ca", &tls.authority)];
+            for (option, path) in files {
+                command.arg(option).arg(path);
+            }
+        }
+        let spawned =
+            command.args(&arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.process =
             Some(spawned.unwrap_or_else(|error| panic!("{}: {error}: {source}", program.display())));
         let end = Instant::now() + DEADLINE;
@@ -83,6 +101,25 @@ impl Server {
         client.send(SUBMIT_JOB_BG, format!("{function}\0{unique}\0").as_bytes()).await;
         assert_eq!(client.receive().await.0, JOB_CREATED);
     }
+}
+
+/// Asks a server something by the admin protocol.
+pub(crate) async fn admin(port: u16, question: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    stream.write_all(format!("{question}\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b".\n") {
+        let read = tokio::time::timeout(DEADLINE, stream.read_buf(&mut answer)).await.unwrap().unwrap();
+        assert!(read > 0, "the answer broke off");
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// How many jobs of a function a server has.
+pub(crate) async fn jobs_of(port: u16, function: &str) -> u32 {
+    let answer = admin(port, "status").await;
+    let line = answer.lines().find_map(|line| line.strip_prefix(function)?.strip_prefix('\t'));
+    line.map_or(0, |rest| rest.split('\t').next().unwrap().parse().unwrap())
 }
 
 impl Drop for Server {
@@ -158,7 +195,33 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn source(ports: &[u16], limits: Limits) -> GearmanDemand {
-    GearmanDemand::new(ports.iter().map(|port| ("127.0.0.1".to_owned(), *port)), limits)
+    metered(ports.iter().copied().map(plainly), limits, &Outcomes::default())
+}
+
+pub(crate) fn plainly(port: u16) -> Address {
+    Address { host: "127.0.0.1".to_owned(), port, tls: None }
+}
+
+/// What a meter was told, by server and outcome.
+#[derive(Clone, Default)]
+pub(crate) struct Outcomes(Arc<Mutex<BTreeMap<(String, &'static str), u32>>>);
+
+impl Outcomes {
+    pub(crate) fn of(&self, address: &Address, outcome: &'static str) -> u32 {
+        self.0.lock().unwrap().get(&(address.to_string(), outcome)).copied().unwrap_or_default()
+    }
+}
+
+pub(crate) fn metered(
+    servers: impl IntoIterator<Item = Address>,
+    limits: Limits,
+    outcomes: &Outcomes,
+) -> GearmanDemand {
+    let outcomes = outcomes.clone();
+    let meter = move |server: &str, outcome: &'static str| {
+        *outcomes.0.lock().unwrap().entry((server.to_owned(), outcome)).or_default() += 1;
+    };
+    GearmanDemand::new(servers, limits, meter)
 }
 
 pub(crate) type Jobs = BTreeMap<String, u32>;

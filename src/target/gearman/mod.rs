@@ -1,12 +1,18 @@
 //! Demand from Gearman: the jobs that wait and run in the queues of one or more servers.
 //!
+//! Launchers that take nodes are found behind the same servers; see [`GearmanLauncher`].
+//!
 //! Several servers add up. One that is down, slow or silent, or that answers nonsense, delays nobody: its question goes
 //! on by itself, up to a deadline, and until it answers again what it told last counts for a bounded time.
 
+mod address;
 mod connection;
+mod job;
+mod launcher;
 mod server;
 pub mod status;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +20,21 @@ use futures::future::join_all;
 use tokio::sync::Mutex;
 
 use super::{Demand, DemandError, DemandSource};
+pub use address::{Address, TlsFiles};
+pub use launcher::{GearmanLauncher, LauncherLimits};
 use server::Server;
+
+/// What is told of each question to a server. Closures of this shape are meters.
+pub trait Meter: Send + Sync {
+    /// A question to `server` ended: `ok`, `late` when the answer is still awaited, or the word of what was wrong.
+    fn record(&self, server: &str, outcome: &'static str);
+}
+
+impl<F: Fn(&str, &'static str) + Send + Sync> Meter for F {
+    fn record(&self, server: &str, outcome: &'static str) {
+        self(server, outcome);
+    }
+}
 
 /// The bounds of asking.
 #[derive(Clone, Copy, Debug)]
@@ -49,10 +69,15 @@ pub struct GearmanDemand {
 }
 
 impl GearmanDemand {
-    /// The queues of the servers with these host names and ports. None is called yet.
-    pub fn new(servers: impl IntoIterator<Item = (String, u16)>, limits: Limits) -> Self {
-        let servers = servers.into_iter().map(|(host, port)| Server::new(host, port, limits)).collect();
-        Self { servers: Mutex::new(servers), limits }
+    /// The queues of these servers, each question to which is told to the meter. None is called yet.
+    pub fn new(
+        servers: impl IntoIterator<Item = Address>,
+        limits: Limits,
+        meter: impl Meter + 'static,
+    ) -> Self {
+        let meter: Arc<dyn Meter> = Arc::new(meter);
+        let server = |address| Server::new(address, limits, Arc::clone(&meter));
+        Self { servers: Mutex::new(servers.into_iter().map(server).collect()), limits }
     }
 }
 

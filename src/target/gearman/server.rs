@@ -1,36 +1,44 @@
 //! One Gearman server: its connection, the question under way, and what it told last.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Limits;
+use super::address::Address;
 use super::connection::{AdminConnection, Trouble};
 use super::status::Status;
+use super::{Limits, Meter};
+
+/// A server that owes an answer for so long is told to the log: what comes a little late is no news.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// One server.
 pub(super) struct Server {
     address: Address,
     limits: Limits,
+    meter: Arc<dyn Meter>,
     connection: Option<AdminConnection>,
     /// Goes on between two asks, so that a server that is slow is late and not unheard.
-    under_way: Option<AbortOnDropHandle<Asked>>,
+    under_way: Option<Question>,
     /// Whether its last question took no longer than our patience: then it is worth waiting for.
     prompt: bool,
     told: Option<Told>,
     trouble: Option<String>,
-    /// Whether it has been told to the log that what it told is too old.
-    forgotten: bool,
+    /// Whether it has been told to the log that something is wrong; once is enough until all is well again.
+    complained: bool,
     /// Whether some of its lines could not be read.
     garbled: bool,
 }
 
-#[derive(Clone)]
-struct Address {
-    host: String,
-    port: u16,
+/// A question that is not answered yet.
+struct Question {
+    answer: AbortOnDropHandle<Asked>,
+    began: Instant,
+    /// Whether it has been told to the meter that the answer is late.
+    late: bool,
 }
 
 /// What a server told, and when it was asked.
@@ -48,16 +56,17 @@ struct Asked {
 }
 
 impl Server {
-    pub(super) fn new(host: String, port: u16, limits: Limits) -> Self {
+    pub(super) fn new(address: Address, limits: Limits, meter: Arc<dyn Meter>) -> Self {
         Self {
-            address: Address { host, port },
+            address,
             limits,
+            meter,
             connection: None,
             under_way: None,
             prompt: true,
             told: None,
             trouble: None,
-            forgotten: false,
+            complained: false,
             garbled: false,
         }
     }
@@ -70,14 +79,15 @@ impl Server {
     pub(super) fn begin(&mut self) {
         if self.under_way.is_none() {
             let question = ask(self.address.clone(), self.connection.take(), self.limits);
-            self.under_way = Some(AbortOnDropHandle::new(tokio::spawn(question)));
+            let answer = AbortOnDropHandle::new(tokio::spawn(question));
+            self.under_way = Some(Question { answer, began: Instant::now(), late: false });
         }
     }
 
     /// Waits for the answer and takes it in. Can be dropped and called again.
     pub(super) async fn answered(&mut self) {
-        let Some(under_way) = self.under_way.as_mut() else { return };
-        let asked = under_way.await;
+        let Some(Question { answer, .. }) = self.under_way.as_mut() else { return };
+        let asked = answer.await;
         self.under_way = None;
         match asked {
             Ok(asked) => self.take_in(asked),
@@ -89,15 +99,38 @@ impl Server {
     pub(super) fn look(&mut self) {
         // `None` says that it is not there yet, and `under_way` says so too.
         let _ = self.answered().now_or_never();
-        if self.under_way.is_some() {
-            self.prompt = false;
-        }
+        self.look_at_late();
         if self.told.as_ref().is_some_and(|told| told.asked.elapsed() > self.limits.kept) {
             self.told = None;
+            let trouble = self.trouble.as_deref().unwrap_or("it does not answer");
+            tracing::info!(target: "nodepool.target", server = %self.address, "what a Gearman server told is too old, none of its jobs are counted: {trouble}");
         }
-        if let (None, Some(trouble), false) = (&self.told, &self.trouble, self.forgotten) {
-            tracing::warn!(target: "nodepool.target", server = %self, "the jobs of a Gearman server are not known, none are counted: {trouble}");
-            self.forgotten = true;
+    }
+
+    /// Tells when it owes an answer for longer than we wait.
+    fn look_at_late(&mut self) {
+        let Some(question) = self.under_way.as_mut() else { return };
+        self.prompt = false;
+        let known = std::mem::replace(&mut question.late, true);
+        let slow = question.began.elapsed() >= SLOW;
+        if !known {
+            self.meter.record(&self.address.to_string(), "late");
+        }
+        if slow {
+            self.complain("it does not answer in time");
+        }
+    }
+
+    fn complain(&mut self, trouble: &str) {
+        if self.complained {
+            return;
+        }
+        self.complained = true;
+        if self.told.is_some() {
+            let kept = self.limits.kept.as_secs();
+            tracing::warn!(target: "nodepool.target", server = %self.address, "a Gearman server does not answer, what it told last counts for {kept} s: {trouble}");
+        } else {
+            tracing::warn!(target: "nodepool.target", server = %self.address, "the jobs of a Gearman server are not known, none are counted: {trouble}");
         }
     }
 
@@ -111,24 +144,23 @@ impl Server {
     }
 
     fn succeeded(&mut self, asked: Instant, status: Status) {
-        if self.trouble.take().is_some() {
-            tracing::info!(target: "nodepool.target", server = %self, "a Gearman server answers again");
+        self.meter.record(&self.address.to_string(), "ok");
+        self.trouble = None;
+        if std::mem::take(&mut self.complained) {
+            tracing::info!(target: "nodepool.target", server = %self.address, "a Gearman server answers again");
         }
         let unreadable = status.unreadable();
         if unreadable > 0 && !self.garbled {
-            tracing::warn!(target: "nodepool.target", server = %self, "{unreadable} lines of a Gearman server's status cannot be read and are left out");
+            tracing::warn!(target: "nodepool.target", server = %self.address, "{unreadable} lines of a Gearman server's status cannot be read and are left out");
         }
         self.garbled = unreadable > 0;
-        self.forgotten = false;
         self.told = Some(Told { asked, status });
     }
 
     fn failed(&mut self, trouble: &Trouble) {
+        self.meter.record(&self.address.to_string(), trouble.word());
         let text = trouble.to_string();
-        if self.trouble.is_none() && self.told.is_some() {
-            let kept = self.limits.kept.as_secs();
-            tracing::warn!(target: "nodepool.target", server = %self, "a Gearman server does not answer, what it told last counts for {kept} s: {text}");
-        }
+        self.complain(&text);
         self.trouble = Some(text);
     }
 
@@ -139,13 +171,7 @@ impl Server {
 
     /// What is wrong with it, in words for a person.
     pub(super) fn trouble(&self) -> String {
-        format!("{self}: {}", self.trouble.as_deref().unwrap_or("no answer yet"))
-    }
-}
-
-impl std::fmt::Display for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.address.host, self.address.port)
+        format!("{}: {}", self.address, self.trouble.as_deref().unwrap_or("no answer yet"))
     }
 }
 
@@ -169,13 +195,15 @@ async fn exchange(
     kept: Option<AdminConnection>,
     most_bytes: u64,
 ) -> Result<(AdminConnection, Vec<u8>), Trouble> {
-    if let Some(mut kept) = kept.filter(AdminConnection::is_usable) {
+    if let Some(mut kept) = kept
+        && kept.is_usable()
+    {
         match kept.status(most_bytes).await {
             Err(Trouble::Broken(_) | Trouble::Closed) => {}
             answer => return answer.map(|answer| (kept, answer)),
         }
     }
-    let mut connection = AdminConnection::open(&address.host, address.port).await?;
+    let mut connection = AdminConnection::open(address).await?;
     let answer = connection.status(most_bytes).await?;
     Ok((connection, answer))
 }

@@ -111,6 +111,17 @@ pub fn demand<'a>(statuses: impl IntoIterator<Item = &'a Status>) -> Demand {
     }
 }
 
+/// How many workers an answer tells of for a function.
+pub(super) fn workers(answer: &[u8], function: &str) -> u32 {
+    let lines = answer.split(|byte| *byte == b'\n');
+    let of = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line);
+        let mut fields = line.split('\t').map(str::trim);
+        (fields.next() == Some(function)).then(|| fields.nth(2).map_or(0, count))
+    };
+    lines.filter_map(of).fold(0, u32::saturating_add)
+}
+
 fn add<'a>(jobs: &mut BTreeMap<&'a str, u32>, label: &'a str, total: u32) {
     if total > 0 {
         let sum = jobs.entry(label).or_default();
