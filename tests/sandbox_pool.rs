@@ -1,6 +1,6 @@
 //! The whole program against nodepool-sandbox: the real binaries, real HTTP, real ssh, a database of its own each.
 //!
-//! Needs bubblewrap and openssh-client; a test that misses one fails and says how to get it.
+//! Needs bubblewrap, openssh-client and gearman-job-server; a test that misses one fails and says how to get it.
 
 #[path = "pool/cloud.rs"]
 mod cloud;
@@ -16,6 +16,8 @@ mod fill;
 mod floating;
 #[path = "pool/images.rs"]
 mod images;
+#[path = "pool/launchers.rs"]
+mod launchers;
 #[path = "pool/reload.rs"]
 mod reload;
 #[path = "pool/scripts.rs"]
