@@ -18,6 +18,8 @@ mod floating;
 mod images;
 #[path = "pool/launchers.rs"]
 mod launchers;
+#[path = "pool/over_time.rs"]
+mod over_time;
 #[path = "pool/reload.rs"]
 mod reload;
 #[path = "pool/scripts.rs"]

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use nodepool::cli::{self, CloudReader, Console, Failure, Format, Session};
 use nodepool::cloud::Cloud as _;
-use nodepool::config::{self, Config, LogDestination, LogLevel, Provider, Sources};
+use nodepool::config::{self, Config, LogDestination, LogLevel, Provider};
 use nodepool::model::{CloudImage, Server};
 use nodepool::telemetry::{self, LogFormat, LogGuard};
 use nodepool::wiring;
@@ -218,17 +218,16 @@ async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
     if let Command::ConfigShow = arguments.command {
         return cli::config_show::run(console, &loaded);
     }
+    if let Command::Info = arguments.command {
+        let session = Session::open(loaded.config.database.0.expose_secret(), console).await?;
+        return cli::info::run(&session, &loaded.config, &sources, &loaded.files).await;
+    }
     let config = loaded.config;
     let session = Session::open(config.database.0.expose_secret(), console).await?;
-    obey(&arguments.command, &session, &config, &sources).await
+    obey(&arguments.command, &session, &config).await
 }
 
-async fn obey(
-    command: &Command,
-    session: &Session,
-    config: &Config,
-    sources: &Sources,
-) -> Result<(), Failure> {
+async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(), Failure> {
     match command {
         Command::List(arguments) => cli::list::run(session, config, arguments).await,
         Command::Hold(arguments) => cli::hold::run(session, arguments).await,
@@ -246,8 +245,8 @@ async fn obey(
         Command::JobList => cli::jobs::list(session).await,
         Command::JobCreate(arguments) => cli::jobs::create(session, arguments).await,
         Command::JobDelete(arguments) => cli::jobs::delete(session, arguments).await,
-        Command::Info => cli::info::run(session, config, sources).await,
-        Command::ConfigValidate
+        Command::Info
+        | Command::ConfigValidate
         | Command::ConfigSchema
         | Command::ConfigShow
         | Command::Completions { .. }
@@ -266,5 +265,19 @@ impl CloudReader for Clouds {
 
     async fn images(&self, provider: &Provider) -> anyhow::Result<Vec<CloudImage>> {
         Ok(wiring::cloud(provider).await?.images().await?)
+    }
+}
+
+#[cfg(test)]
+#[path = "../../tests/man/pages.rs"]
+mod pages;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_pages_are_those_of_this_command_line() {
+        pages::check(Arguments::command(), "1");
     }
 }

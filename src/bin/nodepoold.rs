@@ -459,3 +459,19 @@ fn holder() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("nodepoold@{}", name.trim())
 }
+
+#[cfg(test)]
+#[path = "../../tests/man/pages.rs"]
+mod pages;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_manual_page_is_that_of_this_command_line() {
+        pages::check(Arguments::command(), "8");
+    }
+}

@@ -1,6 +1,8 @@
 //! `nodepool info`: what this installation is, whether it works, and what holds it up.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -73,8 +75,13 @@ struct SetbackView {
     reason: String,
 }
 
-/// Prints it all. No cloud is asked.
-pub async fn run(session: &Session, config: &Config, sources: &Sources) -> Result<(), Failure> {
+/// Prints it all. No cloud is asked. `read` are the files that the configuration was made from.
+pub async fn run(
+    session: &Session,
+    config: &Config,
+    sources: &Sources,
+    read: &BTreeSet<PathBuf>,
+) -> Result<(), Failure> {
     let now = now();
     let store = &session.store;
     let (nodes, images) = (store.nodes().await?, store.images().await?);
@@ -88,7 +95,7 @@ pub async fn run(session: &Session, config: &Config, sources: &Sources) -> Resul
             holder: lease.as_ref().map(|lease| lease.holder.clone()),
             since: lease.and_then(|lease| lease.taken).map(rfc3339),
         },
-        configuration: files(sources),
+        configuration: files(sources, read),
         providers: config
             .providers
             .iter()
@@ -101,11 +108,14 @@ pub async fn run(session: &Session, config: &Config, sources: &Sources) -> Resul
     session.console.answer(|| info.text(session.console.colours()), &info)
 }
 
-/// The files that this configuration was read from.
-fn files(sources: &Sources) -> Vec<String> {
-    let secure = sources.secure_conf.path();
-    let read = [Some(sources.nodepool_yaml.as_path()), secure.exists().then_some(secure)];
-    read.into_iter().flatten().map(|path| sources.working_dir.join(path).display().to_string()).collect()
+/// The files that this configuration was read from: nodepool.yaml, secure.conf, and then what they led to, such as the
+/// clouds.yaml that was found.
+fn files(sources: &Sources, read: &BTreeSet<PathBuf>) -> Vec<String> {
+    let first = [sources.nodepool_yaml.as_path(), sources.secure_conf.path()]
+        .map(|path| sources.working_dir.join(path));
+    let others = read.iter().map(|path| sources.working_dir.join(path)).filter(|path| !first.contains(path));
+    let all = first.iter().cloned().chain(others).filter(|path| path.exists());
+    all.map(|path| path.display().to_string()).collect()
 }
 
 /// What a provider has by our rows: servers that may exist count, as they do for `max-servers`.

@@ -105,6 +105,11 @@ impl Bench {
         }
     }
 
+    /// A file beside the configuration.
+    pub(crate) fn write_file(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
     /// A file that can be run and that only its owner can read.
     pub(crate) fn script(&self, name: &str) {
         let path = self.folder.path().join(name);

@@ -224,11 +224,20 @@ async fn info_tells_what_there_is_and_what_holds_it_up() {
         .await
         .unwrap();
     bench.run(&["hold", "1"]).await;
+    let clouds = bench.folder.path().join("clouds.yaml");
+    let login =
+        "auth: {auth_url: 'http://127.0.0.1:9/v3', username: u, password: open-sesame, project_name: p}";
+    std::fs::write(&clouds, format!("clouds:\n  other: {{{login}}}\n")).unwrap();
+    let yaml = bench.folder.path().join("nodepool.yaml");
+    let without = std::fs::read_to_string(&yaml).unwrap();
+    let provider = "providers: [{name: east, cloud: other, max-servers: 3, images: []}]";
+    std::fs::write(&yaml, without.replace("providers: []", provider)).unwrap();
     let ran = bench.run(&["info"]).await;
     assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{ran:?}");
     let installation = bench.store.installation().await.unwrap();
     let store = bench.folder.path().join("nodepool.db");
     for words in [
+        &format!("\n               {}\n", clouds.display()),
         &format!("Version        {}\n", env!("CARGO_PKG_VERSION")),
         &format!("Installation   {installation}\n"),
         &format!("Store          {}\n", store.display()),

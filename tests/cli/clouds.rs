@@ -124,6 +124,24 @@ async fn service_type_and_service_name_choose_among_compute_services() {
 }
 
 #[tokio::test]
+async fn the_log_goes_where_l_says() {
+    let bench = bench(&[nowhere()]).await;
+    let cloud = cloud(json!([{"id": "s-1", "name": "by-hand", "status": "ACTIVE"}]), json!([])).await;
+    let yaml = bench.folder.path().join("nodepool.yaml");
+    let config = std::fs::read_to_string(&yaml).unwrap();
+    std::fs::write(&yaml, config.replace(&nowhere(), &format!("{}/identity", cloud.uri()))).unwrap();
+    let logs = bench.folder.path().join("logs");
+    bench.write_file("log.yaml", &format!("level: error\ndirectory: {}\n", logs.display()));
+    let ran = bench.run(&["-l", "log.yaml", "alien-list"]).await;
+    assert_eq!((ran.status, ran.rows().len(), ran.err.as_str()), (0, 1, ""), "{ran:?}");
+    let debug = std::fs::read_to_string(logs.join("debug.log")).unwrap();
+    assert!(debug.contains("nodepool.http") && !debug.contains("open-sesame"), "{debug}");
+    let ran = bench.run(&["-l", "absent.yaml", "alien-list"]).await;
+    assert_eq!((ran.status, ran.rows().len()), (0, 1), "a command does what it is for: {ran:?}");
+    assert!(ran.err.contains("-l cannot be used") && ran.err.contains("absent.yaml"), "{}", ran.err);
+}
+
+#[tokio::test]
 async fn aliens_are_what_does_not_carry_our_tag() {
     let bench = bench(&[nowhere()]).await;
     let ours = bench.store.installation().await.unwrap();

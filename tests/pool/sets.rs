@@ -63,6 +63,37 @@ async fn a_set_becomes_ready_whole_knows_itself_and_goes_whole() {
     pool.end().await;
 }
 
+/// Fails on the second machine that was ever made, which is a subnode of the first set.
+const FAILS: &str = "#!/bin/sh\ncase \"$(cat /etc/nodepool/role) $1\" in\n\
+    \"sub \"*-2|\"sub \"*-2.*) echo there is no java on this machine; exit 7;;\nesac\n";
+
+#[tokio::test]
+async fn a_set_whose_member_fails_its_ready_script_goes_whole_and_another_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        min_ready: 1,
+        subnodes: 2,
+        max_servers: 6,
+        scripts: Some(scripts(folder.path(), &[("fails.sh", FAILS)])),
+        ready_script: Some("fails.sh"),
+        ..Settings::default()
+    };
+    let mut pool = Pool::new(&settings, &[]).await;
+    pool.start();
+    let set = in_order(pool.until_full(3, DEADLINE).await, &pool).await;
+    let numbers: Vec<i64> = set.iter().filter_map(|node| node["id"].as_i64()).collect();
+    assert!(numbers.iter().all(|number| *number > 3), "no machine of the first set is left: {numbers:?}");
+    let log = pool.daemon_log();
+    assert!(log.contains("there is no java on this machine"), "what its script said is in the log: {log}");
+    let doomed: Vec<&str> = log.lines().filter(|line| line.contains("doomed: ")).collect();
+    for number in 1..=3 {
+        let of_member = format!(" node={number} ");
+        assert!(doomed.iter().any(|line| line.contains(&of_member)), "{number}: {doomed:?}");
+    }
+    assert!(doomed.iter().any(|line| line.contains("status 7")), "{doomed:?}");
+    pool.end().await;
+}
+
 /// The primary, then its subnodes, as the store knows them.
 async fn in_order(nodes: Vec<Value>, pool: &Pool) -> Vec<Value> {
     let rows = pool.store().await.nodes().await.unwrap();

@@ -1,0 +1,53 @@
+//! What happens by the clock, and what is left of an earlier configuration.
+
+use super::setup::{DEADLINE, Pool, Settings};
+
+#[tokio::test]
+async fn a_cron_fires_again_and_again_in_a_running_daemon() {
+    let settings = Settings { min_ready: 1, ..Settings::default() };
+    let mut pool = Pool::new(&settings, &[]).await;
+    let yaml = pool.folder.path().join("nodepool.yaml");
+    let without = std::fs::read_to_string(&yaml).unwrap();
+    std::fs::write(&yaml, format!("{without}cron:\n  check: '* * * * * *'\n")).unwrap();
+    pool.start_with(&["--debug"]);
+    let node = pool.until_full(1, DEADLINE).await.remove(0);
+    let count = |pool: &Pool, words: &str| pool.daemon_log().matches(words).count();
+    let visit = format!("errand=CheckNode(NodeId({}))", node["id"]);
+    pool.until("it was checked three times", DEADLINE, async |pool| {
+        (count(pool, "nodepool.cron: check: 1 wishes written") >= 3 && count(pool, &visit) >= 3).then_some(())
+    })
+    .await;
+    assert_eq!(pool.until_full(1, DEADLINE).await[0]["id"], node["id"], "a check changes nothing");
+    let open = pool.store().await.open_wishes().await.unwrap();
+    assert!(open.len() <= 1, "one that is not done yet is not asked for again: {open:?}");
+
+    // Another moment, put in force while it runs: the first of January.
+    std::fs::write(&yaml, format!("{without}cron:\n  check: '0 0 1 1 *'\n")).unwrap();
+    pool.signal("HUP").await;
+    pool.until("the other moment is in force", DEADLINE, async |pool| {
+        (count(pool, "cron check") >= 1).then_some(())
+    })
+    .await;
+    pool.end().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_left_while_the_daemon_did_not_run_is_emptied_and_forgotten() {
+    let mut pool = Pool::filled(&Settings { min_ready: 2, ..Settings::default() }).await;
+    pool.stop().await;
+    let database = pool.database();
+    let yaml = format!("dburi: sqlite:///{}\nlabels: []\nproviders: []\ntargets: []\n", database.display());
+    std::fs::write(pool.folder.path().join("nodepool.yaml"), yaml).unwrap();
+    assert_eq!(pool.cloud.server_ids().await.len(), 2, "nobody is there to delete them");
+    pool.start();
+    pool.until("nothing of it is left", DEADLINE, async |pool| {
+        let gone = pool.nodes().await.is_empty() && pool.images().await.is_empty();
+        (gone && pool.holds_only(&[]).await).then_some(())
+    })
+    .await;
+    pool.until("it is forgotten", DEADLINE, async |pool| {
+        pool.store().await.providers().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    pool.end().await;
+}
