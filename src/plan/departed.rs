@@ -71,7 +71,7 @@ impl<'a> Draft<'a> {
             }
             let calls = self.seen.in_flight.keys().any(|errand| errand.paced_by() == Some(name.as_str()));
             let Some(cloud) = self.cloud(name).filter(|_| !calls) else { continue };
-            if self.is_clean(cloud) {
+            if self.is_clean(name, cloud) {
                 let reason = "it left the configuration, and nothing of ours is left there";
                 self.forget_provider(name, reason);
             } else if self.is_given_up(name, cloud) {
@@ -92,7 +92,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether complete listings show nothing of ours but what rows have: another provider may be the same project.
-    fn is_clean(&self, cloud: &CloudView) -> bool {
+    fn is_clean(&self, name: &str, cloud: &CloudView) -> bool {
         let leaked_server =
             |server: &Server| server.tag.as_ref().is_some_and(|tag| self.is_leaked(&server.id, tag));
         let leaked_image = |image: &CloudImage| {
@@ -103,7 +103,8 @@ impl<'a> Draft<'a> {
             && cloud.keypairs.is_sure()
             && !cloud.servers.items.values().any(leaked_server)
             && !cloud.images.items.values().any(leaked_image)
-            && !cloud.keypairs.items.keys().any(|name| self.is_leaked_keypair(name))
+            && !cloud.keypairs.items.keys().any(|keypair| self.is_leaked_keypair(keypair))
+            && self.is_rid_of_floating_ips(name, cloud)
     }
 
     /// Whether a cloud of which we have nothing on record has been out of reach for so long that nobody waits for it.

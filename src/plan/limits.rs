@@ -97,6 +97,9 @@ pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// a quarter of an hour or more. What may have leaked there cannot be reached any more.
 pub(super) const TRIES_OF_A_RETIRED_PROVIDER: u32 = 60;
 
+/// How many listings of floating IPs have to fail in a row until a cloud is taken to have none.
+pub(super) const TRIES_WITHOUT_FLOATING_IPS: u32 = 6;
+
 /// How long a new builder may take until ssh lets us in: base images do more at their first boot than ours do. The
 /// limit of nodepool v0.
 pub const BUILDER_PATIENCE: Duration = Duration::from_secs(600);
