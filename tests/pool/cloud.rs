@@ -128,6 +128,16 @@ impl Cloud {
         self.ask("PATCH", "/sandbox/faults", Some(changes)).await;
     }
 
+    /// What the sandbox says of itself: where its Jenkins and its Gearman are.
+    pub(crate) async fn told(&self) -> Value {
+        self.ask("GET", "/sandbox", None).await
+    }
+
+    /// Restarts the Jenkins of the sandbox.
+    pub(crate) async fn restart_jenkins(&self) {
+        self.ask("POST", "/sandbox/jenkins/restart", None).await;
+    }
+
     /// How often an operation was asked for since the start.
     pub(crate) async fn requests(&self, operation: &str) -> u64 {
         let counts = self.ask("GET", "/sandbox/requests", None).await["requests"][operation].take();
