@@ -139,7 +139,7 @@ impl Ci {
     pub(crate) async fn until_nothing_is_left(&self, deadline: Duration) {
         let full = async |pool: &Pool| {
             let nodes = pool.nodes().await;
-            let of = |label| nodes.iter().filter(move |node| node["label"] == label).count();
+            let of = |label: &str| nodes.iter().filter(|node| node["label"] == label).count();
             let ready = nodes.iter().all(|node| node["state"] == "ready");
             let full = ready && LABELS.iter().all(|label| of(label) >= 2) && pool.holds_only(&nodes).await;
             full.then_some(nodes)
