@@ -4,6 +4,7 @@
 //! Needs bubblewrap, openssh-client, gearman-job-server and gearman-tools; a test that misses one fails and says how to
 //! get it.
 
+#[expect(dead_code, reason = "this test uses a part of what clouds can do")]
 #[path = "pool/cloud.rs"]
 mod cloud;
 #[path = "jobs/controller.rs"]
