@@ -34,7 +34,7 @@ impl Ci {
         let flags = [&flags[..], &gearman, &prompt, &patient].concat();
         let settings = Settings { min_ready: 2, max_servers: 14, ..Settings::default() };
         let pool = Pool::new(&settings, &flags).await;
-        let told = pool.cloud.told().await;
+        let told = pool.cloud.ask("GET", "/sandbox", None).await;
         let text = |key: &str| {
             let text = told["jenkins"][key].as_str();
             text.unwrap_or_else(|| panic!("{told} (apt-get install gearman-job-server)")).to_owned()
@@ -131,7 +131,7 @@ impl Ci {
 
     /// Cuts all connections of the Jenkins, and has it come back.
     pub(crate) async fn restart_jenkins(&self) {
-        self.pool.cloud.restart_jenkins().await;
+        self.pool.cloud.ask("POST", "/sandbox/jenkins/restart", None).await;
     }
 
     /// Waits until each label has its watermark of ready nodes and nothing else is there: no server, no agent. A node more

@@ -69,7 +69,8 @@ impl Cloud {
         self.folder.join("clouds.yaml")
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    /// What an address of the sandbox answers.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         let request = self.client.request(method.parse().unwrap(), format!("{}{path}", self.url));
         let request = request.header("x-auth-token", &self.token);
         let request = match body {
@@ -126,16 +127,6 @@ impl Cloud {
     /// Changes the faults that are in force: these fields are laid over them.
     pub(crate) async fn faults(&self, changes: &Value) {
         self.ask("PATCH", "/sandbox/faults", Some(changes)).await;
-    }
-
-    /// What the sandbox says of itself: where its Jenkins and its Gearman are.
-    pub(crate) async fn told(&self) -> Value {
-        self.ask("GET", "/sandbox", None).await
-    }
-
-    /// Restarts the Jenkins of the sandbox.
-    pub(crate) async fn restart_jenkins(&self) {
-        self.ask("POST", "/sandbox/jenkins/restart", None).await;
     }
 
     /// How often an operation was asked for since the start.
