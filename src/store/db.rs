@@ -32,7 +32,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many connections read at the same time.
 const READERS: u32 = 4;
-/// How many rows of a query wait to be taken. With few, two threads take turns and each turn wakes one up.
+/// How many rows of a query may wait to be taken, so that the thread that reads them need not wait for the other one.
 const ROWS_WAITING: usize = 1000;
 
 /// The connections. SQLite has one writer at a time: ours wait for each other here, in order, instead of polling a lock.
