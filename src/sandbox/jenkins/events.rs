@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use zeromq::{Socket as _, SocketSend as _};
 
 use super::Jenkins;
@@ -16,6 +19,8 @@ use super::build::Begun;
 const QUEUE: usize = 1024;
 /// How many late events may be on their way.
 const MOST_LATE: usize = 1000;
+/// After how long a port that could not be had is tried again.
+const BIND_PAUSE: Duration = Duration::from_millis(200);
 
 /// What happened to a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +57,7 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// One that publishes at this address; port 0 takes a free one.
     pub(super) async fn bound(address: SocketAddr) -> io::Result<Publisher> {
-        let mut socket = zeromq::PubSocket::new();
-        let endpoint = socket.bind(&format!("tcp://{address}")).await.map_err(io::Error::other)?;
-        let zeromq::Endpoint::Tcp(_, port) = endpoint else {
-            return Err(io::Error::other("not bound to a TCP port"));
-        };
+        let (socket, port) = bind(address).await?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         Ok(Publisher {
             address: Some(SocketAddr::new(address.ip(), port)),
@@ -67,6 +68,14 @@ impl Publisher {
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+}
+
+async fn bind(address: SocketAddr) -> io::Result<(zeromq::PubSocket, u16)> {
+    let mut socket = zeromq::PubSocket::new();
+    match socket.bind(&format!("tcp://{address}")).await.map_err(io::Error::other)? {
+        zeromq::Endpoint::Tcp(_, port) => Ok((socket, port)),
+        _ => Err(io::Error::other("not bound to a TCP port")),
     }
 }
 
@@ -152,15 +161,66 @@ pub(super) fn gson(value: &impl Serialize) -> Option<String> {
     Some(safe)
 }
 
-/// Publishes what is announced, as far as the faults let it.
+/// Publishes what is announced, as far as the faults let it. A restart cuts off the subscribers, and what is announced
+/// until they are back is lost.
 pub(super) async fn publish(jenkins: &Jenkins) {
-    let taken = jenkins.publisher.rest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    let Some((mut socket, mut frames)) = taken else { return };
-    let late = tokio_util::task::TaskTracker::new();
-    let (sender, mut overdue) = mpsc::channel::<String>(QUEUE);
+    let taken = jenkins.publisher.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (Some((mut socket, mut frames)), Some(address)) = (taken, jenkins.publisher.address) else { return };
+    let mut late = Late::new(jenkins.shared.stop.clone());
+    loop {
+        let stage = jenkins.stage();
+        stage.life.run_until_cancelled(send(jenkins, &mut socket, &mut frames, &mut late)).await;
+        socket.close().await;
+        jenkins.stage().running.cancelled().await;
+        while frames.try_recv().is_ok() {}
+        socket = loop {
+            match bind(address).await {
+                Ok((socket, _)) => break socket,
+                Err(error) => tracing::warn!(%error, "events are not published"),
+            }
+            tokio::time::sleep(BIND_PAUSE).await;
+        };
+    }
+}
+
+/// Events that are published later than they happened.
+struct Late {
+    waiting: TaskTracker,
+    sender: mpsc::Sender<String>,
+    due: mpsc::Receiver<String>,
+    stop: CancellationToken,
+}
+
+impl Late {
+    fn new(stop: CancellationToken) -> Late {
+        let (sender, due) = mpsc::channel(QUEUE);
+        Late { waiting: TaskTracker::new(), sender, due, stop }
+    }
+
+    /// Keeps an event back, unless too many are.
+    fn keep(&self, frame: String, delay: Duration) {
+        if self.waiting.len() >= MOST_LATE {
+            return;
+        }
+        let (sender, stop) = (self.sender.clone(), self.stop.clone());
+        self.waiting.spawn(async move {
+            if stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_some() {
+                // As with all events: when too many wait, it is dropped.
+                let _ = sender.try_send(frame);
+            }
+        });
+    }
+}
+
+async fn send(
+    jenkins: &Jenkins,
+    socket: &mut zeromq::PubSocket,
+    frames: &mut mpsc::Receiver<String>,
+    late: &mut Late,
+) {
     loop {
         let (frame, delivery) = tokio::select! {
-            Some(frame) = overdue.recv() => (frame, Delivery::Once),
+            Some(frame) = late.due.recv() => (frame, Delivery::Once),
             Some(frame) = frames.recv() => (frame, delivery(jenkins)),
             else => return,
         };
@@ -168,16 +228,8 @@ pub(super) async fn publish(jenkins: &Jenkins) {
             Delivery::Never => 0,
             Delivery::Once => 1,
             Delivery::Twice => 2,
-            Delivery::Late if late.len() >= MOST_LATE => 1,
             Delivery::Late => {
-                let (sender, delay) = (sender.clone(), jenkins.duration(|faults| faults.event_late_seconds));
-                let stop = jenkins.shared.stop.clone();
-                late.spawn(async move {
-                    if stop.run_until_cancelled(tokio::time::sleep(delay)).await.is_some() {
-                        // As with all events: when too many wait, it is dropped.
-                        let _ = sender.try_send(frame);
-                    }
-                });
+                late.keep(frame, jenkins.duration(|faults| faults.event_late_seconds));
                 continue;
             }
         };

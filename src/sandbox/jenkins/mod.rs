@@ -80,6 +80,8 @@ struct Stage {
     answers_at: Instant,
     /// Before this moment the answer is 503.
     up_at: Instant,
+    /// Cancelled, in the sense of told, when it is up.
+    running: CancellationToken,
     life: CancellationToken,
     tasks: TaskTracker,
 }
@@ -96,7 +98,8 @@ impl Stage {
     fn new(now: Instant, takes: Duration, parent: &CancellationToken) -> Stage {
         let up_at = now.checked_add(takes).unwrap_or(now);
         let answers_at = now.checked_add(takes.mul_f64(1.0 / 3.0)).unwrap_or(now);
-        Stage { begins: now, answers_at, up_at, life: parent.child_token(), tasks: TaskTracker::new() }
+        let (running, life) = (CancellationToken::new(), parent.child_token());
+        Stage { begins: now, answers_at, up_at, running, life, tasks: TaskTracker::new() }
     }
 }
 
@@ -156,7 +159,7 @@ impl Jenkins {
         };
         let publishing = events::publish(&self);
         let traffic = traffic::run(&self);
-        let working = async { tokio::join!(serving, publishing, traffic, self.live()) };
+        let working = async { tokio::join!(self.live(), serving, Box::pin(publishing), traffic) };
         stop.run_until_cancelled(working).await;
         let stage = self.stage();
         stage.life.cancel();
@@ -174,7 +177,10 @@ impl Jenkins {
             tokio::time::sleep_until(stage.up_at).await;
             stage.tasks.spawn(schedule::run(Arc::clone(self), stage.life.clone()));
             gearman::register_controller(self);
-            for (name, serial) in self.seats() {
+            // An agent that is made from now on is launched by whoever makes it.
+            let seats = self.seats();
+            stage.running.cancel();
+            for (name, serial) in seats {
                 launch::spawn(self, &name, serial);
             }
             self.restart.notified().await;
@@ -222,7 +228,7 @@ impl Jenkins {
         let (stage, now) = (self.stage(), Instant::now());
         if now < stage.answers_at && stage.begins < stage.answers_at {
             Readiness::Down
-        } else if now < stage.up_at {
+        } else if now < stage.up_at || !stage.running.is_cancelled() {
             Readiness::Starting
         } else {
             Readiness::Up
