@@ -48,6 +48,45 @@ fill_pool() {
     done
 }
 
+# follow_jobs [once]: tells what becomes of each node while jobs run, until a program ends. With `once` it ends well when
+# a node that a job used is gone and the pool is full again, and not well when that takes too long.
+follow_jobs() {
+    local began=$SECONDS wanted before now news used='' replaced=''
+    wanted=$(awk '$1 == "min-ready:" { sum += $2 } END { print sum + 0 }' "$STATE/nodepool.yaml")
+    before=$(rows list)
+    while all_run; do
+        now=$(rows list)
+        news=$(changes "$before" "$now")
+        if [ -n "$news" ]; then
+            finish_line
+            while read -r line; do printf '%4d s  %s\n' $((SECONDS - began)) "$line"; done <<<"$news"
+        fi
+        ! grep -q ': used$' <<<"$news" || used=1
+        [ -z "$used" ] || ! grep -q ': gone$' <<<"$news" || replaced=1
+        if [ "${1:-}" = once ]; then
+            if [ -n "$replaced" ] && [ "$(awk '$2 == "ready"' <<<"$now" | wc -l)" -ge "$wanted" ]; then
+                echo "A job has used a node, and another one has taken its place: after $((SECONDS - began)) s."
+                return 0
+            fi
+            if [ $((SECONDS - began)) -ge "$PATIENCE_SECONDS" ]; then
+                WHY="no node was used by a job and replaced within $PATIENCE_SECONDS s"
+                return 1
+            fi
+        fi
+        before=$now
+        pause
+    done
+    return 1
+}
+
+# changes BEFORE NOW: "node ID: STATE" for each node whose state is another one; "gone" for those that are there no more.
+changes() {
+    awk -v before="$1" '
+        BEGIN { count = split(before, lines, "\n"); for (i = 1; i <= count; i++) { split(lines[i], word, " "); old[word[1]] = word[2] } }
+        NF { new[$1] = $2; if (old[$1] != $2) print "node " $1 ": " $2 }
+        END { for (id in old) if (id != "" && !(id in new)) print "node " id ": gone" }' <<<"$2"
+}
+
 # show SECONDS TEXT: on a terminal one line that changes; elsewhere a line for each news.
 SHOWN=''
 show() {
@@ -79,6 +118,7 @@ In another terminal:
   . $(printf %q "$STATE/env")
   nodepool list             the nodes; \`nodepool --help\` tells what else there is
   nodepool delete $ready         another one takes its place
+  nodepool job-list         which jobs hold their node when they fail
   openstack server list     the cloud's view, if python-openstackclient is installed (--os-cloud sandbox is set)
   ssh -F $(printf %q "$STATE/ssh_config") $(node_address)         a node from inside
 
@@ -89,6 +129,7 @@ Files:
   $SANDBOX_LOG
 
 END
+    echo "Jenkins:     http://127.0.0.1:$JENKINS_PORT/ (REST only; user admin, token in $STATE/secure.conf)"
     if page_answers; then echo "Status page: http://127.0.0.1:$WEB_PORT/"; fi
     echo
 }

@@ -22,6 +22,8 @@ make_state_folder() {
         [ "${SSH_PORT:-$kept}" = "$kept" ] ||
             die "$STATE/nodepool.yaml says ssh-port $kept: change it there, or remove it to have it made anew"
         SSH_PORT=${kept:-2222}
+        grep -qs "tcp://127.0.0.1:$((PORT + 2))\$" "$STATE/nodepool.yaml" ||
+            die "$STATE/nodepool.yaml has no events at port $((PORT + 2)): use the --port of then, or remove it to have it made anew"
     elif [ -n "$(ls -A "$STATE")" ]; then
         die "$STATE is neither empty nor from an earlier run"
     fi
@@ -48,11 +50,22 @@ make_state() {
         text=${text//@STATE@/"$STATE"}
         text=${text//@ROOT@/"$ROOT"}
         text=${text//@SSH_PORT@/"$SSH_PORT"}
+        text=${text//@ZMQ_PORT@/"$ZMQ_PORT"}
+        text=${text//@GEARMAN_PORT@/"$GEARMAN_PORT"}
+        if has_gearmand; then
+            text=${text//@QUEUE_DEMAND@/no}
+        else
+            # No server, no demand: the queue of Jenkins tells it instead.
+            text=$(sed '/^# The Gearman servers/,/^$/d' <<<"$text")
+            text=${text//@QUEUE_DEMAND@/yes}
+        fi
         # Comments at the beginning are about the file that this one is made from.
         printf '%s\n' "$text" | sed '1,/^$/d' >"$STATE/nodepool.yaml"
     fi
     # Not secure.conf of /etc/nodepool: that belongs to another nodepool.
-    (umask 077 && : >"$STATE/secure.conf")
+    TOKEN=$(od -An -N 16 -tx1 /dev/urandom | tr -d ' \n')
+    (umask 077 && printf '[jenkins "local"]\nurl = http://127.0.0.1:%s/\nuser = admin\napikey = %s\n' \
+        "$JENKINS_PORT" "$TOKEN" >"$STATE/secure.conf")
     {
         echo '# For a shell: . this file, and then: nodepool list'
         printf 'export PATH=%q:$PATH\n' "$STATE/bin"
@@ -85,10 +98,22 @@ start() {
     setpriv --pdeathsig TERM -- setsid -- "$@" >"$log" 2>&1 </dev/null 8>&- &
 }
 
+# Whether Debian's Gearman server is there.
+has_gearmand() {
+    [ -x /usr/sbin/gearmand ]
+}
+
 start_sandbox() {
     SANDBOX_LOG=$STATE/log/sandbox.log
-    start "$SANDBOX_LOG" "$PROGRAMS/nodepool-sandbox" --port "$PORT" --ssh-port "$SSH_PORT" \
-        --state-dir "$STATE/sandbox" --clouds-yaml "$STATE/clouds.yaml"
+    local gearman=()
+    if has_gearmand; then
+        gearman=(--gearman "127.0.0.1:$GEARMAN_PORT" --start-gearmand)
+    else
+        echo 'there is no gearmand (apt-get install gearman-job-server): jobs wait in the queue of Jenkins'
+    fi
+    start "$SANDBOX_LOG" env NODEPOOL_SANDBOX_JENKINS_TOKEN="$TOKEN" "$PROGRAMS/nodepool-sandbox" \
+        --port "$PORT" --ssh-port "$SSH_PORT" --state-dir "$STATE/sandbox" --clouds-yaml "$STATE/clouds.yaml" \
+        --jenkins "127.0.0.1:$JENKINS_PORT" --zmq "127.0.0.1:$ZMQ_PORT" "${gearman[@]}" --jobs steady
     SANDBOX_PID=$!
     local until=$((SECONDS + 60))
     until grep -qs 'is ready on' "$SANDBOX_LOG"; do
@@ -117,10 +142,6 @@ runs() {
 
 all_run() {
     runs "$DAEMON_PID" && runs "$SANDBOX_PID"
-}
-
-wait_for_end() {
-    while all_run; do pause; done
 }
 
 # stop PID SECONDS
