@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Errand, Tries};
+use super::{Errand, Pressing, Tries};
 use crate::model::SetbackKind;
 
 /// How late a cloud's listing may be. Absence is believed only from listings that began this much after the call.
@@ -132,7 +132,12 @@ pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
         errand if errand.is_listing() => LONGEST_BLINDNESS,
         _ => LONGEST_RETRY,
     };
-    doubled(Duration::from_secs(1), tries.count).min(longest)
+    let first = match errand {
+        // Its job is over; Jenkins only takes a tenth of a second to give the executor back.
+        Errand::Withdraw { pressing: Pressing::JobOver, .. } => Duration::from_millis(50),
+        _ => Duration::from_secs(1),
+    };
+    doubled(first, tries.count).min(longest)
 }
 
 /// How long to leave something alone after `failures` failures in a row.

@@ -97,6 +97,14 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["verify-snapshot", number] => {
             number.parse().ok().map(|number| Errand::VerifySnapshot(ImageId(number)))
         }
+        words => for_target(words),
+    };
+    errand.filter(|errand| written(errand) == text).ok_or_else(|| format!("`{text}` is not an errand"))
+}
+
+/// The errand to a target that these words say.
+fn for_target(words: &[&str]) -> Option<Errand> {
+    match words {
         ["list-agents", target] => Some(Errand::ListAgents { target: (*target).to_owned() }),
         ["withdraw", target, name, "of", "nobody"] => Some(Errand::Withdraw {
             target: (*target).to_owned(),
@@ -104,12 +112,19 @@ pub fn read(text: &str) -> Result<Errand, String> {
             node: None,
             pressing: Pressing::WhenIdle,
         }),
-        ["withdraw", target, name, "of", "node", number] => {
-            number.parse().ok().map(|number| Errand::Withdraw {
+        [verb, target, name, "of", "node", number] => {
+            let pressing = match *verb {
+                "withdraw" => Some(Pressing::WhenIdle),
+                "withdraw-after-job" => Some(Pressing::JobOver),
+                "withdraw-at-once" => Some(Pressing::AtOnce),
+                _ => None,
+            };
+            let node = number.parse().ok().map(NodeId);
+            pressing.filter(|_| node.is_some()).map(|pressing| Errand::Withdraw {
                 target: (*target).to_owned(),
                 name: (*name).to_owned(),
-                node: Some(NodeId(number)),
-                pressing: Pressing::WhenIdle,
+                node,
+                pressing,
             })
         }
         ["start-test", number, job] => number
@@ -126,8 +141,7 @@ pub fn read(text: &str) -> Result<Errand, String> {
             number.parse().ok().map(|number| Errand::ReadLaunchLog(NodeId(number)))
         }
         _ => None,
-    };
-    errand.filter(|errand| written(errand) == text).ok_or_else(|| format!("`{text}` is not an errand"))
+    }
 }
 
 fn owner(kind: &str, number: &str) -> Option<Owner> {
