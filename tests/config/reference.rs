@@ -133,13 +133,14 @@ fn the_schema_takes_what_is_right_and_refuses_what_is_not() {
     let mut right = vec![Path::new(DATA).join("wikimedia.yaml"), Path::new(DATA).join("v0_3.yaml")];
     let examples = fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path());
     right.extend(examples.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")));
-    // An example has names between at signs, for tools/quickstart to replace.
+    // An example has names between at signs, for tools/quickstart to replace: by a yes or no, or else by a text or number.
+    let value = |name: &str| if name == "QUEUE_DEMAND" { "true" } else { "1" }.to_owned();
     let folder = tempfile::tempdir().unwrap();
     for (number, path) in right.iter_mut().enumerate() {
         let text = fs::read_to_string(&path).unwrap();
         let parts = text.split('@').enumerate();
         let filled: String = if path.starts_with(root.join("examples")) {
-            parts.map(|(at, part)| if at % 2 == 1 { "1" } else { part }).collect()
+            parts.map(|(at, part)| if at % 2 == 1 { value(part) } else { part.to_owned() }).collect()
         } else {
             text.clone()
         };

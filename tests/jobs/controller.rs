@@ -32,7 +32,7 @@ impl Ci {
         let prompt = ["--fault", "jenkins.launch-seconds=0", "--fault", "jenkins.finish-seconds=0"];
         let patient = ["--fault", "jenkins.relaunch-seconds=3", "--fault", "jenkins.restart-seconds=3"];
         let flags = [&flags[..], &gearman, &prompt, &patient].concat();
-        let settings = Settings { min_ready: 2, max_servers: 14, ..Settings::default() };
+        let settings = Settings { min_ready: 2, max_servers: 24, ..Settings::default() };
         let pool = Pool::new(&settings, &flags).await;
         let told = pool.cloud.ask("GET", "/sandbox", None).await;
         let text = |key: &str| {
