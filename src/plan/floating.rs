@@ -336,8 +336,7 @@ impl Draft<'_> {
     }
 
     pub(super) fn list_floating_ips(&mut self, provider: &str, cloud: &CloudView) {
-        let configured = self.config.provider(provider);
-        let has_pool = configured.is_some_and(|provider| provider.pool.is_some() || provider.retired);
+        let has_pool = self.config.provider(provider).is_some_and(|provider| provider.pool.is_some());
         let awaited = self.awaits_floating_ip(provider);
         if !has_pool && awaited.is_none() {
             return;
@@ -395,15 +394,13 @@ impl Draft<'_> {
         there
     }
 
-    /// Whether a provider that left the configuration shows no floating IP of ours without a row. Whether it had a pool is
-    /// forgotten by a restart, so it is looked at in any case; a cloud that fails to list any again and again has none.
+    /// Whether a provider that left the configuration surely shows no floating IP of ours without a row. Where no pool is
+    /// known there is none, and nobody looks.
     pub(super) fn is_rid_of_floating_ips(&self, provider: &str, cloud: &CloudView) -> bool {
         let leaked = |shown: &FloatingIp| {
             shown.tag.as_ref().is_some_and(|tag| self.is_leaked_floating_ip(&shown.id, tag))
         };
-        let listing = Errand::ListFloatingIps { provider: provider.to_owned() };
-        let tries = self.seen.tries.get(&listing).map_or(0, |tries| tries.count);
-        let looked = cloud.floating_ips.is_sure() || tries >= limits::TRIES_WITHOUT_FLOATING_IPS;
+        let looked = !self.uses_floating_ips(provider) || cloud.floating_ips.is_sure();
         looked && !cloud.floating_ips.items.values().any(leaked)
     }
 

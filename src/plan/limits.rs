@@ -76,6 +76,10 @@ pub(super) const CALLS_TO_TARGET: usize = 8;
 /// How long a node that is to go waits for a target that does not answer.
 pub(super) const WITHDRAW_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a node that is to go waits for a target that cannot be read: a job that nobody told of may run on it, and a
+/// controller that is away for longer has lost its jobs.
+pub(super) const WITHDRAW_BLIND: Duration = Duration::from_secs(600);
+
 /// How long a target may be unreadable until its nodes count for nobody who waits: a restart takes a controller less.
 pub(super) const TARGET_GIVEN_UP: Duration = Duration::from_secs(60);
 
@@ -96,9 +100,6 @@ pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// How many listings have to fail in a row until a provider is forgotten that left the configuration and has no rows:
 /// a quarter of an hour or more. What may have leaked there cannot be reached any more.
 pub(super) const TRIES_OF_A_RETIRED_PROVIDER: u32 = 60;
-
-/// How many listings of floating IPs have to fail in a row until a cloud is taken to have none.
-pub(super) const TRIES_WITHOUT_FLOATING_IPS: u32 = 6;
 
 /// How long a new builder may take until ssh lets us in: base images do more at their first boot than ours do. The
 /// limit of nodepool v0.

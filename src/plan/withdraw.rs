@@ -31,7 +31,12 @@ impl Draft<'_> {
         };
         let tried = obstacle.is_some() || self.seen.tries.contains_key(&errand);
         let may_be_busy = node.job.is_running() && !node.agent.insists;
-        let patience = node.state_time.plus(limits::WITHDRAW_PATIENCE);
+        let patience = if obstacle.is_none() {
+            node.state_time.plus(limits::WITHDRAW_PATIENCE)
+        } else {
+            let blind_since = view.unreadable_since.unwrap_or(self.now());
+            node.state_time.max(blind_since).plus(limits::WITHDRAW_BLIND)
+        };
         if tried && !may_be_busy && self.has_come(patience) && !self.is_known_busy(node) {
             return true;
         }
