@@ -52,17 +52,10 @@ impl<'c> Ours<'c> {
     /// A server on these networks, once it is ACTIVE with an address on each.
     fn boot(&self, name: &str, networks: Vec<NetworkChoice>) -> Server {
         let count = networks.len();
-        let request = self.request(name, networks);
-        let create = || self.runtime.block_on(self.driver.create_server(&request)).unwrap();
-        let mut id = create();
+        let id = self.runtime.block_on(self.driver.create_server(&self.request(name, networks))).unwrap();
         until(&format!("{name} has {count} addresses"), || {
             let servers = self.runtime.block_on(self.driver.servers(None)).unwrap();
             let server = servers.into_iter().find(|server| server.id == id).ok_or("it is not listed")?;
-            if server.status == ServerStatus::Error {
-                // A hypervisor that has just come up is not known to the scheduler for a while.
-                self.runtime.block_on(self.driver.delete_server(&id)).unwrap();
-                id = create();
-            }
             let complete = server.status == ServerStatus::Active && server.addresses.len() == count;
             if complete { Ok(server) } else { Err(format!("{:?}", server.status)) }
         })

@@ -118,11 +118,19 @@ both_hypervisors_are_known() {
     [ "$(sql 'select count(*) from nova.compute_nodes where deleted=0')" = 2 ]
 }
 
+# Those of a cloud that was down are known from before. The scheduler takes one for dead until it has said that it lives,
+# and a server that is asked for before that becomes ERROR.
+both_hypervisors_live() {
+    local lively="\`binary\`='nova-compute' and deleted=0 and last_seen_up > utc_timestamp() - interval 30 second"
+    [ "$(sql "select count(*) from nova.services where $lively")" = 2 ]
+}
+
 # Nothing can boot before the hypervisors belong to a cell. The scheduler would see to it within 20 s.
 join_cell() {
     wait_for 'the hypervisors' nova-compute-south both_hypervisors_are_known
     [ "$(sql 'select count(*) from nova_api.host_mappings')" = 2 ] ||
         nova-manage --config-file "$STATE/etc/nova.conf" cell_v2 discover_hosts >"$STATE/log/discover-hosts.log" 2>&1 9>&-
+    wait_for 'the hypervisors to live' nova-compute-south both_hypervisors_live
 }
 
 # seed identity|cloud|places: once.
