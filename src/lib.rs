@@ -18,6 +18,7 @@ pub mod config;
 pub mod engine;
 pub mod events;
 pub mod fsm;
+pub mod http;
 pub mod model;
 pub mod plan;
 pub mod reload;

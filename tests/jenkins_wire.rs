@@ -17,6 +17,8 @@ mod login;
 mod place;
 #[path = "jenkins_wire/queue.rs"]
 mod queue;
+#[path = "wire/tls.rs"]
+mod tls;
 #[path = "jenkins_wire/trouble.rs"]
 mod trouble;
 #[path = "jenkins_wire/withdrawing.rs"]

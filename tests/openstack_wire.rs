@@ -18,5 +18,7 @@ mod order;
 mod place;
 #[path = "openstack_wire/refusal.rs"]
 mod refusal;
+#[path = "wire/tls.rs"]
+mod tls;
 #[path = "openstack_wire/trace.rs"]
 mod trace;

@@ -61,8 +61,15 @@ pub const ROOMS: &[Room] = &[
         because: "It is pure: the same observation gives the same plan, in the same order.",
     },
     Room {
+        name: "http",
+        rooms: &[],
+        crates: &["bytes", "reqwest"],
+        never: &["std::env", "std::fs", "std::process"],
+        because: "It knows what every client does alike, and neither whom it asks nor what an answer means.",
+    },
+    Room {
         name: "cloud",
-        rooms: &["model"],
+        rooms: &["model", "http"],
         crates: &[
             "arc_swap",
             "async_trait",
@@ -83,7 +90,7 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "target",
-        rooms: &["model"],
+        rooms: &["model", "http"],
         crates: &[
             "async_trait",
             "bytes",
