@@ -174,6 +174,14 @@ fn load(sources: &Sources) -> anyhow::Result<Loaded> {
 }
 
 fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    // Signals first: one that nobody takes ends the process, whatever it is.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
+    let signals = runtime.block_on(async {
+        stop_on_signals(&stop, &at_once)?;
+        let (hangups, dumps) = (signal(SignalKind::hangup())?, signal(SignalKind::user_defined2())?);
+        anyhow::Ok(Signals { hangups, dumps })
+    })?;
     let sources = wiring::sources(arguments.config.clone(), arguments.secure.clone())?;
     let watched = Watched::now(&sources);
     let loaded = load(&sources)?;
@@ -181,18 +189,23 @@ fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     arguments.report();
     report_warnings(&loaded);
     let _pid = arguments.pidfile.as_deref().map(write_pid).transpose()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let (stop, at_once) = (CancellationToken::new(), CancellationToken::new());
     let served = runtime.block_on(async {
-        stop_on_signals(&stop, &at_once)?;
         tokio::select! {
-            served = run(arguments, sources, (loaded, watched), &log, stop) => served,
+            served = run(arguments, sources, (loaded, watched), &log, (signals, stop)) => served,
             () = at_once.cancelled() => Err(anyhow::anyhow!("ended at once, by a second signal")),
         }
     });
     let patience = if at_once.is_cancelled() { Duration::ZERO } else { Duration::from_secs(5) };
     runtime.shutdown_timeout(patience);
     served
+}
+
+/// The signals that do not end the daemon. What comes before it serves is not lost.
+struct Signals {
+    /// Have the configuration read again.
+    hangups: Signal,
+    /// Ask what everything waits for.
+    dumps: Signal,
 }
 
 /// Starts the log.
@@ -265,10 +278,9 @@ async fn run(
     sources: Sources,
     (loaded, watched): (Loaded, Watched),
     log: &Arc<LogGuard>,
-    stop: CancellationToken,
+    (signals, stop): (Signals, CancellationToken),
 ) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config);
-    let hangups = signal(SignalKind::hangup())?;
     let url = config.database.0.clone();
     let path = store::database_file(url.expose_secret()).map(|file| bell::beside(&file));
     let (bell, _lock) = match store::database_file(url.expose_secret()).as_deref().map(beside).transpose()? {
@@ -318,10 +330,9 @@ async fn run(
     let relog = relog(arguments, Arc::clone(log));
     let parts =
         Parts { sources, make, relog, metrics: told, in_force, reconfigure, doubts, watched, unusable };
-    tokio::spawn(Reloads::new(parts, loaded.files).watch(hangups, stop.clone()));
+    tokio::spawn(Reloads::new(parts, loaded.files).watch(signals.hangups, stop.clone()));
     let (ask, dumps) = mpsc::channel(1);
-    let dump = signal(SignalKind::user_defined2())?;
-    tokio::spawn(dump_on_signal(dump, ask, dump_config, page(web_address)));
+    tokio::spawn(dump_on_signal(signals.dumps, ask, dump_config, page(web_address)));
     let pulse = notify::watchdog().map(|every| Pulse { every, beat: notify::alive });
     let driver =
         Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics, dumps, pulse };

@@ -229,3 +229,16 @@ async fn files_are_written_as_logging_conf_says() {
     assert_eq!(pool.daemon_log(), "", "nothing goes to standard error");
     pool.end().await;
 }
+
+#[tokio::test]
+async fn signals_that_come_while_it_starts_do_not_end_it() {
+    let mut pool = Pool::new(&Settings::default(), &[]).await;
+    let pid_file = pool.folder.path().join("nodepool.pid");
+    pool.start_in(&["-p", pid_file.to_str().unwrap()], &[]);
+    // It writes its number long before it serves.
+    pool.until("it writes its number", DEADLINE, async |_| read(&pid_file)).await;
+    pool.signal("HUP").await;
+    pool.signal("USR2").await;
+    pool.until_full(2, DEADLINE).await;
+    pool.end().await;
+}
