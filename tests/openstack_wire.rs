@@ -16,6 +16,8 @@ mod old;
 mod order;
 #[path = "openstack_wire/place.rs"]
 mod place;
+#[path = "openstack_wire/quota.rs"]
+mod quota;
 #[path = "openstack_wire/refusal.rs"]
 mod refusal;
 #[path = "wire/tls.rs"]

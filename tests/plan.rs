@@ -10,6 +10,8 @@ mod answers;
 mod errands;
 #[path = "plan/laws.rs"]
 mod laws;
+#[path = "plan/quota.rs"]
+mod quota;
 #[path = "plan/rendered.rs"]
 mod rendered;
 #[path = "plan/scenario.rs"]

@@ -374,6 +374,8 @@ impl Simulation {
         self.journal(&format!("configuration: {what}"));
         self.config = Arc::new(config);
         let mut state = self.world.lock();
+        // What was known of a provider that left and came back is forgotten.
+        state.told.clear();
         for (name, limit) in &mut state.limits {
             let most = self.config.provider(name).and_then(|provider| provider.max_servers);
             *limit = usize::try_from(most.unwrap_or(0)).expect("small");
@@ -386,6 +388,7 @@ impl Simulation {
     }
 
     async fn crash(&mut self) {
+        self.world.lock().told.clear();
         if let Some(daemon) = self.daemon.take() {
             daemon.store.close().await;
         }
@@ -553,6 +556,7 @@ impl Simulation {
         }
         if state.dice.happens(30) {
             let quota = state.dice.between(1, 7);
+            state.room_lost("alpha");
             state.quotas.insert("alpha".to_owned(), usize::try_from(quota).expect("small"));
             return;
         }

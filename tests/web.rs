@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use nodepool::config::{self, Config, SecureConf, Sources};
 use nodepool::events::{Ring, Writer};
-use nodepool::model::{NodeState, Timestamp};
+use nodepool::model::{NodeState, Resource, Timestamp, Usage};
 use nodepool::plan::{Plan, Refusal, Subject};
 use nodepool::store::{NewImage, NewNode, Note, Store};
 use nodepool::telemetry::{EventOutcome, LastTick, Launch, METRICS, Metrics};
@@ -237,6 +237,10 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
         Refusal { subject: Subject::Label(EVIL.to_owned()), reason: "no quota".into() },
     ];
     served.ticked(now(), Plan { refusals, ..Plan::default() }, None);
+    let told =
+        [(Resource::Instances, 3, Some(10)), (Resource::Cores, 9, None), (Resource::Ram, 512, Some(1024))];
+    let told = told.map(|(resource, used, limit)| (resource, Usage { limit, used }));
+    served.last.send_modify(|last| last.usage = Arc::new([("cloud1".to_owned(), told.into())].into()));
     let page = served.get("/").await;
     assert_eq!(page.status, 200);
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
@@ -251,7 +255,8 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
     assert!(page.text.contains("<td>ci-off</td><td>jessie</td><td class=\"away\">off</td>"), "{}", page.text);
     assert!(
         page.text.contains(
-            "<td>cloud1</td><td>2</td><td class=\"away\">0</td><td class=\"away\">0</td><td>7</td>"
+            "<td>cloud1</td><td>2</td><td class=\"away\">0</td><td class=\"away\">0</td><td>7</td>\
+             <td>instances 3 of 10, RAM in MiB 512 of 1024</td>"
         ),
         "{}",
         page.text
@@ -315,6 +320,10 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
     served.metrics.launch("cloud1", "ci-jessie", Launch::Failed);
     served.metrics.launch("cloud1", "ci-jessie", Launch::Ready);
     served.metrics.cloud_call("cloud1", "list_servers", "ok", Duration::from_millis(300));
+    let usage = |limit, used| Usage { limit, used };
+    let told = [(Resource::Cores, usage(Some(40), 38)), (Resource::Ram, usage(None, 4096))];
+    served.metrics.quota(&[("cloud0".to_owned(), told.into())].into());
+    served.metrics.quota(&[("cloud1".to_owned(), told.into())].into());
     served.metrics.config_reload(true);
     served.metrics.gearman_ask("zuul:4730", "ok");
     served.metrics.gearman_ask("left:4730", "ok");
@@ -330,6 +339,9 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
         "nodepool_min_ready{label=\"ci-jessie\"} 3",
         "nodepool_min_ready{label=\"ci-off\"} -1",
         "nodepool_max_servers{provider=\"cloud1\"} 7",
+        "nodepool_quota_limit{provider=\"cloud1\",resource=\"cores\"} 40",
+        "nodepool_quota_used{provider=\"cloud1\",resource=\"cores\"} 38",
+        "nodepool_quota_limit{provider=\"cloud1\",resource=\"ram_mib\"} -1",
         "nodepool_cloud_calls_total{operation=\"list_servers\",outcome=\"ok\",provider=\"cloud1\"} 1",
         "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.25\"} 0",
         "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.5\"} 1",

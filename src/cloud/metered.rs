@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::{Cloud, CloudError, FloatingIpRequest, ServerRequest, SnapshotRequest};
-use crate::model::{CloudImage, FloatingIp, Keypair, Server, Timestamp};
+use crate::model::{CloudImage, FloatingIp, Keypair, Quota, Server, Timestamp};
 
 /// What is told of each call. Closures of this shape are meters.
 pub trait Meter: Send + Sync {
@@ -98,5 +98,9 @@ impl<C: Cloud, M: Meter> Cloud for Metered<C, M> {
 
     async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {
         self.measure("get_console_log", self.cloud.console_log(server_id)).await
+    }
+
+    async fn quota(&self) -> Result<Quota, CloudError> {
+        self.measure("get_quota", self.cloud.quota()).await
     }
 }

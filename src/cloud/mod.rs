@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{CloudImage, FloatingIp, Keypair, Server, Tag, Timestamp};
+use crate::model::{CloudImage, FloatingIp, Keypair, Quota, Server, Tag, Timestamp};
 
 /// A project on a cloud.
 ///
@@ -76,6 +76,10 @@ pub trait Cloud: Send + Sync {
     /// # Errors
     /// `Transient` when there is no console yet, `Rejected` when there never will be one.
     async fn console_log(&self, server_id: &str) -> Result<String, CloudError>;
+
+    /// What the project may have and has, and the flavors by which servers are counted. A part that the cloud does not
+    /// tell anybody is left out.
+    async fn quota(&self) -> Result<Quota, CloudError>;
 }
 
 /// The most bytes of a console that are given: what Nova keeps of the console of a server on KVM.

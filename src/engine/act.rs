@@ -51,7 +51,8 @@ impl Engine {
             | Errand::ListServers { provider, .. }
             | Errand::ListImages { provider }
             | Errand::ListKeypairs { provider }
-            | Errand::ListFloatingIps { provider } => self.call(errand, provider, rows, host_key),
+            | Errand::ListFloatingIps { provider }
+            | Errand::ReadQuota { provider } => self.call(errand, provider, rows, host_key),
         };
         let (deadline, future) = made.unwrap_or_else(|missing| {
             // What we lack ourselves says nothing about a node that serves.
@@ -91,6 +92,10 @@ impl Engine {
             Errand::ListFloatingIps { .. } => {
                 let future =
                     async move { Outcome::FloatingIps(cloud.floating_ips().await.map_err(text)) }.boxed();
+                return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
+            }
+            Errand::ReadQuota { .. } => {
+                let future = async move { Outcome::Quota(cloud.quota().await.map_err(text)) }.boxed();
                 return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
             }
             Errand::ListKeypairs { .. } => {
@@ -332,6 +337,7 @@ fn without_cloud(errand: &Errand, reason: Option<&String>) -> Outcome {
         Errand::ListServers { .. } => Outcome::Servers(Err(text)),
         Errand::ListImages { .. } => Outcome::Images(Err(text)),
         Errand::ListKeypairs { .. } => Outcome::Keypairs(Err(text)),
+        Errand::ReadQuota { .. } => Outcome::Quota(Err(text)),
         _ => Outcome::Answer(Answer::Failed(Failure { fault: Fault::Refused, text })),
     }
 }

@@ -8,9 +8,11 @@ use crate::cloud::pace::Pace;
 use crate::config::Config;
 use crate::model::{NodeId, Timestamp};
 use crate::plan::{
-    Answer, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, TargetView, Tries, Waits,
+    Answer, Answered, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, TargetView,
+    Tries, Waits,
 };
 use crate::target::{Demand, Roster};
+use crate::telemetry::QuotaUsage;
 
 /// How long it is remembered what a visit to a ready node showed: longer than a check takes, and much longer than the
 /// pause between two checks that operators choose.
@@ -28,6 +30,8 @@ pub(super) struct Memory {
     pub(super) tries: BTreeMap<Errand, Tries>,
     /// Who asked for nodes and got none.
     pub(super) waiting: Waits,
+    /// What had been made for sure when the limits of a provider were asked for last.
+    pub(super) counted: BTreeMap<String, Answered>,
     /// What visits do at the moment, and since when.
     pub(super) steps: BTreeMap<Errand, (String, Timestamp)>,
     /// What the last visits to ready nodes showed.
@@ -52,6 +56,7 @@ impl Memory {
             tries: BTreeMap::new(),
             waiting: Waits::default(),
             checks: BTreeMap::new(),
+            counted: BTreeMap::new(),
             steps: BTreeMap::new(),
             demand_asked: None,
             demand: None,
@@ -87,6 +92,7 @@ impl Memory {
     pub(super) fn forget_provider(&mut self, name: &str) {
         self.clouds.remove(name);
         self.put_off.remove(name);
+        self.counted.remove(name);
         self.tries.retain(|errand, _| errand.paced_by() != Some(name));
     }
 
@@ -123,6 +129,12 @@ impl Memory {
             Some(Ok(())) => "now".to_owned(),
             Some(Err(wait)) => format!("in {:.1} s", wait.as_secs_f32()),
         }
+    }
+
+    /// What the clouds told of their limits, as it was read last.
+    pub(super) fn usage(&self) -> QuotaUsage {
+        let read = self.clouds.iter().filter_map(|(name, cloud)| Some((name, cloud.quota.reading.as_ref()?)));
+        read.map(|(name, reading)| (name.clone(), reading.quota.usage.clone())).collect()
     }
 
     pub(super) fn hold_off(&mut self, provider: &str, until: Timestamp) {
@@ -248,6 +260,11 @@ impl Memory {
                     cloud.floating_ips.failed(trouble);
                 }
             }
+            Errand::ReadQuota { provider } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.quota.trouble = Some(trouble);
+                }
+            }
             Errand::ListAgents { target } => {
                 if let Some(view) = self.targets.get_mut(target) {
                     view.failed(now, trouble);
@@ -341,12 +358,20 @@ impl Memory {
                 }
                 None
             }
+            (Errand::ReadQuota { provider }, Outcome::Quota(Ok(quota))) => {
+                let counted = self.counted.get(provider).cloned().unwrap_or_default();
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.quota.take(began, quota, counted);
+                }
+                None
+            }
             (
                 _,
                 Outcome::Servers(Err(trouble))
                 | Outcome::Images(Err(trouble))
                 | Outcome::Keypairs(Err(trouble))
-                | Outcome::FloatingIps(Err(trouble)),
+                | Outcome::FloatingIps(Err(trouble))
+                | Outcome::Quota(Err(trouble)),
             ) => Some(trouble),
             _ => Some("the answer to another question came".to_owned()),
         };

@@ -36,7 +36,7 @@ use crate::plan::{
 use crate::remote::{KeyPair, Remote};
 use crate::store::{NewLine, Store, StoreError};
 use crate::target::{DemandSource, Target};
-use crate::telemetry::{Census, Metrics};
+use crate::telemetry::{Census, Metrics, QuotaUsage};
 use memory::Memory;
 use output::{LINES_ON_THEIR_WAY, Unwritten};
 use providers::Providers;
@@ -89,6 +89,8 @@ pub struct Tick {
     pub wake: Option<Timestamp>,
     /// The pool as it was seen.
     pub census: Census,
+    /// What the clouds told of their limits.
+    pub usage: QuotaUsage,
 }
 
 impl Engine {
@@ -154,6 +156,7 @@ impl Engine {
         if let Some(wake) = self.memory.next_token(now) {
             tick.wake = Some(tick.wake.map_or(wake, |earlier| earlier.min(wake)));
         }
+        tick.usage = self.memory.usage();
         self.memory.waiting.clone_from(&plan.waiting);
         self.forget_targets(&rows);
         tick.plan = plan;
@@ -262,6 +265,10 @@ impl Engine {
             errand => tracing::debug!(target: "nodepool.engine", ?errand, "sent: {reason}"),
         }
         self.memory.in_flight.insert(errand.clone(), now);
+        if let Errand::ReadQuota { provider } = errand {
+            let counted = plan::answered(provider, rows.nodes.values(), rows.images.values());
+            self.memory.counted.insert(provider.clone(), counted);
+        }
         work.push(self.work(errand, rows, host_key.as_ref()));
         Ok(())
     }
@@ -282,7 +289,11 @@ impl Engine {
         };
         self.memory.steps.remove(errand);
         let answer = match outcome {
-            Outcome::Servers(_) | Outcome::Images(_) | Outcome::Keypairs(_) | Outcome::FloatingIps(_) => {
+            Outcome::Servers(_)
+            | Outcome::Images(_)
+            | Outcome::Keypairs(_)
+            | Outcome::FloatingIps(_)
+            | Outcome::Quota(_) => {
                 self.memory.take_listing(began, now, errand, outcome);
                 return Ok(());
             }

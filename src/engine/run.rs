@@ -142,11 +142,13 @@ impl Driver {
                 for errand in &tick.recalled {
                     under_way.recall(errand);
                 }
+                self.metrics.quota(&tick.usage);
                 self.published.send_replace(LastTick {
                     at,
                     plan: Arc::new(tick.plan),
                     trouble: None,
                     census: tick.census,
+                    usage: Arc::new(tick.usage),
                 });
                 if tick.changed {
                     return Duration::ZERO;

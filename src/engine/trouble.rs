@@ -68,6 +68,7 @@ fn purpose(errand: &Errand) -> String {
         Errand::ListImages { .. } => "listing images".to_owned(),
         Errand::ListKeypairs { .. } => "listing keypairs".to_owned(),
         Errand::ListFloatingIps { .. } => "listing floating IPs".to_owned(),
+        Errand::ReadQuota { .. } => "reading the limits".to_owned(),
         Errand::AskDemand => "asking for the demand".to_owned(),
         Errand::PrepareNode(id) => format!("preparing node {id}"),
         Errand::SetUpBuilder(id) => format!("setting up the builder of image {id}"),

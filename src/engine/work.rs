@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::model::{CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Server};
+use crate::model::{CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Quota, Server};
 use crate::plan::{Answer, Errand};
 use crate::target::{Demand, Roster};
 
@@ -43,6 +43,8 @@ pub enum Outcome {
     Keypairs(Result<Vec<Keypair>, String>),
     /// A listing of floating IPs, or why there is none.
     FloatingIps(Result<Vec<FloatingIp>, String>),
+    /// What a project may have and has, or why it is not known.
+    Quota(Result<Quota, String>),
     /// The agents of a target, or why they are not known; `None` from a target that cannot list any.
     Agents(Result<Option<Roster>, String>),
     /// The demand, or why it is not known.

@@ -11,6 +11,7 @@ mod job;
 mod key;
 mod node;
 mod place;
+mod quota;
 mod time;
 mod wish;
 
@@ -24,5 +25,6 @@ pub use job::{JobEvent, JobEventKind, JobResult, JobRule, JobRun, NewJobEvent};
 pub use key::HostKey;
 pub use node::{Node, NodeId, NodeState, NodeStep};
 pub use place::{KnownProvider, Place};
+pub use quota::{Flavor, Quota, Resource, Usage};
 pub use time::Timestamp;
 pub use wish::{Setback, SetbackKind, Wish, WishId, WishKind};

@@ -266,6 +266,11 @@ pub enum Errand {
         /// Where.
         provider: String,
     },
+    /// Read what the project may have and has.
+    ReadQuota {
+        /// Where.
+        provider: String,
+    },
     /// Read the host key of the server of a row from its console.
     ReadConsole {
         /// Where.
@@ -347,7 +352,8 @@ impl Errand {
             | Self::ListServers { provider, .. }
             | Self::ListImages { provider }
             | Self::ListKeypairs { provider }
-            | Self::ListFloatingIps { provider } => Some(provider),
+            | Self::ListFloatingIps { provider }
+            | Self::ReadQuota { provider } => Some(provider),
             Self::AskDemand
             | Self::ListAgents { .. }
             | Self::Enroll(_)
@@ -411,7 +417,8 @@ impl Errand {
             Self::ListServers { .. }
             | Self::ListImages { .. }
             | Self::ListKeypairs { .. }
-            | Self::ListFloatingIps { .. } => 3,
+            | Self::ListFloatingIps { .. }
+            | Self::ReadQuota { .. } => 3,
         }
     }
 
@@ -430,6 +437,7 @@ impl Errand {
             Self::ListImages { .. } => "the listing of images".to_owned(),
             Self::ListKeypairs { .. } => "the listing of keypairs".to_owned(),
             Self::ListFloatingIps { .. } => "the listing of floating IPs".to_owned(),
+            Self::ReadQuota { .. } => "the reading of limits".to_owned(),
             Self::AskDemand => "the question for the demand".to_owned(),
             Self::PrepareNode(_) => "its preparation".to_owned(),
             Self::SetUpBuilder(_) => "the setup of its builder".to_owned(),
@@ -465,6 +473,7 @@ impl Errand {
                 | Self::ListImages { .. }
                 | Self::ListKeypairs { .. }
                 | Self::ListFloatingIps { .. }
+                | Self::ReadQuota { .. }
                 | Self::ListAgents { .. }
                 | Self::AskDemand
         )

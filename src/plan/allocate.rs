@@ -40,7 +40,8 @@ impl<'a> Draft<'a> {
         let deficits: Vec<Deficit<'a>> = labels.iter().filter_map(|label| self.deficit(label)).collect();
         let mut room: Vec<Free> = Vec::new();
         for provider in &self.config.providers {
-            room.push(Free::new(&provider.name, self.rooms.unreserved(&provider.name)));
+            let free = self.rooms.unreserved(&provider.name).min(self.quotas.servers_left(&provider.name));
+            room.push(Free::new(&provider.name, free));
         }
         let seen = self.seen;
         let (jobs, added) = self.share_out(&deficits, &seen.waiting.jobs, |deficit| deficit.jobs, &mut room);
@@ -109,9 +110,11 @@ impl<'a> Draft<'a> {
     fn add_node(&mut self, share: &Share<'_>, target: String) -> Result<(), String> {
         let (label, provider) = (share.deficit.label, &share.provider);
         let az = self.zone_for_node(provider)?;
+        self.check_quota(provider, &label.image, size(label))?;
         if !self.rooms.reserve(provider, size(label)) {
             return Err(format!("provider {provider} has no room"));
         }
+        self.reserve_quota(provider, &label.image, size(label));
         let node = NewNode {
             provider: provider.clone(),
             label: label.name.clone(),
@@ -213,6 +216,14 @@ impl<'a> Draft<'a> {
     }
 
     fn ability(&mut self, label: &Label, provider: &str) -> Result<ImageId, String> {
+        let image = self.ability_but_quota(label, provider)?;
+        self.check_quota(provider, &label.image, size(label))?;
+        self.check_quota_kept(label, provider)?;
+        Ok(image)
+    }
+
+    /// Whether a provider could boot a node of this label now, as far as its quota is not concerned.
+    pub(super) fn ability_but_quota(&mut self, label: &Label, provider: &str) -> Result<ImageId, String> {
         if let Some(obstacle) = self.obstacle(provider) {
             return Err(obstacle);
         }
@@ -296,7 +307,7 @@ impl<'a> Draft<'a> {
     /// Creates the servers that rows wait for, as far as there is room: those that finish a build, then those that
     /// start one, then nodes. The servers of a set are created when there is room for all that it still lacks.
     pub(super) fn create_servers(&mut self) {
-        let mut wanted: BTreeMap<(u8, Owner), (String, Vec<Owner>)> = BTreeMap::new();
+        let mut wanted: BTreeMap<(u8, Owner), (String, String, Vec<Owner>)> = BTreeMap::new();
         for image in self.untouched_images() {
             let owner = match image.state {
                 ImageState::Building(ImageStep::Verify) if image.verify_attempted.is_none() => {
@@ -308,7 +319,7 @@ impl<'a> Draft<'a> {
                 _ => continue,
             };
             let order = u8::from(!matches!(owner, Owner::Verifier(_)));
-            wanted.insert((order, owner), (image.provider, vec![owner]));
+            wanted.insert((order, owner), (image.provider, image.image, vec![owner]));
         }
         for node in self.untouched_nodes() {
             if !matches!(node.state, NodeState::Building(_)) || node.attempted.is_some() {
@@ -318,17 +329,18 @@ impl<'a> Draft<'a> {
                 // The next plan takes the whole set away.
                 self.refuse(Subject::Node(node.id), "no server is created: its set is not whole any more");
             } else if self.is_bootable(&node) {
-                let set = wanted.entry((2, Owner::Node(node.head()))).or_insert((node.provider, Vec::new()));
-                set.1.push(Owner::Node(node.id));
+                let set = (node.provider.clone(), node.image.clone(), Vec::new());
+                let set = wanted.entry((2, Owner::Node(node.head()))).or_insert(set);
+                set.2.push(Owner::Node(node.id));
             } else {
                 // Its image was doomed a moment ago, by this very plan.
                 self.check_image(node);
             }
         }
-        for ((_, head), (provider, owners)) in wanted {
+        for ((_, head), (provider, image, owners)) in wanted {
             match self.forbidden(head) {
                 Some(why) => self.refuse_servers(&owners, why),
-                None => self.create_together(&provider, &owners),
+                None => self.create_together(&provider, &image, &owners),
             }
         }
     }
@@ -342,13 +354,16 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn create_together(&mut self, provider: &str, owners: &[Owner]) {
+    fn create_together(&mut self, provider: &str, image: &str, owners: &[Owner]) {
+        let places = u32::try_from(owners.len()).unwrap_or(u32::MAX);
         let checked = match self.obstacle(provider) {
             Some(obstacle) => Err(obstacle),
             None if self.lacks_floating_ips(provider) => {
                 Err(format!("servers of {provider} wait for floating IPs, and the cloud has none left"))
             }
-            None => self.check_setback(SetbackKind::Capacity, provider, ""),
+            None => self
+                .check_setback(SetbackKind::Capacity, provider, "")
+                .and_then(|()| self.check_quota_now(provider, image, places)),
         };
         if let Err(reason) = checked {
             return self.put_off(provider, owners, &reason);
@@ -358,8 +373,8 @@ impl<'a> Draft<'a> {
         if due.is_empty() {
             return;
         }
-        let places = u32::try_from(owners.len()).unwrap_or(u32::MAX);
         if self.rooms.occupy(provider, places) {
+            self.occupy_quota(provider, image, places);
             for owner in due {
                 let (kind, number) = owner.words();
                 self.act(Action::Send(errand(owner)), format!("{kind} {number} needs its server"));
@@ -424,6 +439,9 @@ impl<'a> Draft<'a> {
         let mut others = label.providers.iter().filter(|other| **other != node.provider);
         let able =
             others.find(|other| self.ability(label, other).is_ok() && self.rooms.reserve(other, size(label)));
+        if let Some(other) = able {
+            self.reserve_quota(other, &label.image, size(label));
+        }
         able.map(String::as_str)
     }
 }

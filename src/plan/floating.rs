@@ -166,10 +166,16 @@ impl Draft<'_> {
             (None, Some(trouble)) => Err(format!("those of {provider} could not be listed: {trouble}")),
             (None, None) => self.check_setback(SetbackKind::Capacity, provider, ""),
         };
+
         if let Err(reason) = checked {
             return format!("no floating IP is asked for: {reason}");
         }
-        self.send(machine.creation(), "its server has inner addresses only");
+        if self.may_send(&machine.creation()) {
+            if let Err(reason) = self.occupy_floating_ip(provider) {
+                return format!("no floating IP is asked for: {reason}");
+            }
+            self.act(Action::Send(machine.creation()), "its server has inner addresses only");
+        }
         "it gets a floating IP".to_owned()
     }
 
@@ -277,8 +283,10 @@ impl Draft<'_> {
     /// wait beside it.
     pub(super) fn lacks_floating_ips(&self, provider: &str) -> bool {
         let has_pool = self.config.provider(provider).is_some_and(|provider| provider.pool.is_some());
+        let short = self.seen.setback(SetbackKind::Capacity, provider, "").is_some()
+            || !self.quotas.has_floating_ips(provider);
         has_pool
-            && self.seen.setback(SetbackKind::Capacity, provider, "").is_some()
+            && short
             && self.nodes.values().map(|drafted| &drafted.row).any(|node| {
                 node.provider == provider
                     && node.state == NodeState::Building(NodeStep::Address)

@@ -431,7 +431,7 @@ impl Draft<'_> {
         if let Err(reason) = self.check_setback(SetbackKind::Image, &provider, &image) {
             return self.refuse(subject, reason);
         }
-        match self.make_room_for_build(&provider) {
+        match self.make_room_for_build(&provider, &image) {
             Ok(()) => self.start_build(provider, image, "no image is ready and none is being built"),
             Err(reason) => self.refuse(subject, reason),
         }
@@ -447,7 +447,7 @@ impl Draft<'_> {
     }
 
     /// Takes a place for a builder. A pool that is full of idle nodes gives one up, or an image could never be renewed.
-    pub(super) fn make_room_for_build(&mut self, provider: &str) -> Result<(), String> {
+    pub(super) fn make_room_for_build(&mut self, provider: &str, image: &str) -> Result<(), String> {
         if !self.seen.permissions.images {
             return Err(format!("no build begins: {NO_IMAGES}"));
         }
@@ -458,12 +458,21 @@ impl Draft<'_> {
         if limit == 0 {
             return Err(format!("max-servers of {provider} is 0"));
         }
-        if self.rooms.reserve(provider, 1) {
-            return Ok(());
-        }
+        let full = match self.check_quota(provider, image, 1) {
+            Ok(()) if self.rooms.reserve(provider, 1) => {
+                self.reserve_quota(provider, image, 1);
+                return Ok(());
+            }
+            Ok(()) => format!("all {limit} servers of {provider} are taken"),
+            // Nobody knows what there is, or no node that is given up would help.
+            Err(reason) if self.quota_is_dated(provider) || !self.could_make_room(provider, image, 1) => {
+                return Err(reason);
+            }
+            Err(reason) => reason,
+        };
         let here = || self.nodes.values().filter(|drafted| drafted.row.provider == provider);
         if !self.seen.permissions.deletes {
-            return Err(format!("all {limit} servers of {provider} are taken, and {NO_DELETES}"));
+            return Err(format!("{full}, and {NO_DELETES}"));
         }
         if here().any(|drafted| drafted.row.state == NodeState::Delete) {
             return Err(format!("waits for one of the {limit} servers of {provider} to be gone"));
@@ -474,10 +483,10 @@ impl Draft<'_> {
             .min_by_key(|drafted| (drafted.row.state_time, drafted.row.id))
             .map(|drafted| drafted.row.clone());
         if let Some(node) = idle {
-            let reason = "it makes room for the build of an image: max-servers is reached";
+            let reason = format!("it makes room for the build of an image: {full}");
             self.node_event(node, NodeEvent::Doomed, reason);
         }
-        Err(format!("waits for a place: all {limit} servers of {provider} are taken"))
+        Err(format!("waits for a place: {full}"))
     }
 
     /// Lets a build fail because the server that it needs now did not come up.

@@ -32,6 +32,19 @@ pub(super) const LIST_IMAGES_IN_DOUBT: Duration = Duration::from_secs(30);
 /// The pause between two listings of images, keypairs or floating IPs when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 
+/// The pause between two readings of a project's limits when nobody lacks anything.
+pub(super) const READ_QUOTA: Duration = Duration::from_secs(300);
+
+/// The same while somebody waits for room that others may give back.
+pub(super) const READ_QUOTA_WHEN_SHORT: Duration = Duration::from_secs(30);
+
+/// The same when something of ours went since the last reading, so that there is room again: one call more or less for
+/// each server that goes.
+pub(super) const READ_QUOTA_WHEN_FREED: Duration = Duration::from_secs(1);
+
+/// How long limits are believed that cannot be read again. Afterwards they bind nobody: refusals teach as much.
+pub(super) const QUOTA_BELIEVED: Duration = Duration::from_secs(600);
+
 /// The pause between two questions for the demand while nobody asks for nodes: as long as it can be. A job that comes just
 /// after a question is to lead to a call for a server within one second, and the answer, two ticks and their coalescing
 /// take the rest of it. Over a connection that is kept the question costs little.
@@ -130,6 +143,8 @@ pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
     }
     let longest = match errand {
         Errand::ReadConsole { .. } => LONGEST_CONSOLE_PAUSE,
+        // Some clouds never tell them.
+        Errand::ReadQuota { .. } => READ_QUOTA,
         errand if errand.is_listing() => LONGEST_BLINDNESS,
         _ => LONGEST_RETRY,
     };

@@ -25,6 +25,7 @@ impl Draft<'_> {
             let Some(cloud) = self.cloud(provider) else { continue };
             self.tell_troubles(provider, cloud);
             self.list_servers(provider, cloud);
+            self.read_quota(provider, cloud);
             self.list_images(provider, cloud);
             self.list_keypairs(provider, cloud);
             self.list_floating_ips(provider, cloud);
@@ -42,10 +43,12 @@ impl Draft<'_> {
             ("images", &cloud.images.trouble),
             ("keypairs", &cloud.keypairs.trouble),
             ("floating IPs", &cloud.floating_ips.trouble),
+            ("limits", &cloud.quota.trouble),
         ];
         for (what, trouble) in troubles {
             if let Some(trouble) = trouble {
-                let reason = format!("its {what} could not be listed: {trouble}");
+                let verb = if what == "limits" { "read" } else { "listed" };
+                let reason = format!("its {what} could not be {verb}: {trouble}");
                 self.refuse(Subject::Provider(provider.to_owned()), reason);
             }
         }

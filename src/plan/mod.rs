@@ -24,6 +24,7 @@ mod listings;
 mod observation;
 mod offered;
 mod outcome;
+mod quota;
 mod reaching;
 mod room;
 mod sets;
@@ -44,6 +45,7 @@ pub use check::{CheckResult, Checked};
 pub use limits::{BUILDER_PATIENCE, DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Permissions, Tries};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
+pub use quota::{Answered, QuotaView, Reading, answered};
 pub use target_view::TargetView;
 pub use view::{CloudView, Listing};
 pub use waiting::{Waiting, Waits};
@@ -55,6 +57,7 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{Image, ImageId, ImageState, Node, NodeId, NodeState, SetbackKind, Timestamp};
 use allocate::Granted;
 use observation::NO_DELETES;
+use quota::Quotas;
 use room::Rooms;
 
 /// Decides what to do next.
@@ -81,6 +84,7 @@ struct Draft<'a> {
     nodes: BTreeMap<NodeId, Drafted<Node>>,
     images: BTreeMap<ImageId, Drafted<Image>>,
     rooms: Rooms,
+    quotas: Quotas,
     granted: Granted,
     started: BTreeSet<(String, String)>,
     forgotten: BTreeSet<String>,
@@ -115,6 +119,7 @@ impl<'a> Draft<'a> {
             nodes,
             images,
             rooms: Rooms::count(config, seen),
+            quotas: Quotas::count(config, seen),
             granted: Granted::default(),
             started: BTreeSet::new(),
             forgotten: BTreeSet::new(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::quota::QuotaView;
 use crate::model::{CloudImage, FloatingIp, Keypair, Server, ServerStatus, Tag, Timestamp};
 
 /// How long we remember that a cloud called a server deleted. Much longer than it takes to confirm it by a listing;
@@ -20,6 +21,8 @@ pub struct CloudView {
     pub keypairs: Listing<Keypair>,
     /// Floating IPs, by the cloud's id. Nobody looks where no pool is configured and no row has one.
     pub floating_ips: Listing<FloatingIp>,
+    /// What the project may have and has.
+    pub quota: QuotaView,
     /// Servers that the cloud itself called deleted or unknown, and when it did.
     pub gone: BTreeMap<String, Timestamp>,
 }

@@ -221,7 +221,7 @@ impl Draft<'_> {
             return Verdict::Refused(format!("no image of {provider} {image} is built: {NO_IMAGES}"));
         }
         let wanted = Subject::ProviderImage(provider.to_owned(), image.to_owned());
-        if let Err(reason) = self.make_room_for_build(provider) {
+        if let Err(reason) = self.make_room_for_build(provider, image) {
             self.refuse(wanted, reason);
             return Verdict::Later;
         }

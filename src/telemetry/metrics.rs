@@ -15,8 +15,8 @@ use prometheus::{
 
 use super::{
     BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, GEARMAN_ASKS, GEARMAN_SERVER_UP, IMAGES,
-    JOB_EVENTS, LAUNCHES, MAX_SERVERS, MIN_READY, Metric, NODES, PUBLISHER_CONNECTED, SUBNODES, TICK_SECONDS,
-    TICKS,
+    JOB_EVENTS, LAUNCHES, MAX_SERVERS, MIN_READY, Metric, NODES, PUBLISHER_CONNECTED, QUOTA_LIMIT,
+    QUOTA_USED, QuotaUsage, SUBNODES, TICK_SECONDS, TICKS,
 };
 use crate::config::Config;
 use crate::model::{Image, ImageState, Node, NodeState};
@@ -68,6 +68,8 @@ pub struct Metrics {
     images: IntGaugeVec,
     min_ready: IntGaugeVec,
     max_servers: IntGaugeVec,
+    quota_limit: IntGaugeVec,
+    quota_used: IntGaugeVec,
     cloud_calls: IntCounterVec,
     cloud_call_seconds: HistogramVec,
     ticks: IntCounter,
@@ -111,6 +113,8 @@ impl Metrics {
             images: gauges(&registry, IMAGES)?,
             min_ready: gauges(&registry, MIN_READY)?,
             max_servers: gauges(&registry, MAX_SERVERS)?,
+            quota_limit: gauges(&registry, QUOTA_LIMIT)?,
+            quota_used: gauges(&registry, QUOTA_USED)?,
             cloud_calls: counters(&registry, CLOUD_CALLS)?,
             launches: counters(&registry, LAUNCHES)?,
             gearman_asks: counters(&registry, GEARMAN_ASKS)?,
@@ -131,6 +135,21 @@ impl Metrics {
     pub fn cloud_call(&self, provider: &str, operation: &'static str, outcome: &'static str, took: Duration) {
         self.cloud_calls.with_label_values(&[provider, operation, outcome]).inc();
         self.cloud_call_seconds.with_label_values(&[provider, operation]).observe(took.as_secs_f64());
+    }
+
+    /// What the clouds told of their limits. A provider that is left out is not known to have any.
+    pub fn quota(&self, told: &QuotaUsage) {
+        let _alone = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+        self.quota_limit.reset();
+        self.quota_used.reset();
+        for (provider, resources) in told {
+            for (resource, usage) in resources {
+                let values = [provider.as_str(), resource.word()];
+                self.quota_limit.with_label_values(&values).set(usage.limit.map_or(-1, number));
+                self.quota_used.with_label_values(&values).set(number(usage.used));
+            }
+        }
     }
 
     /// A tick ended.

@@ -16,7 +16,7 @@ pub use log::{LogFormat, log};
 pub use metrics::{EventOutcome, Launch, Metrics};
 pub use outputs::{LogGuard, is_journal, log_to};
 
-use crate::model::{Node, NodeState, Timestamp};
+use crate::model::{Node, NodeState, Resource, Timestamp, Usage};
 use crate::plan::Plan;
 
 /// A metric: its name, its labels, what it tells.
@@ -63,6 +63,19 @@ pub const MAX_SERVERS: Metric = metric(
     "nodepool_max_servers",
     &["provider"],
     "The most servers that may exist at once, as configured; -1 for a provider that is drained",
+);
+/// What a project may have.
+pub const QUOTA_LIMIT: Metric = metric(
+    "nodepool_quota_limit",
+    &["provider", "resource"],
+    "How much of a resource the project may have (instances, cores, ram_mib, ports, floating_ips), as the cloud told last; \
+     -1 where it sets no limit",
+);
+/// What a project has.
+pub const QUOTA_USED: Metric = metric(
+    "nodepool_quota_used",
+    &["provider", "resource"],
+    "How much of a resource the project has, whoever made it, as the cloud told last",
 );
 /// Calls to clouds.
 pub const CLOUD_CALLS: Metric = metric(
@@ -124,12 +137,14 @@ pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 16] = [
+pub const METRICS: [Metric; 18] = [
     NODES,
     SUBNODES,
     IMAGES,
     MIN_READY,
     MAX_SERVERS,
+    QUOTA_LIMIT,
+    QUOTA_USED,
     CLOUD_CALLS,
     CLOUD_CALL_SECONDS,
     TICKS,
@@ -170,7 +185,12 @@ pub struct LastTick {
     pub trouble: Option<String>,
     /// The pool as that tick saw it.
     pub census: Census,
+    /// What the clouds told of their limits, as it was read last.
+    pub usage: Arc<QuotaUsage>,
 }
+
+/// What the clouds told of their limits, by provider and resource.
+pub type QuotaUsage = BTreeMap<String, BTreeMap<Resource, Usage>>;
 
 /// The pool in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -162,10 +162,20 @@ impl Shown<'_> {
                 Cell::Number(subnodes),
                 Cell::Number(builders),
                 most,
+                Cell::Owned(self.quota(&provider.name)),
             ]
         });
-        let columns = ["Provider", "Nodes", "Subnodes", "Builders", "max-servers"];
+        let columns = ["Provider", "Nodes", "Subnodes", "Builders", "max-servers", "Quota"];
         table(html, "Providers", &columns, rows, "There are no providers in the configuration.");
+    }
+
+    /// What the project has of what it may have, where there is a limit.
+    fn quota(&self, provider: &str) -> String {
+        let told = self.last.usage.get(provider).into_iter().flatten();
+        let limited = told.filter_map(|(resource, usage)| {
+            Some(format!("{} {} of {}", resource.title(), usage.used, usage.limit?))
+        });
+        limited.collect::<Vec<_>>().join(", ")
     }
 
     fn list_nodes(&self, html: &mut Html) {

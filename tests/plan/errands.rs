@@ -23,6 +23,7 @@ pub fn written(errand: &Errand) -> String {
         Errand::ListImages { provider } => format!("list-images {provider}"),
         Errand::ListKeypairs { provider } => format!("list-keypairs {provider}"),
         Errand::ListFloatingIps { provider } => format!("list-floating-ips {provider}"),
+        Errand::ReadQuota { provider } => format!("read-quota {provider}"),
         Errand::CreateFloatingIp { provider, owner } => {
             format!("create-floating-ip {provider} for {}", owner_text(*owner))
         }
@@ -79,6 +80,7 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["list-images", _] => Some(Errand::ListImages { provider }),
         ["list-keypairs", _] => Some(Errand::ListKeypairs { provider }),
         ["list-floating-ips", _] => Some(Errand::ListFloatingIps { provider }),
+        ["read-quota", _] => Some(Errand::ReadQuota { provider }),
         ["create-floating-ip", _, "for", kind, number] => {
             owner(kind, number).map(|owner| Errand::CreateFloatingIp { provider, owner })
         }

@@ -282,6 +282,8 @@ pub struct CloudPart {
     pub floating_ips_listed: Vec<u64>,
     pub floating_ips_trouble: Option<String>,
     pub floating_ips: Vec<StrayFloatingIp>,
+    /// What the cloud tells of its limits; left out: it sets none.
+    pub limits: LimitsPart,
     pub servers: Vec<StrayServer>,
     pub snapshots: Vec<StraySnapshot>,
     pub keypairs: Vec<StrayKeypair>,
@@ -301,10 +303,46 @@ impl Default for CloudPart {
             floating_ips_listed: vec![400, 100],
             floating_ips_trouble: None,
             floating_ips: Vec::new(),
+            limits: LimitsPart::default(),
             servers: Vec::new(),
             snapshots: Vec::new(),
             keypairs: Vec::new(),
             gone: BTreeMap::new(),
+        }
+    }
+}
+
+/// Limits of a project, each as what is used of how much. Servers of less than 4096 MiB take 2 cores and 2048 MiB, the
+/// others 4 cores and 8192 MiB.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsPart {
+    /// When they were read; 0: never.
+    pub read: u64,
+    pub trouble: Option<String>,
+    pub instances: Option<[u64; 2]>,
+    pub cores: Option<[u64; 2]>,
+    pub ram: Option<[u64; 2]>,
+    pub ports: Option<[u64; 2]>,
+    pub floating_ips: Option<[u64; 2]>,
+    /// Nodes whose servers were made after that, or whose answer had not come.
+    pub uncounted: Vec<i64>,
+    /// Nodes that went since then.
+    pub went: Vec<i64>,
+}
+
+impl Default for LimitsPart {
+    fn default() -> Self {
+        Self {
+            read: 10,
+            trouble: None,
+            instances: None,
+            cores: None,
+            ram: None,
+            ports: None,
+            floating_ips: None,
+            uncounted: Vec::new(),
+            went: Vec::new(),
         }
     }
 }

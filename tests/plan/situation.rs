@@ -18,7 +18,7 @@ use nodepool::plan::{
 };
 
 use super::scenario::{CheckRow, CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
-use super::{errands, targets};
+use super::{errands, quota, targets};
 
 /// Our installation's id in every scenario.
 pub const OURS: &str = "ours";
@@ -377,6 +377,7 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
         floating_ips: listing(&part.floating_ips_listed, &floating_ips(provider, part, scenario)?, |shown| {
             shown.id.clone()
         }),
+        quota: quota::view(provider, &part.limits, scenario)?,
         gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
     };
     view.servers.trouble.clone_from(&part.trouble);

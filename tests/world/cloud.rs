@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nodepool::cloud::{BootImage, Cloud, CloudError, FloatingIpRequest, ServerRequest, SnapshotRequest};
 use nodepool::model::{
-    Address, CloudImage, CloudImageStatus, FloatingIp, HostKey, Keypair, Server as Listed, ServerStatus,
-    Timestamp,
+    Address, CloudImage, CloudImageStatus, FloatingIp, HostKey, Keypair, Quota, Server as Listed,
+    ServerStatus, Timestamp,
 };
 
-use super::{Image, Server, State, World, floating, host_key};
+use super::{Image, Server, State, World, floating, host_key, quota};
 
 /// One project on one cloud of the world.
 pub struct SimulatedCloud {
@@ -239,6 +239,13 @@ impl Cloud for SimulatedCloud {
         self.call("delete-floating-ip", |state, late| floating::delete(state, &self.provider, id, late)).await
     }
 
+    async fn quota(&self) -> Result<Quota, CloudError> {
+        let asked = self.call("read-quota", |state, _| Ok((state.now, quota::told(state, &self.provider)?)));
+        let (at, quota) = asked.await?;
+        self.world.lock().told.insert(self.provider.clone(), at);
+        Ok(quota)
+    }
+
     /// A console as cloud-init leaves it on a machine that came up.
     async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {
         self.call("console-log", |state, _| {
@@ -293,11 +300,8 @@ fn create(
     late: Duration,
 ) -> Result<String, CloudError> {
     let now = state.now;
-    let there = state.servers[provider]
-        .values()
-        .filter(|server| server.gone.is_none_or(|gone| now < gone) && server.appears > Timestamp::default())
-        .count();
-    if there >= state.quotas[provider] {
+    if quota::servers(state, provider) >= state.quotas[provider] {
+        state.refuse_for_quota(provider, "server");
         return Err(CloudError::Quota("Quota exceeded for instances".to_owned()));
     }
     if let BootImage::Id(image) = &request.image {

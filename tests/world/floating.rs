@@ -7,7 +7,7 @@ use std::time::Duration;
 use nodepool::cloud::{CloudError, FloatingIpRequest};
 use nodepool::model::{Address, FloatingIp as Listed, NodeId, Owner, Tag, Timestamp};
 
-use super::{FloatingIp, State};
+use super::{FloatingIp, State, quota};
 
 /// All of the project that a listing shows.
 pub fn listed(state: &State, provider: &str, at: Timestamp) -> Vec<Listed> {
@@ -42,8 +42,8 @@ pub fn create(
 ) -> Result<String, CloudError> {
     expect_pool(state, provider);
     let now = state.now;
-    let there = state.floating_ips[provider].values().filter(|one| one.gone.is_none_or(|gone| now < gone));
-    if there.count() >= state.floating_quotas[provider] {
+    if quota::floating_ips(state, provider) >= state.floating_quotas[provider] {
+        state.refuse_for_quota(provider, "floating IP");
         return Err(CloudError::Quota("Quota exceeded for resources: ['floatingip'].".to_owned()));
     }
     let server = state.servers[provider].get(&request.server_id);
@@ -100,6 +100,7 @@ pub fn bad_luck(state: &mut State) {
         0 => leak(state, &provider),
         1 => {
             let quota = usize::try_from(state.dice.between(1, 7)).expect("small");
+            state.room_lost(&provider);
             state.floating_quotas.insert(provider, quota);
         }
         _ => {
@@ -121,6 +122,7 @@ fn leak(state: &mut State, provider: &str) {
     let owner = Owner::Node(NodeId(1_000_000));
     let tag = Some(Tag { installation, owner, attempt: id.clone() });
     let one = FloatingIp { ip, tag, server: None, appears, gone: None };
+    state.room_lost(provider);
     state.floating_ips.get_mut(provider).expect("known").insert(id, one);
 }
 

@@ -9,6 +9,7 @@ pub mod demand;
 pub mod dice;
 pub mod floating;
 pub mod pool;
+pub mod quota;
 pub mod reload;
 pub mod remote;
 pub mod rules;
@@ -58,6 +59,12 @@ pub struct State {
     pub floating_quotas: BTreeMap<String, usize>,
     /// How many servers each cloud allows.
     pub quotas: BTreeMap<String, usize>,
+    /// What the clouds tell of that.
+    pub tells: quota::Tells,
+    /// The moment of the limits that the daemon was last told, by provider.
+    pub told: BTreeMap<String, Timestamp>,
+    /// When somebody else last took room, by provider.
+    pub lost: BTreeMap<String, Timestamp>,
     /// The availability zone where no server comes up, if one is out of order, and how many failed there.
     pub bad_zone: Option<String>,
     pub failed_in_zone: u32,
@@ -167,6 +174,9 @@ impl World {
             pools: BTreeSet::new(),
             floating_quotas: BTreeMap::new(),
             quotas: BTreeMap::new(),
+            tells: quota::Tells::of(seed),
+            told: BTreeMap::new(),
+            lost: BTreeMap::new(),
             bad_zone: None,
             failed_in_zone: 0,
             limits: BTreeMap::new(),
@@ -310,6 +320,7 @@ impl State {
             deleted: false,
             leaked: true,
         };
+        self.room_lost(provider);
         self.servers.get_mut(provider).expect("known").insert(id, server);
     }
 

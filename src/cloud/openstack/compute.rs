@@ -17,22 +17,21 @@ use super::pages::{Entry, Page};
 use super::server::{Link, ServersPage};
 use super::transport::{Answer, LISTING_LIMIT};
 use crate::cloud::{CloudError, SnapshotRequest};
-use crate::model::{Keypair, Server, ServerStatus, Timestamp};
+use crate::model::{Flavor, Keypair, Server, ServerStatus, Timestamp};
 
 /// The most servers of a listing that are asked for their fault.
 const FAULTS: usize = 5;
 
-/// A flavor.
+/// A flavor as Nova lists it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Flavor {
-    /// Nova's id.
-    pub(super) id: String,
-    /// Its name.
+struct WireFlavor {
+    id: String,
     #[serde(default)]
-    pub(super) name: String,
-    /// Its memory in MiB.
+    name: String,
     #[serde(default)]
-    pub(super) ram: u64,
+    ram: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    vcpus: Option<u64>,
     #[serde(rename = "OS-FLV-DISABLED:disabled", default, deserialize_with = "lenient")]
     disabled: Option<bool>,
 }
@@ -147,12 +146,11 @@ impl Connection {
         Ok(())
     }
 
-    /// The flavors that can be used, the smallest first, those of one size by name.
+    /// The flavors that can be used.
     pub(super) async fn flavors(&self) -> Result<Vec<Flavor>, CloudError> {
-        let mut flavors = self.list::<FlavorsPage>(Compute, &["flavors", "detail"], None, &[]).await?;
-        flavors.retain(|flavor| flavor.disabled != Some(true));
-        flavors.sort_by(|a, b| (a.ram, &a.name).cmp(&(b.ram, &b.name)));
-        Ok(flavors)
+        let flavors = self.list::<FlavorsPage>(Compute, &["flavors", "detail"], None, &[]).await?;
+        let usable = flavors.into_iter().filter(|flavor| flavor.disabled != Some(true));
+        Ok(usable.map(Flavor::from).collect())
     }
 }
 
@@ -191,21 +189,27 @@ pub(super) fn unreadable(what: &str, answer: &Answer) -> CloudError {
 /// A page of `GET /flavors/detail`.
 #[derive(Deserialize)]
 struct FlavorsPage {
-    flavors: Vec<Flavor>,
+    flavors: Vec<WireFlavor>,
     #[serde(default, deserialize_with = "lenient_list")]
     flavors_links: Vec<Link>,
 }
 
 impl Page for FlavorsPage {
-    type Entry = Flavor;
+    type Entry = WireFlavor;
 
-    fn open(self) -> (Vec<Flavor>, bool) {
+    fn open(self) -> (Vec<WireFlavor>, bool) {
         let follows = self.flavors_links.iter().any(Link::is_next);
         (self.flavors, follows)
     }
 }
 
-impl Entry for Flavor {
+impl From<WireFlavor> for Flavor {
+    fn from(wire: WireFlavor) -> Self {
+        Self { id: wire.id, name: wire.name, ram: wire.ram, cores: wire.vcpus.unwrap_or(0) }
+    }
+}
+
+impl Entry for WireFlavor {
     fn id(&self) -> &str {
         &self.id
     }

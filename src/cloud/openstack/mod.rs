@@ -1,7 +1,7 @@
 //! OpenStack: Keystone v3, Nova, Glance and Neutron.
 //!
 //! The files from the outside in: this one implements [`Cloud`] and keeps what rarely changes; `compute`, `image` and
-//! `network` speak with one service each, with `order`, `console` and `floating_ip` for their larger requests; `pages` reads listings whole; `connection` is the one door for requests;
+//! `network` speak with one service each, with `order`, `console` and `floating_ip` for their larger requests; `quota` asks both how much is left; `pages` reads listings whole; `connection` is the one door for requests;
 //! `keystone` and `catalog` know the token and where the services are; `transport` bounds one HTTP exchange and `trace` shows it; `failure`
 //! names errors. `mark` spells our tag, `lenient` reads odd answers.
 
@@ -22,6 +22,7 @@ mod names;
 mod network;
 mod order;
 mod pages;
+mod quota;
 mod server;
 mod settings;
 mod trace;
@@ -34,12 +35,11 @@ use async_trait::async_trait;
 pub use self::settings::{Credential, Domain, Identity, Named, Settings};
 
 use self::cache::Cached;
-use self::compute::Flavor;
 use self::connection::Connection;
 use self::names::Names;
 use self::order::Order;
 use super::{BootImage, Cloud, CloudError, FloatingIpRequest, NetworkChoice, ServerRequest, SnapshotRequest};
-use crate::model::{CloudImage, FloatingIp, Keypair, Server, Timestamp};
+use crate::model::{CloudImage, Flavor, FloatingIp, Keypair, Quota, Server, Timestamp};
 
 /// How long flavors, and the ids behind names, are believed.
 const LIFE: Duration = Duration::from_mins(5);
@@ -73,10 +73,9 @@ impl OpenStack {
     /// The id of the flavor: the smallest by memory that fits, of those of one size the first by name.
     async fn flavor(&self, request: &ServerRequest) -> Result<String, CloudError> {
         let flavors = self.flavors.get(|| self.connection.flavors()).await?;
-        let filter = request.name_filter.as_deref().unwrap_or_default();
-        let fits =
-            |flavor: &&Flavor| flavor.ram >= u64::from(request.min_ram) && flavor.name.contains(filter);
-        let flavor = flavors.iter().find(fits).ok_or_else(|| {
+        let filter = request.name_filter.as_deref();
+        let flavor = Flavor::smallest(&flavors, request.min_ram, filter).ok_or_else(|| {
+            let filter = filter.unwrap_or_default();
             let text = format!("no flavor has {} MiB and a name with '{filter}'", request.min_ram);
             CloudError::Rejected(text)
         })?;
@@ -194,6 +193,12 @@ impl Cloud for OpenStack {
 
     async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {
         self.connection.console_log(server_id).await
+    }
+
+    async fn quota(&self) -> Result<Quota, CloudError> {
+        let usage = self.connection.usage().await?;
+        let flavors = self.flavors.get(|| self.connection.flavors()).await?;
+        Ok(Quota { usage, flavors: flavors.to_vec() })
     }
 }
 
