@@ -154,7 +154,13 @@ async fn gets_nothing(server: &Server, kind: Kind) {
     late.revoked().await;
     let functions: Vec<String> = late.got().into_iter().map(|(function, _)| function).collect();
     assert_eq!(functions, ["node_revoke:zl09"], "{kind:?}");
-    assert_eq!(jobs_of(server.port, "node_assign:zuul").await, 0, "{kind:?}");
+    // gearmand drops a job that nobody waits for when a worker would be given it: after this one asked for more.
+    let end = Instant::now() + DEADLINE;
+    while jobs_of(server.port, "node_assign:zuul").await > 0 {
+        assert!(Instant::now() < end, "{kind:?} keeps the job");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(late.got().len(), 1, "{kind:?}: it was given the node after all");
 }
 
 /// Whether the server has noticed that nobody waits for the job any more. gearmand counts such a job until somebody would

@@ -38,8 +38,7 @@ async fn answers_that_are_lost_late_or_wrong_delay_the_pool_and_leave_nothing() 
         {"operation": "server-delete", "answer": {"status": {"code": 500}}, "rate": 0.5},
     ]);
     pool.cloud.faults(&json!({ "answers": answers })).await;
-    pool.configure(&Settings { min_ready: 3, ..Settings::default() });
-    pool.signal("HUP").await;
+    pool.reconfigure(&Settings { min_ready: 3, ..Settings::default() }).await;
     pool.until("servers were asked for again", LONG, async |pool| {
         (pool.cloud.requests("server-create").await >= creates + 3).then_some(())
     })
@@ -60,8 +59,7 @@ async fn servers_that_fail_or_never_answer_are_replaced_and_the_reason_is_told()
     // The first two fail whatever their ssh would do; the third refuses, the fourth is mute.
     let faults = json!({"boot-error": {"count": 2}, "ssh-never": {"count": 3}, "ssh-mute": {"count": 1}});
     pool.cloud.faults(&faults).await;
-    pool.configure(&Settings { min_ready: 3, ..Settings::default() });
-    pool.signal("HUP").await;
+    pool.reconfigure(&Settings { min_ready: 3, ..Settings::default() }).await;
     let nodes = pool.until_full(3, DEADLINE).await;
     let log = pool.daemon_log();
     let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();

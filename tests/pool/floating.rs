@@ -61,8 +61,7 @@ async fn with_a_pool_nodes_have_floating_ips_and_leave_none_behind() {
     check_nodes(&pool, &nodes).await;
     assert_eq!(pool.cloud.requests("floating-ip-create").await, asked + 1, "it was found by its mark");
 
-    pool.configure(&Settings { min_ready: 0, ..settings });
-    pool.signal("HUP").await;
+    pool.reconfigure(&Settings { min_ready: 0, ..settings }).await;
     for node in &nodes {
         pool.rows(&["delete", &id(node)]).await;
     }

@@ -281,14 +281,6 @@ fn pick<T: Copy>(dice: &mut Dice, of: &[T]) -> T {
     *dice.pick(of).unwrap()
 }
 
-/// How often the daemon has read the files again.
-fn readings(pool: &Pool) -> usize {
-    let log = pool.daemon_log();
-    let ends = ["what it says is in force now", "what was in force before stays in force"];
-    let same = "it says what is in force already";
-    log.lines().filter(|line| line.contains(same) || ends.iter().any(|end| line.contains(end))).count()
-}
-
 /// Starts the daemon and waits until it listens to signals.
 async fn start(pool: &mut Pool) {
     let starts = |pool: &Pool| pool.daemon_log().matches("has started").count();
@@ -343,7 +335,7 @@ async fn under_load_the_pool_ends_as_the_last_file_says() {
     for number in 0..CHANGES {
         let what = wanted.change(number, &mut dice);
         eprintln!("change {number}: {what}");
-        let before = readings(&pool);
+        let before = pool.readings();
         let yaml = wanted.yaml(&pool, &other);
         if dice.happens(10) {
             // A mistake, which is mended at once.
@@ -360,7 +352,7 @@ async fn under_load_the_pool_ends_as_the_last_file_says() {
             pool.signal("HUP").await;
         }
         pool.until("the files are read again", DEADLINE, async |pool| {
-            (readings(pool) > before).then_some(())
+            (pool.readings() > before).then_some(())
         })
         .await;
         // Nodes launch meanwhile: so much time passes between two changes.

@@ -235,6 +235,23 @@ impl Pool {
         signal(self.daemon.as_ref().expect("the daemon does not run"), name).await;
     }
 
+    /// How often the daemon has read the files of the configuration again.
+    pub(crate) fn readings(&self) -> usize {
+        let log = self.daemon_log();
+        let ends = ["what it says is in force now", "what was in force before stays in force"];
+        let same = "it says what is in force already";
+        log.lines().filter(|line| line.contains(same) || ends.iter().any(|end| line.contains(end))).count()
+    }
+
+    /// Has other settings put in force, and waits until they are.
+    pub(crate) async fn reconfigure(&self, settings: &Settings) {
+        let before = self.readings();
+        self.configure(settings);
+        self.signal("HUP").await;
+        self.until("the files are read again", DEADLINE, async |pool| (pool.readings() > before).then_some(()))
+            .await;
+    }
+
     /// Waits for the end of the daemon after a signal.
     pub(crate) async fn ended(&mut self, deadline: Duration) -> ExitStatus {
         let mut daemon = self.daemon.take().expect("the daemon does not run");
