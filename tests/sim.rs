@@ -19,7 +19,7 @@ use nodepool::model::{
     Image, ImageState, JobEventKind, NewJobEvent, Node, NodeId, NodeState, Timestamp, WishKind,
 };
 use nodepool::plan::{Action, Plan};
-use nodepool::store::Store;
+use nodepool::store::{Picture, Store};
 use sqlx::Connection as _;
 
 use world::World;
@@ -138,6 +138,8 @@ struct Simulation {
     plug: sqlx::SqliteConnection,
     daemon: Option<Daemon>,
     rules: Rules,
+    /// What the rules were held against last.
+    picture: Option<Picture>,
     nodes: Vec<Node>,
     images: Vec<Image>,
     plan: Plan,
@@ -181,6 +183,7 @@ impl Simulation {
             plug,
             daemon: None,
             rules: Rules::default(),
+            picture: None,
             nodes: Vec::new(),
             images: Vec::new(),
             plan: Plan::default(),
@@ -314,11 +317,16 @@ impl Simulation {
             Some(daemon) => daemon.store.clone(),
             None => Store::open(&self.url).await.map_err(|error| error.to_string())?,
         };
-        self.nodes = store.nodes().await.map_err(|error| error.to_string())?;
-        self.images = store.images().await.map_err(|error| error.to_string())?;
+        // Another daemon's store counts by itself.
+        let last = self.picture.take().filter(|_| self.daemon.is_some());
+        let picture = store.picture(last).await.map_err(|error| error.to_string())?;
+        self.nodes.clone_from(&picture.nodes);
+        self.images.clone_from(&picture.images);
         self.world.lock().fail_jobs_of_the_dead(&self.nodes);
         if self.daemon.is_none() {
             store.close().await;
+        } else {
+            self.picture = Some(picture);
         }
         self.rules.check(&self.world, &self.config, &self.nodes, &self.images)
     }
@@ -389,6 +397,7 @@ impl Simulation {
 
     async fn crash(&mut self) {
         self.world.lock().told.clear();
+        self.picture = None;
         if let Some(daemon) = self.daemon.take() {
             daemon.store.close().await;
         }

@@ -34,7 +34,7 @@ use crate::plan::{
     self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Permissions, Plan, Reason,
 };
 use crate::remote::{KeyPair, Remote};
-use crate::store::{NewLine, Store, StoreError};
+use crate::store::{NewLine, Picture, Store, StoreError};
 use crate::target::{DemandSource, Target};
 use crate::telemetry::{Census, Metrics, QuotaUsage};
 use memory::Memory;
@@ -63,6 +63,8 @@ pub struct Drivers {
 /// The engine.
 pub struct Engine {
     store: Store,
+    /// The rows as they were read last.
+    picture: Option<Picture>,
     installation: String,
     providers: Providers,
     config: Arc<Config>,
@@ -110,6 +112,7 @@ impl Engine {
         let providers = Providers::new(Arc::clone(&config), drivers.clone());
         let mut engine = Self {
             store,
+            picture: None,
             installation,
             providers,
             config,
@@ -142,7 +145,9 @@ impl Engine {
     pub async fn tick(&mut self, now: Timestamp, work: &mut Vec<Work>) -> Result<Tick, StoreError> {
         self.write_build_lines().await?;
         self.record_providers().await?;
-        let seen = self.observe(now).await?;
+        let picture = self.store.picture(self.picture.take()).await?;
+        self.picture = Some(picture.clone());
+        let seen = self.observe(now, picture);
         let plan = plan::plan(&self.config, &seen);
         let census = Census::of(&seen.nodes, seen.demand);
         let nodes: BTreeMap<NodeId, Node> = seen.nodes.into_iter().map(|node| (node.id, node)).collect();
@@ -163,16 +168,17 @@ impl Engine {
         Ok(tick)
     }
 
-    async fn observe(&self, now: Timestamp) -> Result<Observation<'_>, StoreError> {
-        Ok(Observation {
+    fn observe(&self, now: Timestamp, picture: Picture) -> Observation<'_> {
+        let Picture { nodes, images, wishes, events, jobs, setbacks, .. } = picture;
+        Observation {
             now,
             installation: &self.installation,
-            nodes: self.store.nodes().await?,
-            images: self.store.images().await?,
-            wishes: self.store.open_wishes().await?,
-            events: self.store.open_events().await?,
-            jobs: self.store.job_rules().await?,
-            setbacks: self.store.setbacks().await?,
+            nodes,
+            images,
+            wishes,
+            events,
+            jobs,
+            setbacks,
             clouds: &self.memory.clouds,
             targets: &self.memory.targets,
             demand: self.memory.demand(now).map(|demand| &demand.jobs),
@@ -183,7 +189,7 @@ impl Engine {
             tries: &self.memory.tries,
             checks: &self.memory.checks,
             permissions: self.permissions,
-        })
+        }
     }
 
     async fn carry_out(

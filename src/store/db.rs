@@ -40,6 +40,9 @@ const ROWS_WAITING: usize = 1000;
 pub(super) struct Db {
     write: SqlitePool,
     read: SqlitePool,
+    /// A connection that only watches for commits: SQLite counts them for each connection by itself. `None` where every
+    /// connection would be another database.
+    watch: Option<SqlitePool>,
 }
 
 /// A write: all of its statements take effect at the commit, or none.
@@ -71,12 +74,15 @@ impl Db {
             .synchronous(SqliteSynchronous::Normal)
             .row_buffer_size(ROWS_WAITING);
         let write = within(connect_first(&options)).await?;
-        let read = match location {
-            Location::File(_) => pool(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
+        let (read, watch) = match location {
+            Location::File(_) => {
+                let options = options.pragma("query_only", "ON");
+                (pool(READERS).connect_lazy_with(options.clone()), Some(pool(1).connect_lazy_with(options)))
+            }
             // Another connection would see another database.
-            Location::Memory => write.clone(),
+            Location::Memory => (write.clone(), None),
         };
-        let db = Self { write, read };
+        let db = Self { write, read, watch };
         if !db.is_current().await {
             db.migrate().await?;
         }
@@ -103,6 +109,9 @@ impl Db {
 
     /// Waits for what is under way and disconnects.
     pub(super) async fn close(&self) {
+        if let Some(watch) = &self.watch {
+            watch.close().await;
+        }
         self.read.close().await;
         self.write.close().await;
     }
@@ -111,6 +120,14 @@ impl Db {
     pub(super) async fn begin(&self) -> Result<Write, StoreError> {
         let beginning = async { Ok(self.write.begin_with("BEGIN IMMEDIATE").await?) };
         Ok(Write { transaction: within(beginning).await? })
+    }
+
+    /// A number that is another one after every commit, whoever made it: what was read after it was asked for is true
+    /// as long as it stays the same. `None` when this database has no such number.
+    pub(super) async fn commits(&self) -> Result<Option<i64>, StoreError> {
+        let Some(watch) = &self.watch else { return Ok(None) };
+        let asked = sqlx::query_scalar("PRAGMA data_version").fetch_one(watch);
+        within(async { Ok(Some(asked.await?)) }).await
     }
 
     /// The rows that a SELECT gives.

@@ -17,6 +17,7 @@ mod installation;
 mod jobs;
 mod leases;
 mod nodes;
+mod picture;
 mod providers;
 mod row;
 mod setbacks;
@@ -31,6 +32,7 @@ pub use images::NewImage;
 pub use jobs::JobRuntime;
 pub use leases::{ENGINE_LEASE, Lease};
 pub use nodes::NewNode;
+pub use picture::Picture;
 pub use url::database_file;
 pub use wishes::Settled;
 

@@ -248,8 +248,10 @@ impl Pool {
         let before = self.readings();
         self.configure(settings);
         self.signal("HUP").await;
-        self.until("the files are read again", DEADLINE, async |pool| (pool.readings() > before).then_some(()))
-            .await;
+        self.until("the files are read again", DEADLINE, async |pool| {
+            (pool.readings() > before).then_some(())
+        })
+        .await;
     }
 
     /// Waits for the end of the daemon after a signal.
