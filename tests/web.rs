@@ -2,6 +2,12 @@
 
 #[path = "web/events.rs"]
 mod events;
+#[path = "web/metrics.rs"]
+mod metrics;
+#[path = "web/prometheus.rs"]
+mod prometheus;
+#[path = "web/statsd.rs"]
+mod statsd;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +18,7 @@ use nodepool::events::{Ring, Writer};
 use nodepool::model::{NodeState, Resource, Timestamp, Usage};
 use nodepool::plan::{Plan, Refusal, Subject};
 use nodepool::store::{NewImage, NewNode, Note, Store};
-use nodepool::telemetry::{EventOutcome, LastTick, Launch, METRICS, Metrics};
+use nodepool::telemetry::{LastTick, Metrics};
 use nodepool::web::{self, State};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -310,77 +316,6 @@ async fn image_list_is_the_text_table_of_nodepool_v0() {
 +----+----------+--------+----------------------------+------------+----------+-----------+----------+-------------+
 "
     );
-}
-
-#[tokio::test]
-async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
-    let served = Served::new().await;
-    served.node("a1", NodeState::Ready, None).await;
-    served.metrics.tick(Duration::from_millis(3));
-    served.metrics.launch("cloud1", "ci-jessie", Launch::Failed);
-    served.metrics.launch("cloud1", "ci-jessie", Launch::Ready);
-    served.metrics.cloud_call("cloud1", "list_servers", "ok", Duration::from_millis(300));
-    let usage = |limit, used| Usage { limit, used };
-    let told = [(Resource::Cores, usage(Some(40), 38)), (Resource::Ram, usage(None, 4096))];
-    served.metrics.quota(&[("cloud0".to_owned(), told.into())].into());
-    served.metrics.quota(&[("cloud1".to_owned(), told.into())].into());
-    served.metrics.config_reload(true);
-    served.metrics.gearman_ask("zuul:4730", "ok");
-    served.metrics.gearman_ask("left:4730", "ok");
-    served.metrics.job_event("webhook", EventOutcome::Written);
-    served.metrics.publisher("tcp://jenkins1:8888", true);
-    let answer = served.get("/metrics").await;
-    assert_eq!(answer.status, 200);
-    assert!(answer.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
-    for line in [
-        "nodepool_nodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"ready\"} 1",
-        "nodepool_nodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"used\"} 0",
-        "nodepool_images{image=\"jessie\",provider=\"cloud1\",state=\"ready\"} 0",
-        "nodepool_min_ready{label=\"ci-jessie\"} 3",
-        "nodepool_min_ready{label=\"ci-off\"} -1",
-        "nodepool_max_servers{provider=\"cloud1\"} 7",
-        "nodepool_quota_limit{provider=\"cloud1\",resource=\"cores\"} 40",
-        "nodepool_quota_used{provider=\"cloud1\",resource=\"cores\"} 38",
-        "nodepool_quota_limit{provider=\"cloud1\",resource=\"ram_mib\"} -1",
-        "nodepool_cloud_calls_total{operation=\"list_servers\",outcome=\"ok\",provider=\"cloud1\"} 1",
-        "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.25\"} 0",
-        "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.5\"} 1",
-        "nodepool_ticks_total 1",
-        "nodepool_tick_seconds_count 1",
-        "nodepool_launches_total{label=\"ci-jessie\",outcome=\"failed\",provider=\"cloud1\"} 1",
-        "nodepool_config_reload_ok 1",
-        "nodepool_gearman_asks_total{outcome=\"ok\",server=\"zuul:4730\"} 1",
-        "nodepool_gearman_server_up{server=\"zuul:4730\"} 1",
-        "nodepool_job_events_total{outcome=\"written\",source=\"webhook\"} 1",
-        "nodepool_zmq_publisher_connected{publisher=\"tcp://jenkins1:8888\"} 1",
-    ] {
-        assert!(answer.text.lines().any(|found| found == line), "{line}\n{}", answer.text);
-    }
-    let line = "nodepool_subnodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"ready\"} 0";
-    assert!(answer.text.lines().any(|found| found == line), "{line}\n{}", answer.text);
-    for metric in METRICS {
-        assert!(
-            answer.text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)),
-            "{}",
-            metric.name
-        );
-    }
-    assert!(answer.text.contains("process_resident_memory_bytes "));
-
-    served.metrics.gearman_ask("zuul:4730", "silent");
-    let later = served.get("/metrics").await.text;
-    assert!(later.contains("nodepool_gearman_server_up{server=\"zuul:4730\"} 0\n"), "{later}");
-    assert!(
-        !later.contains("nodepool_gearman_server_up{server=\"left"),
-        "it left the configuration: {later}"
-    );
-
-    // What is gone from the rows does not stay in the metrics.
-    let node = served.store.nodes().await.unwrap().remove(0);
-    let gone = Note { at: now(), event: "e".into(), from: "a".into(), to: "b".into(), reason: "r".into() };
-    served.store.remove_node(&node, &gone).await.unwrap();
-    let line = "nodepool_nodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"ready\"} 0";
-    assert!(served.get("/metrics").await.text.contains(line));
 }
 
 #[tokio::test]

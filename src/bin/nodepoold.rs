@@ -20,7 +20,7 @@ use nodepool::reload::{self, Make, Parts, Reloads, Relog, Watched, report_warnin
 use nodepool::service::{Clockwork, PidFile, Start, notify};
 use nodepool::store::{self, Store};
 use nodepool::target::zmq;
-use nodepool::telemetry::{self, LastTick, LogFormat, LogGuard, Metrics};
+use nodepool::telemetry::{self, LastTick, LogFormat, LogGuard, Metrics, STATSD_PORT, Statsd};
 use nodepool::{service, web, wiring};
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -287,8 +287,8 @@ async fn run(
         Some((bell, lock)) => (Some(bell), Some(lock)),
         None => (None, None),
     };
-    let store = Store::open(url.expose_secret()).await.context("the store cannot be opened")?;
-    let metrics = Arc::new(Metrics::new()?);
+    let metrics = Arc::new(Metrics::new()?.with_statsd(statsd().await));
+    let store = open_store(url.expose_secret(), &metrics).await?;
     let make = driver_maker(sources.clone(), Arc::clone(&metrics));
     let drivers = make(Arc::clone(&config)).await;
     let unusable = reload::unusable(&drivers);
@@ -349,6 +349,44 @@ async fn run(
     let _ = listening.await;
     tracing::info!(target: "nodepool", "nodepoold has stopped");
     Ok(())
+}
+
+/// How long the address of a statsd may take to be found.
+const STATSD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The statsd that the environment names as nodepool v0 had it: `STATSD_HOST`, `STATSD_PORT` and `STATSD_PREFIX`. The daemon
+/// does its work although there is none.
+async fn statsd() -> Option<Statsd> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let host = variable("STATSD_HOST")?;
+    let port = variable("STATSD_PORT").map_or(Ok(STATSD_PORT), |port| port.parse());
+    let Ok(port) = port else {
+        tracing::warn!(target: "nodepool", "STATSD_PORT is not the number of a port: no statsd is told anything");
+        return None;
+    };
+    let (name, prefix) = (host.clone(), variable("STATSD_PREFIX"));
+    let made = tokio::task::spawn_blocking(move || Statsd::new(&name, port, prefix.as_deref()));
+    match tokio::time::timeout(STATSD_PATIENCE, made).await {
+        Ok(Ok(Ok(statsd))) => {
+            tracing::info!(target: "nodepool", "tells statsd at {}", statsd.address());
+            Some(statsd)
+        }
+        Ok(Ok(Err(error))) => {
+            tracing::warn!(target: "nodepool", "statsd at {host} is told nothing until a restart: {error}");
+            None
+        }
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(target: "nodepool", "statsd at {host} is told nothing until a restart: its address was not found in time");
+            None
+        }
+    }
+}
+
+/// Opens the store, whose calls the metrics count.
+async fn open_store(url: &str, metrics: &Arc<Metrics>) -> anyhow::Result<Store> {
+    let store = Store::open(url).await.context("the store cannot be opened")?;
+    let metrics = Arc::clone(metrics);
+    Ok(store.timed(Arc::new(move |operation, took| metrics.store_call(operation, took))))
 }
 
 /// What a dump says of the status page.

@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) counted: BTreeMap<String, Answered>,
     /// What visits do at the moment, and since when.
     pub(super) steps: BTreeMap<Errand, (String, Timestamp)>,
+    /// When the machines of nodes that are being prepared let us in.
+    pub(super) reached: BTreeMap<NodeId, Timestamp>,
     /// What the last visits to ready nodes showed.
     pub(super) checks: BTreeMap<NodeId, Checked>,
     /// When the demand was last asked for, whatever came of it.
@@ -58,6 +60,7 @@ impl Memory {
             checks: BTreeMap::new(),
             counted: BTreeMap::new(),
             steps: BTreeMap::new(),
+            reached: BTreeMap::new(),
             demand_asked: None,
             demand: None,
             paces: BTreeMap::new(),
@@ -103,16 +106,35 @@ impl Memory {
         format!("{:x}-{:x}", now.millis(), self.attempts)
     }
 
-    /// Takes a token for the errand, if it needs one.
-    pub(super) fn may_call(&mut self, errand: &Errand, now: Timestamp) -> bool {
-        let Some(provider) = errand.paced_by() else { return true };
-        let Some((_, pace)) = self.paces.get_mut(provider) else { return true };
+    /// Takes a token for the errand, if it needs one. Gives how long it has to wait for one; zero when it has it.
+    pub(super) fn wait_for_turn(&mut self, errand: &Errand, now: Timestamp) -> Duration {
+        let Some(provider) = errand.paced_by() else { return Duration::ZERO };
+        let Some((_, pace)) = self.paces.get_mut(provider) else { return Duration::ZERO };
         match pace.take(now) {
-            Ok(()) => true,
+            Ok(()) => Duration::ZERO,
             Err(wait) => {
                 self.put_off.insert(provider.to_owned(), now.plus(wait));
-                false
+                wait.max(Duration::from_nanos(1))
             }
+        }
+    }
+
+    /// Takes in what a visit does now. With its first step the machine has let us in.
+    pub(super) fn note_step(&mut self, errand: Errand, step: String, now: Timestamp) {
+        if !self.in_flight.contains_key(&errand) {
+            return;
+        }
+        if let Errand::PrepareNode(id) = errand {
+            self.reached.entry(id).or_insert(now);
+        }
+        self.steps.insert(errand, (step, now));
+    }
+
+    /// Forgets what a visit did that has ended.
+    pub(super) fn forget_visit(&mut self, errand: &Errand) {
+        self.steps.remove(errand);
+        if let Errand::PrepareNode(id) = errand {
+            self.reached.remove(id);
         }
     }
 

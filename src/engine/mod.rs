@@ -11,6 +11,7 @@ mod act;
 mod contact;
 mod dump;
 mod host_keys;
+mod measure;
 mod memory;
 mod offer;
 mod output;
@@ -150,6 +151,9 @@ impl Engine {
         let seen = self.observe(now, picture);
         let plan = plan::plan(&self.config, &seen);
         let census = Census::of(&seen.nodes, seen.demand);
+        if let Some(metrics) = &self.metrics {
+            metrics.looked(now, &self.config, seen.nodes.iter(), &plan.stock);
+        }
         let nodes: BTreeMap<NodeId, Node> = seen.nodes.into_iter().map(|node| (node.id, node)).collect();
         let images: BTreeMap<ImageId, Image> =
             seen.images.into_iter().map(|image| (image.id, image)).collect();
@@ -205,7 +209,7 @@ impl Engine {
             Action::Send(errand) => return self.send(now, errand, reason, rows, work).await,
             Action::Recall(errand) => {
                 self.memory.in_flight.remove(errand);
-                self.memory.steps.remove(errand);
+                self.memory.forget_visit(errand);
                 tick.recalled.push(errand.clone());
                 return Ok(());
             }
@@ -221,7 +225,12 @@ impl Engine {
             }
             Action::ForgetProvider(name) => self.forget_provider(name).await?,
             Action::SettleJobEvent(id) => self.store.settle_event(*id, now).await?,
-            Action::CountJobRun(run) => self.store.add_job_run(run, now).await?,
+            Action::CountJobRun(run) => {
+                self.store.add_job_run(run, now).await?;
+                if let Some(metrics) = &self.metrics {
+                    metrics.job_ended(run);
+                }
+            }
             Action::WarnOfHoldEnd { row } => {
                 tracing::warn!(target: "nodepool.node", node = row.id.0, label = row.label, "{reason}");
                 self.record_node_facts(now, row, "hold-ends-soon", reason).await?;
@@ -246,7 +255,7 @@ impl Engine {
         rows: &mut Rows,
         work: &mut Vec<Work>,
     ) -> Result<(), StoreError> {
-        if !self.memory.may_call(errand, now) {
+        if !self.has_turn(errand, now) {
             return Ok(());
         }
         let host_key = match self.make_host_key(errand, rows) {
@@ -270,6 +279,7 @@ impl Engine {
             }
             errand => tracing::debug!(target: "nodepool.engine", ?errand, "sent: {reason}"),
         }
+        self.count_leak(errand, rows);
         self.memory.in_flight.insert(errand.clone(), now);
         if let Errand::ReadQuota { provider } = errand {
             let counted = plan::answered(provider, rows.nodes.values(), rows.images.values());
@@ -326,8 +336,6 @@ impl Engine {
             self.memory.note_check(*id, began, now, &answer);
             return Ok(());
         }
-        self.memory.note_try(errand, &answer, now);
-        self.memory.note_deletion(errand, &answer);
         let nodes = match errand {
             Errand::PrepareNode(id) | Errand::Relabel(id) => self.store.node_set(*id).await?,
             _ => match errand.node() {
@@ -336,9 +344,13 @@ impl Engine {
             },
         };
         let image = self.image_of(errand).await?;
+        self.count_removed_leak(errand, &answer, image.is_some());
+        self.memory.note_try(errand, &answer, now);
+        self.memory.note_deletion(errand, &answer);
         for consequence in plan::consequences(errand, &answer, nodes, image) {
             self.follow(now, consequence).await?;
         }
+        self.memory.forget_visit(errand);
         Ok(())
     }
 
@@ -407,9 +419,7 @@ impl Engine {
                 return self.take_build_line(image, NewLine { at: now, step, missed, text: line }).await;
             }
             News::Step { errand, step } => {
-                if self.memory.in_flight.contains_key(&errand) {
-                    self.memory.steps.insert(errand, (step, now));
-                }
+                self.memory.note_step(errand, step, now);
                 return Ok(());
             }
         };

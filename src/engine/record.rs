@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::plan::{Errand, NewImage, NewNode, Reason};
 use crate::store::{self, Note, StoreError};
-use crate::telemetry::Launch;
+use crate::telemetry::Move;
 
 impl Engine {
     pub(super) async fn record_node(
@@ -23,11 +23,16 @@ impl Engine {
         event: NodeEvent,
         reason: &Reason,
     ) -> Result<(), StoreError> {
-        let Some((following, note)) = self.next_node(now, row, event, reason) else { return Ok(()) };
-        if following.state == NodeState::Gone {
-            return unless_conflict(self.store.remove_node(row, &note).await);
+        let Some((following, note)) = next_node(now, row, event, reason) else { return Ok(()) };
+        let written = if following.state == NodeState::Gone {
+            self.store.remove_node(row, &note).await
+        } else {
+            self.store.update_node(&following, &note).await.map(|_row| ())
+        };
+        if written.is_ok() {
+            self.count_move(now, row, following.state);
         }
-        unless_conflict(self.store.update_node(&following, &note).await)
+        unless_conflict(written)
     }
 
     /// Records what happened to all members of a set: for all of them or, when somebody else changed one, for none.
@@ -38,49 +43,21 @@ impl Engine {
         event: NodeEvent,
         reason: &Reason,
     ) -> Result<(), StoreError> {
-        let following: Option<Vec<_>> =
-            rows.iter().map(|row| self.next_node(now, row, event, reason)).collect();
+        let following: Option<Vec<_>> = rows.iter().map(|row| next_node(now, row, event, reason)).collect();
         let Some(following) = following else { return Ok(()) };
-        unless_conflict(self.store.update_nodes(&following).await)
-    }
-
-    /// The row after an event and its line of history; `None` for an event that is not legal.
-    fn next_node(
-        &self,
-        now: Timestamp,
-        row: &Node,
-        event: NodeEvent,
-        reason: &Reason,
-    ) -> Option<(Node, Note)> {
-        let following = match fsm::node::next(row.state, event) {
-            Ok(following) => following,
-            Err(illegal) => {
-                tracing::error!(target: "nodepool.engine", node = row.id.0, "{illegal}");
-                return None;
+        let written = self.store.update_nodes(&following).await;
+        if written.is_ok() {
+            for (row, (following, _note)) in rows.iter().zip(&following) {
+                self.count_move(now, row, following.state);
             }
-        };
-        tracing::info!(
-            target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label,
-            from = %row.state, to = %following, "{}: {reason}", event.word()
-        );
-        self.count_launch(row, following);
-        let note = note(now, event.word(), row.state, following, reason);
-        let state_time = if following == row.state { row.state_time } else { now };
-        Some((Node { state: following, state_time, reason: reason.0.clone(), ..row.clone() }, note))
+        }
+        unless_conflict(written)
     }
 
-    fn count_launch(&self, row: &Node, following: NodeState) {
-        let outcome = match (row.state, following) {
-            (NodeState::Building(_) | NodeState::Test, NodeState::Ready) => Launch::Ready,
-            (NodeState::Building(_) | NodeState::Test, NodeState::Delete) => Launch::Failed,
-            _ => return,
-        };
-        if row.primary.is_some() {
-            // A set is one launch.
-            return;
-        }
+    fn count_move(&self, now: Timestamp, row: &Node, to: NodeState) {
         if let Some(metrics) = &self.metrics {
-            metrics.launch(&row.provider, &row.label, outcome);
+            let reached = self.memory.reached.get(&row.head()).copied();
+            metrics.moved(&Move { node: row, to, at: now, reached });
         }
     }
 
@@ -120,7 +97,11 @@ impl Engine {
         }
         let state_time = if following == row.state { row.state_time } else { now };
         let row = Image { state: following, state_time, reason: reason.0.clone(), ..row.clone() };
-        unless_conflict(self.store.update_image(&row, &note).await)
+        let written = self.store.update_image(&row, &note).await;
+        if let (Ok(_), ImageState::Ready, Some(metrics)) = (&written, following, &self.metrics) {
+            metrics.image_ready(&row, now);
+        }
+        unless_conflict(written)
     }
 
     pub(super) async fn record_image_facts(
@@ -288,6 +269,24 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The row after an event and its line of history; `None` for an event that is not legal.
+fn next_node(now: Timestamp, row: &Node, event: NodeEvent, reason: &Reason) -> Option<(Node, Note)> {
+    let following = match fsm::node::next(row.state, event) {
+        Ok(following) => following,
+        Err(illegal) => {
+            tracing::error!(target: "nodepool.engine", node = row.id.0, "{illegal}");
+            return None;
+        }
+    };
+    tracing::info!(
+        target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label,
+        from = %row.state, to = %following, "{}: {reason}", event.word()
+    );
+    let note = note(now, event.word(), row.state, following, reason);
+    let state_time = if following == row.state { row.state_time } else { now };
+    Some((Node { state: following, state_time, reason: reason.0.clone(), ..row.clone() }, note))
 }
 
 /// The node whose row is marked before an errand, and the word for that in its history.

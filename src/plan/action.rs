@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::balance::Stock;
 use super::waiting::Waits;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
@@ -18,6 +19,8 @@ pub struct Plan {
     pub wake: Option<Timestamp>,
     /// Who asks for nodes and got none: the next observation brings it back.
     pub waiting: Waits,
+    /// The sums that it was made from.
+    pub stock: Stock,
 }
 
 /// An action and the reason for it.

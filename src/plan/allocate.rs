@@ -133,28 +133,14 @@ impl<'a> Draft<'a> {
 
     /// What a label lacks: nodes for its jobs, and its spare ones. A label with `min-ready: -1` lacks nothing.
     fn deficit(&mut self, label: &'a Label) -> Option<Deficit<'a>> {
-        let spare = label.min_ready?;
         let open = self.open_targets();
-        let (mut coming, mut busy) = (0_u32, 0_u32);
+        // It may serve again one day; whoever waits does not wait for that.
         let given_up = self.given_up_targets();
-        let nodes = self.nodes.values().map(|drafted| &drafted.row);
-        for node in nodes.filter(|node| node.label == label.name && node.primary.is_none()) {
-            if open.is_ok() && given_up.contains(&node.target) {
-                // It may serve again one day; whoever waits does not wait for that.
-                continue;
-            }
-            match node.state {
-                NodeState::Building(_) | NodeState::Ready => coming = coming.saturating_add(1),
-                NodeState::Test | NodeState::Used => busy = busy.saturating_add(1),
-                NodeState::Hold | NodeState::Delete | NodeState::Gone => {}
-            }
-        }
-        let demand = self.seen.demand.and_then(|demand| demand.get(&label.name)).copied().unwrap_or(0);
-        let waiting =
-            self.seen.waiting_jobs.and_then(|waiting| waiting.get(&label.name)).copied().unwrap_or(0);
-        // Jobs that run are part of the demand; where nothing tells the demand, the busy nodes do.
-        let (jobs, there) = (demand.max(busy).saturating_add(waiting), coming.saturating_add(busy));
-        let missing = jobs.saturating_add(spare).saturating_sub(there);
+        let given_up = if open.is_ok() { given_up } else { Vec::new() };
+        let balance = self.balance(label, &given_up);
+        self.plan.stock.labels.insert(label.name.clone(), balance);
+        let spare = balance.spares?;
+        let (jobs, there, missing) = (balance.jobs, balance.there(), balance.missing());
         if missing == 0 {
             return None;
         }

@@ -10,6 +10,7 @@ mod action;
 mod address;
 mod agents;
 mod allocate;
+mod balance;
 mod check;
 mod departed;
 mod enroll;
@@ -41,6 +42,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Pressing, Reason, Refusal, Subject};
 pub use address::{Lack, Reach, Wanted, reach};
+pub use balance::{Balance, Space, Stock};
 pub use check::{CheckResult, Checked};
 pub use limits::{BUILDER_PATIENCE, DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Permissions, Tries};
@@ -73,6 +75,7 @@ pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
     draft.start_builds();
     draft.allocate();
     draft.create_servers();
+    draft.take_stock();
     draft.list();
     draft.plan
 }

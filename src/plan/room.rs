@@ -79,6 +79,11 @@ impl Rooms {
         self.by_provider.get(provider).map_or(0, |room| room.limit.saturating_sub(room.occupied))
     }
 
+    /// How many places are taken by rows and by servers without one.
+    pub(super) fn reserved(&self, provider: &str) -> u32 {
+        self.by_provider.get(provider).map_or(0, |room| room.reserved)
+    }
+
     /// The limit of the provider.
     pub(super) fn limit(&self, provider: &str) -> u32 {
         self.by_provider.get(provider).map_or(0, |room| room.limit)

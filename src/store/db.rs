@@ -1,7 +1,9 @@
 //! The one place that knows which database it is: connections, the start of a write, values on their way in.
 
+use std::fmt;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::Migrator;
 use sqlx::query::Query;
@@ -43,11 +45,35 @@ pub(super) struct Db {
     /// A connection that only watches for commits: SQLite counts them for each connection by itself. `None` where every
     /// connection would be another database.
     watch: Option<SqlitePool>,
+    stopwatch: Stopwatch,
+}
+
+/// Who is told how long reads and writes take: `read` or `write`, and the time.
+pub type Timed = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
+
+/// Tells how long reads and writes take, if anybody wants to know.
+#[derive(Clone, Default)]
+struct Stopwatch(Option<Timed>);
+
+impl Stopwatch {
+    fn stop(&self, operation: &'static str, began: Instant) {
+        if let Some(told) = &self.0 {
+            told(operation, began.elapsed());
+        }
+    }
+}
+
+impl fmt::Debug for Stopwatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Stopwatch(on)" } else { "Stopwatch(off)" })
+    }
 }
 
 /// A write: all of its statements take effect at the commit, or none.
 pub(super) struct Write {
     transaction: sqlx::Transaction<'static, Sqlite>,
+    began: Instant,
+    stopwatch: Stopwatch,
 }
 
 /// A value on its way into a statement.
@@ -82,7 +108,7 @@ impl Db {
             // Another connection would see another database.
             Location::Memory => (write.clone(), None),
         };
-        let db = Self { write, read, watch };
+        let db = Self { write, read, watch, stopwatch: Stopwatch::default() };
         if !db.is_current().await {
             db.migrate().await?;
         }
@@ -118,8 +144,9 @@ impl Db {
 
     /// Begins a write. It takes the lock at once: a write that began as a read may fail when another came in between.
     pub(super) async fn begin(&self) -> Result<Write, StoreError> {
+        let began = Instant::now();
         let beginning = async { Ok(self.write.begin_with("BEGIN IMMEDIATE").await?) };
-        Ok(Write { transaction: within(beginning).await? })
+        Ok(Write { transaction: within(beginning).await?, began, stopwatch: self.stopwatch.clone() })
     }
 
     /// A number that is another one after every commit, whoever made it: what was read after it was asked for is true
@@ -132,15 +159,27 @@ impl Db {
 
     /// The rows that a SELECT gives.
     pub(super) async fn rows(&self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        within(async {
+        let began = Instant::now();
+        let rows = within(async {
             Ok(bind(sql, values).fetch_all(&self.read).await?.into_iter().map(Row::new).collect())
         })
-        .await
+        .await;
+        self.stopwatch.stop("read", began);
+        rows
     }
 
     /// The row that a SELECT gives, if any.
     pub(super) async fn row(&self, sql: &'static str, values: &[Value]) -> Result<Option<Row>, StoreError> {
-        within(async { Ok(bind(sql, values).fetch_optional(&self.read).await?.map(Row::new)) }).await
+        let began = Instant::now();
+        let read = async { Ok(bind(sql, values).fetch_optional(&self.read).await?.map(Row::new)) };
+        let row = within(read).await;
+        self.stopwatch.stop("read", began);
+        row
+    }
+
+    /// Tells from now on how long reads and writes take; clones that were made before do not.
+    pub(super) fn timed(&mut self, told: Timed) {
+        self.stopwatch = Stopwatch(Some(told));
     }
 
     /// A write of one statement; gives how many rows it wrote.
@@ -184,7 +223,10 @@ impl Write {
 
     /// Makes it last. A write that is dropped instead never happened.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
-        within(async { Ok(self.transaction.commit().await?) }).await
+        let Self { transaction, began, stopwatch } = self;
+        let committed = within(async { Ok(transaction.commit().await?) }).await;
+        stopwatch.stop("write", began);
+        committed
     }
 }
 

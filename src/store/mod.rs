@@ -26,6 +26,7 @@ mod url;
 mod wishes;
 
 pub use build_log::{BuildLine, MOST_BYTES, MOST_LINES, NewLine};
+pub use db::Timed;
 pub use error::StoreError;
 pub use history::{HistoryLine, Note, Subject};
 pub use images::NewImage;
@@ -56,6 +57,13 @@ impl Store {
     /// clone.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Ok(Self { db: Db::open(&url::parse(url)?).await? })
+    }
+
+    /// The same store, which tells how long its reads and writes take. Clones tell, too.
+    #[must_use]
+    pub fn timed(mut self, told: Timed) -> Self {
+        self.db.timed(told);
+        self
     }
 
     /// Ends the connections of all clones, after what they are doing. Dropping the store instead loses nothing.

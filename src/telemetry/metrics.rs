@@ -9,30 +9,38 @@ use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
+use super::flow::Flow;
+use super::launches::{Launches, Move};
+use super::statsd::Statsd;
+use super::stock::{Gauges, Pool};
 use super::{
-    BUILD_INFO, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, GEARMAN_ASKS, GEARMAN_SERVER_UP, IMAGES,
-    JOB_EVENTS, LAUNCHES, MAX_SERVERS, MIN_READY, Metric, NODES, PUBLISHER_CONNECTED, QUOTA_LIMIT,
-    QUOTA_USED, QuotaUsage, SUBNODES, TICK_SECONDS, TICKS,
+    BUILD_INFO, CALLS_PUT_OFF, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, CONFIG_RELOADS,
+    GEARMAN_ASKS, GEARMAN_SERVER_UP, JOB_EVENTS, LEAKS_FOUND, LEAKS_REMOVED, Metric, PACE_WAIT_SECONDS,
+    PUBLISHER_CONNECTED, QUOTA_LIMIT, QUOTA_USED, QuotaUsage, STORE_SECONDS, TICK_SECONDS, TICKS,
 };
 use crate::config::Config;
-use crate::model::{Image, ImageState, Node, NodeState};
+use crate::model::{Image, JobRun, Node, Timestamp};
+use crate::plan::Stock;
 
 /// The upper ends of the buckets for calls to clouds, in seconds: a token takes milliseconds, a stuck call a minute.
 const CALL_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// The upper ends of the buckets for calls to the store, in seconds: a row is there in a fraction of a millisecond, and a
+/// disk that is busy takes its time.
+const STORE_BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 2.0, 10.0];
 /// The upper ends of the buckets for ticks, in seconds.
 const TICK_BUCKETS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 5.0];
 
-/// How the launch of a node ended.
+/// What became of a leak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Launch {
-    /// It became ready.
-    Ready,
-    /// It failed on the way.
-    Failed,
+pub enum Found {
+    /// It was found, and its deletion was asked for.
+    Leak,
+    /// Its deletion was accepted.
+    Removed,
 }
 
 /// What became of something that was told about a job.
@@ -63,18 +71,22 @@ impl EventOutcome {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    nodes: IntGaugeVec,
-    subnodes: IntGaugeVec,
-    images: IntGaugeVec,
-    min_ready: IntGaugeVec,
-    max_servers: IntGaugeVec,
     quota_limit: IntGaugeVec,
     quota_used: IntGaugeVec,
+    statsd: Option<Statsd>,
+    there: Gauges,
+    flow: Flow,
+    launches: Launches,
+    leaks_found: IntCounterVec,
+    leaks_removed: IntCounterVec,
+    config_reloads: IntCounterVec,
+    store_seconds: HistogramVec,
+    calls_put_off: IntCounterVec,
+    pace_wait: GaugeVec,
     cloud_calls: IntCounterVec,
     cloud_call_seconds: HistogramVec,
     ticks: IntCounter,
     tick_seconds: Histogram,
-    launches: IntCounterVec,
     config_reload_ok: IntGauge,
     gearman_asks: IntCounterVec,
     gearman_server_up: IntGaugeVec,
@@ -100,6 +112,13 @@ impl Metrics {
             .buckets(CALL_BUCKETS.to_vec());
         let cloud_call_seconds = HistogramVec::new(buckets, CLOUD_CALL_SECONDS.labels)?;
         registry.register(Box::new(cloud_call_seconds.clone()))?;
+        let buckets =
+            HistogramOpts::new(STORE_SECONDS.name, STORE_SECONDS.help).buckets(STORE_BUCKETS.to_vec());
+        let store_seconds = HistogramVec::new(buckets, STORE_SECONDS.labels)?;
+        registry.register(Box::new(store_seconds.clone()))?;
+        let pace_wait = Opts::new(PACE_WAIT_SECONDS.name, PACE_WAIT_SECONDS.help);
+        let pace_wait = GaugeVec::new(pace_wait, PACE_WAIT_SECONDS.labels)?;
+        registry.register(Box::new(pace_wait.clone()))?;
         let buckets = HistogramOpts::new(TICK_SECONDS.name, TICK_SECONDS.help).buckets(TICK_BUCKETS.to_vec());
         let tick_seconds = Histogram::with_opts(buckets)?;
         registry.register(Box::new(tick_seconds.clone()))?;
@@ -108,15 +127,19 @@ impl Metrics {
         let config_reload_ok = IntGauge::new(CONFIG_RELOAD_OK.name, CONFIG_RELOAD_OK.help)?;
         registry.register(Box::new(config_reload_ok.clone()))?;
         Ok(Self {
-            nodes: gauges(&registry, NODES)?,
-            subnodes: gauges(&registry, SUBNODES)?,
-            images: gauges(&registry, IMAGES)?,
-            min_ready: gauges(&registry, MIN_READY)?,
-            max_servers: gauges(&registry, MAX_SERVERS)?,
             quota_limit: gauges(&registry, QUOTA_LIMIT)?,
             quota_used: gauges(&registry, QUOTA_USED)?,
+            statsd: None,
+            there: Gauges::new(&registry)?,
+            flow: Flow::new(&registry)?,
+            launches: Launches::new(&registry)?,
+            leaks_found: counters(&registry, LEAKS_FOUND)?,
+            leaks_removed: counters(&registry, LEAKS_REMOVED)?,
+            config_reloads: counters(&registry, CONFIG_RELOADS)?,
+            calls_put_off: counters(&registry, CALLS_PUT_OFF)?,
+            pace_wait,
+            store_seconds,
             cloud_calls: counters(&registry, CLOUD_CALLS)?,
-            launches: counters(&registry, LAUNCHES)?,
             gearman_asks: counters(&registry, GEARMAN_ASKS)?,
             gearman_server_up: gauges(&registry, GEARMAN_SERVER_UP)?,
             gearman_servers: Mutex::default(),
@@ -135,6 +158,9 @@ impl Metrics {
     pub fn cloud_call(&self, provider: &str, operation: &'static str, outcome: &'static str, took: Duration) {
         self.cloud_calls.with_label_values(&[provider, operation, outcome]).inc();
         self.cloud_call_seconds.with_label_values(&[provider, operation]).observe(took.as_secs_f64());
+        if let Some(statsd) = &self.statsd {
+            statsd.cloud_call(provider, operation, took);
+        }
     }
 
     /// What the clouds told of their limits. A provider that is left out is not known to have any.
@@ -158,18 +184,77 @@ impl Metrics {
         self.tick_seconds.observe(took.as_secs_f64());
     }
 
-    /// The launch of a node ended.
-    pub fn launch(&self, provider: &str, label: &str, outcome: Launch) {
-        let outcome = match outcome {
-            Launch::Ready => "ready",
-            Launch::Failed => "failed",
+    /// Tells a statsd, too, from now on.
+    #[must_use]
+    pub fn with_statsd(mut self, statsd: Option<Statsd>) -> Self {
+        self.statsd = statsd;
+        self
+    }
+
+    /// A tick looked at these nodes and made a plan of these sums.
+    pub fn looked<'n>(
+        &self,
+        now: Timestamp,
+        config: &Config,
+        nodes: impl Iterator<Item = &'n Node> + Clone,
+        stock: &Stock,
+    ) {
+        self.flow.observe(now, nodes.clone(), stock);
+        if let Some(statsd) = &self.statsd {
+            statsd.nodes(now, config, nodes);
+        }
+    }
+
+    /// The row of a node changed from one state to another.
+    pub fn moved(&self, moved: &Move<'_>) {
+        self.launches.moved(moved);
+        self.flow.moved(moved.node, moved.to, moved.at);
+        if let Some(statsd) = &self.statsd {
+            statsd.moved(moved);
+        }
+    }
+
+    /// An image became ready.
+    pub fn image_ready(&self, image: &Image, now: Timestamp) {
+        if let Some(statsd) = &self.statsd {
+            statsd.image_ready(image, now);
+        }
+    }
+
+    /// A job ended.
+    pub fn job_ended(&self, run: &JobRun) {
+        if let Some(statsd) = &self.statsd {
+            statsd.job_ended(run);
+        }
+    }
+
+    /// Something that carries our mark and belongs to no row was found at a provider or target, or is going. The kind is a
+    /// fixed word.
+    pub fn leak(&self, place: &str, kind: &'static str, found: Found) {
+        let counter = match found {
+            Found::Leak => &self.leaks_found,
+            Found::Removed => &self.leaks_removed,
         };
-        self.launches.with_label_values(&[provider, label, outcome]).inc();
+        counter.with_label_values(&[place, kind]).inc();
+    }
+
+    /// A call to a provider was due: how long it has to wait for its turn.
+    pub fn turn(&self, provider: &str, wait: Duration) {
+        self.pace_wait.with_label_values(&[provider]).set(wait.as_secs_f64());
+        if wait > Duration::ZERO {
+            self.calls_put_off.with_label_values(&[provider]).inc();
+        }
+    }
+
+    /// A call to the store ended. The operation is a fixed word.
+    pub fn store_call(&self, operation: &'static str, took: Duration) {
+        self.store_seconds.with_label_values(&[operation]).observe(took.as_secs_f64());
     }
 
     /// The configuration files were read: whether they are in use now.
     pub fn config_reload(&self, ok: bool) {
         self.config_reload_ok.set(ok.into());
+        self.config_reloads.with_label_values(&[if ok { "ok" } else { "refused" }]).inc();
     }
 
     /// A question to a Gearman server of the configuration, `HOST:PORT`, ended or is late. The outcome is a fixed word.
@@ -199,27 +284,14 @@ impl Metrics {
     ///
     /// # Errors
     /// A series that cannot be written.
-    pub fn render(
-        &self,
-        config: &Config,
-        nodes: &[Node],
-        images: &[Image],
-    ) -> Result<String, prometheus::Error> {
+    pub fn render(&self, pool: &Pool<'_>) -> Result<String, prometheus::Error> {
         let _alone = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
-        self.set_configured(config);
-        let (subnodes, nodes): (Vec<&Node>, Vec<&Node>) =
-            nodes.iter().partition(|node| node.primary.is_some());
-        set(&self.nodes, count_nodes(config, &nodes));
-        set(&self.subnodes, count_nodes(config, &subnodes));
-        set(&self.images, count_images(config, images));
+        self.there.set(pool);
+        self.set_gearman(pool.config);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    fn set_configured(&self, config: &Config) {
-        self.min_ready.reset();
-        for label in &config.labels {
-            self.min_ready.with_label_values(&[&label.name]).set(label.min_ready.map_or(-1, i64::from));
-        }
+    fn set_gearman(&self, config: &Config) {
         self.gearman_server_up.reset();
         let servers = self.gearman_servers.lock().unwrap_or_else(PoisonError::into_inner);
         for server in &config.gearman_servers {
@@ -227,66 +299,16 @@ impl Metrics {
             let answers = servers.get(&name).copied().unwrap_or_default();
             self.gearman_server_up.with_label_values(&[&name]).set(answers.into());
         }
-        drop(servers);
-        self.max_servers.reset();
-        for provider in &config.providers {
-            self.max_servers
-                .with_label_values(&[&provider.name])
-                .set(provider.max_servers.map_or(-1, i64::from));
-        }
     }
 }
 
-type Counts<'a> = BTreeMap<(&'a str, &'a str, &'static str), i64>;
-
-/// What is configured counts zero rather than nothing, so that an alarm on "no ready node" sees a value.
-fn count_nodes<'a>(config: &'a Config, nodes: &[&'a Node]) -> Counts<'a> {
-    let mut counts = Counts::new();
-    for label in &config.labels {
-        for provider in &label.providers {
-            for state in NodeState::STORED {
-                counts.insert((provider, &label.name, state.word()), 0);
-            }
-        }
-    }
-    for node in nodes {
-        let count = counts.entry((&node.provider, &node.label, node.state.word())).or_default();
-        *count = count.saturating_add(1);
-    }
-    counts
-}
-
-fn count_images<'a>(config: &'a Config, images: &'a [Image]) -> Counts<'a> {
-    let mut counts = Counts::new();
-    for provider in &config.providers {
-        for image in &provider.images {
-            for state in ImageState::STORED {
-                counts.insert((&provider.name, &image.name, state.word()), 0);
-            }
-        }
-    }
-    for image in images {
-        let count = counts.entry((&image.provider, &image.image, image.state.word())).or_default();
-        *count = count.saturating_add(1);
-    }
-    counts
-}
-
-/// Sets the gauges to these counts; a series that has none any more ends.
-fn set(gauges: &IntGaugeVec, counts: Counts<'_>) {
-    gauges.reset();
-    for ((one, two, state), count) in counts {
-        gauges.with_label_values(&[one, two, state]).set(count);
-    }
-}
-
-fn gauges(registry: &Registry, metric: Metric) -> Result<IntGaugeVec, prometheus::Error> {
+pub(super) fn gauges(registry: &Registry, metric: Metric) -> Result<IntGaugeVec, prometheus::Error> {
     let made = IntGaugeVec::new(Opts::new(metric.name, metric.help), metric.labels)?;
     registry.register(Box::new(made.clone()))?;
     Ok(made)
 }
 
-fn counters(registry: &Registry, metric: Metric) -> Result<IntCounterVec, prometheus::Error> {
+pub(super) fn counters(registry: &Registry, metric: Metric) -> Result<IntCounterVec, prometheus::Error> {
     let made = IntCounterVec::new(Opts::new(metric.name, metric.help), metric.labels)?;
     registry.register(Box::new(made.clone()))?;
     Ok(made)

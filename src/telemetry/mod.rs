@@ -3,18 +3,25 @@
 //! The values of labels come from the configuration and from fixed words only, so that no cloud and no job can make the
 //! number of series grow.
 
+mod flow;
+mod launches;
 mod log;
 mod metrics;
 mod outputs;
 mod rotate;
+mod statsd;
+mod stock;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+pub use launches::Move;
 pub use log::{LogFormat, log};
-pub use metrics::{EventOutcome, Launch, Metrics};
+pub use metrics::{EventOutcome, Found, Metrics};
 pub use outputs::{LogGuard, is_journal, log_to};
+pub use statsd::{DEFAULT_PORT as STATSD_PORT, Statsd};
+pub use stock::Pool;
 
 use crate::model::{Node, NodeState, Resource, Timestamp, Usage};
 use crate::plan::Plan;
@@ -101,6 +108,123 @@ pub const LAUNCHES: Metric = metric(
     &["provider", "label", "outcome"],
     "Nodes that became ready or failed on the way, by outcome (ready, failed)",
 );
+/// How long launches took as a whole.
+pub const LAUNCH_SECONDS: Metric = metric(
+    "nodepool_launch_seconds",
+    &["provider", "outcome"],
+    "How long launches of nodes took from the decision to the end, by outcome (ready, failed)",
+);
+/// How long each phase of a launch took.
+pub const LAUNCH_PHASE_SECONDS: Metric = metric(
+    "nodepool_launch_phase_seconds",
+    &["provider", "phase", "outcome"],
+    "How long each phase of a launch took (create, boot, address, ssh, ready-script, enroll, test), by outcome (ok, failed)",
+);
+/// How long jobs waited.
+pub const QUEUE_WAIT_SECONDS: Metric = metric(
+    "nodepool_queue_wait_seconds",
+    &["label"],
+    "How long jobs waited, from when their demand was seen until a node of the label was used; the oldest is taken to go first",
+);
+/// Jobs that ask for nodes.
+pub const DEMAND: Metric = metric(
+    "nodepool_demand",
+    &["label"],
+    "Nodes that jobs ask for, those that run included; without spare ones",
+);
+/// Nodes that are missing.
+pub const DEFICIT: Metric = metric(
+    "nodepool_deficit",
+    &["label"],
+    "Nodes that are missing: wanted by jobs or as spare ones, and neither there nor on their way when the last plan began",
+);
+/// Demand that nobody can meet.
+pub const UNKNOWN_DEMAND: Metric =
+    metric("nodepool_unknown_demand", &[], "Jobs that ask for labels that are not in the configuration");
+/// Servers at a provider.
+pub const SERVERS: Metric = metric(
+    "nodepool_servers",
+    &["provider"],
+    "Servers that exist or may come to exist: of nodes, builders and leaked ones, as max-servers counts them",
+);
+/// Room at a provider.
+pub const CAPACITY: Metric =
+    metric("nodepool_capacity", &["provider"], "Servers that still fit below max-servers");
+/// The oldest node in each state.
+pub const OLDEST_NODE_SECONDS: Metric = metric(
+    "nodepool_oldest_node_seconds",
+    &["label", "state"],
+    "For how long the node of this label that has been in this state longest has been in it; 0 where there is none",
+);
+/// The age of images.
+pub const IMAGE_AGE_SECONDS: Metric = metric(
+    "nodepool_image_age_seconds",
+    &["provider", "image"],
+    "How long ago the build of the image that nodes boot from was decided; no value where no image is ready",
+);
+/// Held nodes.
+pub const HELD_NODES: Metric = metric(
+    "nodepool_held_nodes",
+    &["label", "by"],
+    "Nodes that are held: by a person, or by a rule for failed jobs (person, rule)",
+);
+/// Leaks found.
+pub const LEAKS_FOUND: Metric = metric(
+    "nodepool_leaks_found_total",
+    &["place", "kind"],
+    "Things that carry our mark and belong to no row, by provider or target and kind (server, snapshot, keypair, floating_ip, agent)",
+);
+/// Leaks removed.
+pub const LEAKS_REMOVED: Metric = metric(
+    "nodepool_leaks_removed_total",
+    &["place", "kind"],
+    "Leaks whose deletion was accepted, by provider or target and kind",
+);
+/// Time that nodes spent.
+pub const NODE_SECONDS: Metric = metric(
+    "nodepool_node_seconds_total",
+    &["provider", "label", "state"],
+    "Time that all nodes together spent in each state: ready is idle, used is busy",
+);
+/// Reloads.
+pub const CONFIG_RELOADS: Metric = metric(
+    "nodepool_config_reloads_total",
+    &["outcome"],
+    "Times that the configuration files were read, by outcome (ok, refused)",
+);
+/// How long the store took.
+pub const STORE_SECONDS: Metric =
+    metric("nodepool_store_seconds", &["operation"], "How long calls to the store took (read, write)");
+/// Calls that had to wait for their turn.
+pub const CALLS_PUT_OFF: Metric = metric(
+    "nodepool_calls_put_off_total",
+    &["provider"],
+    "Calls to clouds that were due and had to wait because of the rate or because the cloud asked to slow down",
+);
+/// How long the next call has to wait.
+pub const PACE_WAIT_SECONDS: Metric = metric(
+    "nodepool_pace_wait_seconds",
+    &["provider"],
+    "How long the call that was due last had to wait; 0 when it did not",
+);
+/// Failures in a row.
+pub const SETBACK_FAILURES: Metric = metric(
+    "nodepool_setback_failures",
+    &["kind", "place", "name"],
+    "Failures in a row that nothing has succeeded since: of image builds, launches, capacity, zones, at targets",
+);
+/// Pauses after failures.
+pub const SETBACK_PAUSE_SECONDS: Metric = metric(
+    "nodepool_setback_pause_seconds",
+    &["kind", "place", "name"],
+    "How long nothing is tried because of these failures, from now; 0 when the next look tries again",
+);
+/// Targets.
+pub const TARGET_UP: Metric = metric(
+    "nodepool_target_up",
+    &["target"],
+    "1 while the target takes nodes, 0 while it cannot be read, shuts down or refuses what is enrolled",
+);
 /// Whether the configuration that is on the disk is the one in use.
 pub const CONFIG_RELOAD_OK: Metric = metric(
     "nodepool_config_reload_ok",
@@ -137,7 +261,7 @@ pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 18] = [
+pub const METRICS: [Metric; 39] = [
     NODES,
     SUBNODES,
     IMAGES,
@@ -150,6 +274,27 @@ pub const METRICS: [Metric; 18] = [
     TICKS,
     TICK_SECONDS,
     LAUNCHES,
+    LAUNCH_SECONDS,
+    LAUNCH_PHASE_SECONDS,
+    QUEUE_WAIT_SECONDS,
+    DEMAND,
+    DEFICIT,
+    UNKNOWN_DEMAND,
+    SERVERS,
+    CAPACITY,
+    OLDEST_NODE_SECONDS,
+    IMAGE_AGE_SECONDS,
+    HELD_NODES,
+    LEAKS_FOUND,
+    LEAKS_REMOVED,
+    NODE_SECONDS,
+    CONFIG_RELOADS,
+    STORE_SECONDS,
+    CALLS_PUT_OFF,
+    PACE_WAIT_SECONDS,
+    SETBACK_FAILURES,
+    SETBACK_PAUSE_SECONDS,
+    TARGET_UP,
     CONFIG_RELOAD_OK,
     GEARMAN_ASKS,
     GEARMAN_SERVER_UP,

@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::events::Writer;
 use crate::model::Timestamp;
 use crate::store::{Store, StoreError};
-use crate::telemetry::{LastTick, Metrics};
+use crate::telemetry::{LastTick, Metrics, Pool};
 use connection::Bounded;
 
 /// Where the page is unless the operator chooses otherwise.
@@ -101,9 +101,12 @@ async fn image_list(Extracted(state): Extracted<State>) -> Result<String, Unavai
 async fn metrics(Extracted(state): Extracted<State>) -> Result<Response, Unavailable> {
     let nodes = state.store.nodes().await?;
     let images = state.store.images().await?;
+    let setbacks = state.store.setbacks().await?;
     let config = state.config.borrow().clone();
-    let text =
-        state.metrics.render(&config, &nodes, &images).map_err(|error| Unavailable(error.to_string()))?;
+    let last = state.last.borrow().clone();
+    let (nodes, images, setbacks) = (&nodes, &images, &setbacks);
+    let pool = Pool { config: &config, nodes, images, setbacks, last: &last, now: now() };
+    let text = state.metrics.render(&pool).map_err(|error| Unavailable(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
 }
 

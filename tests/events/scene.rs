@@ -11,7 +11,7 @@ use nodepool::events::{Listening, Ring, Writer};
 use nodepool::model::NewJobEvent;
 use nodepool::store::Store;
 use nodepool::target::zmq::Limits;
-use nodepool::telemetry::Metrics;
+use nodepool::telemetry::{LastTick, Metrics, Pool};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -81,7 +81,10 @@ impl Scene {
         let end = Instant::now() + DEADLINE;
         let config = self.config.borrow().clone();
         loop {
-            let text = self.metrics.render(&config, &[], &[]).unwrap();
+            let last = LastTick::default();
+            let now = std::time::SystemTime::now().into();
+            let pool = Pool { config: &config, nodes: &[], images: &[], setbacks: &[], last: &last, now };
+            let text = self.metrics.render(&pool).unwrap();
             if text.lines().any(|found| found == line) {
                 return;
             }

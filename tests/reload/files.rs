@@ -10,7 +10,7 @@ use nodepool::engine::Drivers;
 use nodepool::engine::run::Reconfiguration;
 use nodepool::reload::{Parts, Reloaded, Reloads, Watched};
 use nodepool::remote::SshRemote;
-use nodepool::telemetry::Metrics;
+use nodepool::telemetry::{LastTick, Metrics, Pool};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
@@ -122,7 +122,10 @@ impl Scene {
     }
 
     fn is_in_use(&self) -> bool {
-        let text = self.metrics.render(&self.in_force.borrow(), &[], &[]).unwrap();
+        let (config, last) = (self.in_force.borrow().clone(), LastTick::default());
+        let now = std::time::SystemTime::now().into();
+        let pool = Pool { config: &config, nodes: &[], images: &[], setbacks: &[], last: &last, now };
+        let text = self.metrics.render(&pool).unwrap();
         text.contains("\nnodepool_config_reload_ok 1\n")
     }
 }

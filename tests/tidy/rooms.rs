@@ -183,6 +183,7 @@ pub const ROOMS: &[Room] = &[
         name: "telemetry",
         rooms: &["model", "plan", "config"],
         crates: &[
+            "cadence",
             "chrono",
             "clap",
             "prometheus",
