@@ -9,9 +9,17 @@
 mod cloud;
 #[path = "jobs/controller.rs"]
 mod controller;
+#[path = "jobs/holds.rs"]
+mod holds;
+#[path = "jobs/jenkins.rs"]
+mod jenkins;
+#[path = "jobs/life.rs"]
+mod life;
 #[expect(dead_code, reason = "this test uses a part of what pools can do")]
 #[path = "pool/setup.rs"]
 mod setup;
+#[path = "jobs/webhook.rs"]
+mod webhook;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

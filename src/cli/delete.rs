@@ -48,7 +48,12 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure
     }
     let wishes: Vec<WishKind> =
         rows.iter().map(|node| WishKind::Delete { node: node.id, now: arguments.now }).collect();
-    let accepted = session.ask(&wishes, &mut problems).await?;
+    // A job on the node is worth a word: it delays the deletion, or ends with it.
+    let plain = |wish: &WishKind| match wish {
+        WishKind::Delete { node, .. } => Some(format!("node {node} will be deleted")),
+        _ => None,
+    };
+    let accepted = session.ask(&wishes, &mut problems, plain).await?;
     let asked: Vec<NodeId> =
         rows.iter().zip(&accepted).filter_map(|(node, accepted)| accepted.then_some(node.id)).collect();
     let deadline = Instant::now().checked_add(arguments.timeout);

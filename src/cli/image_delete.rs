@@ -37,7 +37,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure
         session.console.note("--force: nodepoold goes on trying until the cloud no longer has the image");
     }
     let wishes: Vec<WishKind> = rows.iter().map(|image| WishKind::ImageDelete(image.id)).collect();
-    let accepted = session.ask(&wishes, &mut problems).await?;
+    let accepted = session.ask(&wishes, &mut problems, |_| None).await?;
     let mut shown = Vec::new();
     for image in rows.iter().zip(&accepted).filter_map(|(image, accepted)| accepted.then_some(image)) {
         shown.extend(session.store.image(image.id).await?);

@@ -48,18 +48,25 @@ impl Session {
     }
 
     /// Writes the wishes down and waits for the answers. Gives for each whether it was not refused, and adds why the
-    /// others were to `problems`; why something is still open is told, once.
+    /// others were to `problems`; why something is still open is told, once. `plain` is how an
+    /// answer begins that is told where it says more than that.
     pub(super) async fn ask(
         &self,
         wishes: &[WishKind],
         problems: &mut Vec<String>,
+        plain: impl Fn(&WishKind) -> Option<String>,
     ) -> Result<Vec<bool>, Failure> {
         let mut told = Vec::new();
         let mut accepted = Vec::with_capacity(wishes.len());
-        for (_wish, answer) in self.wishes(wishes).await? {
+        for (kind, (_wish, answer)) in wishes.iter().zip(self.wishes(wishes).await?) {
             accepted.push(!matches!(answer, Answer::Refused(_)));
             match answer {
-                Answer::Granted(_) => {}
+                Answer::Granted(outcome) => {
+                    let more = plain(kind).and_then(|plain| outcome.strip_prefix(&plain).map(str::is_empty));
+                    if more == Some(false) {
+                        self.console.note(&outcome);
+                    }
+                }
                 Answer::Refused(why) => problems.push(why),
                 Answer::Open(why) if told.contains(&why) => {}
                 Answer::Open(why) => {
@@ -85,7 +92,7 @@ impl Session {
             return whole(&problems, next);
         }
         let wishes: Vec<WishKind> = rows.iter().map(|node| wish(node.id)).collect();
-        let accepted = self.ask(&wishes, &mut problems).await?;
+        let accepted = self.ask(&wishes, &mut problems, |_| None).await?;
         let mut shown = Vec::new();
         for node in rows.iter().zip(&accepted).filter_map(|(node, accepted)| accepted.then_some(node)) {
             shown.extend(self.store.node(node.id).await?);

@@ -31,6 +31,8 @@ struct Section {
     name: String,
     at: Position,
     values: BTreeMap<String, (Position, Located<String>)>,
+    /// Keys that are there with a value that cannot be used, which is reported.
+    broken: Vec<String>,
 }
 
 /// Reads the file and reports each error in it.
@@ -44,7 +46,7 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Secure {
             secure.event_token = event_token(section, report);
         } else if let Some(name) = jenkins_name(&section.name) {
             let at = section.at.clone();
-            let found = read_jenkins(section, &name, report);
+            let found = read_jenkins(section, report);
             secure.jenkins.insert(name, (at, found));
         } else {
             report
@@ -90,22 +92,18 @@ fn jenkins_name(section: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn read_jenkins(mut section: Section, name: &str, report: &mut Report) -> RawLogin {
-    let mut found = RawLogin {
-        broken: Vec::new(),
+/// What a Jenkins needs, here or in nodepool.yaml.
+const LOGIN: [&str; 3] = ["url", "user", "apikey"];
+
+/// What is missing is looked for in nodepool.yaml, with which this is merged key by key.
+fn read_jenkins(mut section: Section, report: &mut Report) -> RawLogin {
+    let found = RawLogin {
+        broken: LOGIN.into_iter().filter(|key| section.broken.iter().any(|broken| broken == key)).collect(),
         url: section.text("url"),
         user: section.text("user"),
         apikey: section.secret("apikey"),
         credentials: section.text("credentials"),
     };
-    for (present, key) in
-        [(found.url.is_some(), "url"), (found.user.is_some(), "user"), (found.apikey.is_some(), "apikey")]
-    {
-        if !present {
-            report.error(&section.at, format!("the section of Jenkins `{name}` needs the key `{key}`"));
-            found.broken.push(key);
-        }
-    }
     section.finish(&["url", "user", "apikey", "credentials"], report);
     found
 }
@@ -152,7 +150,7 @@ fn sections(source: &Arc<SourceText>, report: &mut Report) -> Vec<Section> {
                 let help = format!("it begins first on line {}; keep one of the two", first.at.line);
                 report.error(&at, format!("the section [{name}] is given twice")).help(help);
             }
-            sections.push(Section { name: name.to_owned(), at, values: BTreeMap::new() });
+            sections.push(Section { name: name.to_owned(), at, values: BTreeMap::new(), broken: Vec::new() });
         } else if indent > 0 {
             report.error(&at, "a value must not continue on a second line");
         } else {
@@ -189,12 +187,14 @@ fn add_value(section: &mut Section, text: &str, at: &Position, report: &mut Repo
     }
     if value.is_empty() {
         report.error(&key_at, format!("`{key}` has no value"));
+        section.broken.push(key);
         return;
     }
     if value.contains("%(") {
         report
             .error(&key_at, format!("`{key}` uses %(...)s, which is not supported"))
             .help("write the value out");
+        section.broken.push(key);
         return;
     }
     let value = Located { value: value.replace("%%", "%"), at: value_at };

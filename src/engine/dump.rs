@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::Engine;
 use crate::model::{Timestamp, Wish};
-use crate::plan::{Errand, Subject};
+use crate::plan::{Errand, Subject, TryEnd};
 use crate::telemetry::LastTick;
 
 impl Engine {
@@ -50,7 +50,11 @@ impl Engine {
         }
         writeln!(text, "errands waiting for their next try: {}", self.memory.tries.len())?;
         for (errand, tries) in &self.memory.tries {
-            let what = if tries.accepted { "accepted and not done yet" } else { "failed" };
+            let what = match tries.last_end {
+                TryEnd::Accepted => "accepted and not done yet",
+                TryEnd::Busy => "a job is in the way",
+                TryEnd::Failed => "failed",
+            };
             let ago = seconds(tries.last);
             writeln!(text, "  {}: {what}, {} in a row, last {ago:.1} s ago", named(errand), tries.count)?;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, Rows};
 use crate::model::Timestamp;
-use crate::plan::{Answer, Errand, Failure, Fault};
+use crate::plan::{Answer, Errand, Failure, Fault, TryEnd};
 use crate::telemetry::Found;
 
 impl Engine {
@@ -39,7 +39,7 @@ impl Engine {
             Answer::Id(_) | Answer::Text(_) | Answer::Done => true,
             Answer::Failed(Failure { fault, .. }) => *fault == Fault::NotFound,
         };
-        let before = self.memory.tries.get(errand).is_some_and(|tries| tries.accepted);
+        let before = self.memory.tries.get(errand).is_some_and(|tries| tries.last_end == TryEnd::Accepted);
         if let Some(metrics) = self.metrics.as_ref().filter(|_| went && !before) {
             metrics.leak(place, kind, Found::Removed);
         }

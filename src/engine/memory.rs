@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::model::{NodeId, Timestamp};
 use crate::plan::{
     Answer, Answered, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, TargetView,
-    Tries, Waits,
+    Tries, TryEnd, Waits,
 };
 use crate::target::{Demand, Roster};
 use crate::telemetry::QuotaUsage;
@@ -202,19 +202,27 @@ impl Memory {
         }
     }
 
-    /// Counts what was tried in vain, so that it is tried again later and later.
-    pub(super) fn note_try(&mut self, errand: &Errand, answer: &Answer, now: Timestamp) {
+    /// Counts what was tried in vain, so that it is tried again later and later. `target` is where a call about a node
+    /// went, for the log.
+    pub(super) fn note_try(
+        &mut self,
+        errand: &Errand,
+        target: Option<&str>,
+        answer: &Answer,
+        now: Timestamp,
+    ) {
         match answer {
             Answer::Failed(Failure { fault: Fault::NotFound, .. }) => self.succeeded(errand),
             Answer::Failed(failure) => {
-                let count = self.failed(errand, false, now);
-                trouble::call_failed(errand, count, failure);
+                let end = if failure.fault == Fault::Busy { TryEnd::Busy } else { TryEnd::Failed };
+                let count = self.failed(errand, end, now);
+                trouble::call_failed(errand, target, count, failure);
             }
             // A server that was told to go is still there for a while: that is a try, too.
             Answer::Id(_) | Answer::Text(_) | Answer::Done
                 if matches!(errand, Errand::DeleteServer { .. }) =>
             {
-                self.failed(errand, true, now);
+                self.failed(errand, TryEnd::Accepted, now);
             }
             Answer::Id(_) | Answer::Text(_) | Answer::Done => self.succeeded(errand),
         }
@@ -229,9 +237,9 @@ impl Memory {
     }
 
     /// Counts a try in vain and gives the number of them in a row.
-    fn failed(&mut self, errand: &Errand, accepted: bool, now: Timestamp) -> u32 {
+    fn failed(&mut self, errand: &Errand, last_end: TryEnd, now: Timestamp) -> u32 {
         let count = self.tries.get(errand).map_or(0, |tries| tries.count).saturating_add(1);
-        self.tries.insert(errand.clone(), Tries { count, last: now, accepted });
+        self.tries.insert(errand.clone(), Tries { count, last: now, last_end });
         count
     }
 
@@ -259,8 +267,12 @@ impl Memory {
     }
 
     pub(super) fn listing_failed(&mut self, errand: &Errand, now: Timestamp, trouble: String) {
-        let count = self.failed(errand, false, now);
-        trouble::failed(errand, count, &trouble);
+        let count = self.failed(errand, TryEnd::Failed, now);
+        let target = match errand {
+            Errand::ListAgents { target } => Some(target.as_str()),
+            _ => None,
+        };
+        trouble::failed(errand, target, count, &trouble);
         match errand {
             Errand::ListServers { provider, .. } => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {

@@ -336,22 +336,28 @@ impl Engine {
             self.memory.note_check(*id, began, now, &answer);
             return Ok(());
         }
-        let nodes = match errand {
-            Errand::PrepareNode(id) | Errand::Relabel(id) => self.store.node_set(*id).await?,
-            _ => match errand.node() {
-                Some(id) => self.store.node(id).await?.into_iter().collect(),
-                None => Vec::new(),
-            },
-        };
-        let image = self.image_of(errand).await?;
-        self.count_removed_leak(errand, &answer, image.is_some());
-        self.memory.note_try(errand, &answer, now);
+        let nodes = self.nodes_of(errand).await;
+        let image = self.image_of(errand).await;
+        self.count_removed_leak(errand, &answer, matches!(image, Ok(Some(_))));
+        let node = nodes.as_ref().ok().and_then(|nodes| nodes.first());
+        let target = node.filter(|_| errand.is_call_to_target()).map(|node| node.target.as_str());
+        self.memory.note_try(errand, target, &answer, now);
         self.memory.note_deletion(errand, &answer);
+        let (nodes, image) = (nodes?, image?);
         for consequence in plan::consequences(errand, &answer, nodes, image) {
             self.follow(now, consequence).await?;
         }
         self.memory.forget_visit(errand);
         Ok(())
+    }
+
+    /// The node that an errand is about, first, and its subnodes where they matter.
+    async fn nodes_of(&self, errand: &Errand) -> Result<Vec<Node>, StoreError> {
+        match (errand, errand.node()) {
+            (Errand::PrepareNode(id) | Errand::Relabel(id), _) => self.store.node_set(*id).await,
+            (_, Some(id)) => Ok(self.store.node(id).await?.into_iter().collect()),
+            (_, None) => Ok(Vec::new()),
+        }
     }
 
     async fn image_of(&self, errand: &Errand) -> Result<Option<Image>, StoreError> {

@@ -57,8 +57,9 @@ impl Engine {
             Errand::Describe { .. } => {
                 let row = row.ok_or("its row is gone")?;
                 let (name, tag) = (row.nodename.clone(), self.agent_tag(row.id));
-                let text = describe(&row.label, &tag, Some(&hold_in_words(row)));
-                async move { done(target.describe(&name, &tag, &text).await) }.boxed()
+                let why = hold_in_words(row);
+                let text = describe(&row.label, &tag, Some(&why));
+                async move { done(target.hold(&name, &tag, &text, &why).await) }.boxed()
             }
             Errand::ReadLaunchLog(_) => {
                 let name = row.ok_or("its row is gone")?.nodename.clone();
@@ -166,7 +167,8 @@ fn done(answer: Result<(), TargetError>) -> Outcome {
 fn failure(error: &TargetError) -> Failure {
     let fault = match error {
         TargetError::NotFound(_) => Fault::NotFound,
-        TargetError::Busy(_) | TargetError::Rejected(_) => Fault::Refused,
+        TargetError::Busy(_) => Fault::Busy,
+        TargetError::Rejected(_) => Fault::Refused,
         TargetError::Unavailable(_) => Fault::Uncertain,
         TargetError::AuthFailed(_) => Fault::Login,
         TargetError::QuietingDown(_) => Fault::Throttled(None),

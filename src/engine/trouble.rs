@@ -6,7 +6,9 @@
 use crate::plan::{Errand, Failure, Fault};
 
 /// Tells that a call failed for the `count`th time in a row.
-pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
+///
+/// `target` is where the errand went, if it went to one.
+pub(super) fn call_failed(errand: &Errand, target: Option<&str>, count: u32, failure: &Failure) {
     let row_tells = match failure.fault {
         Fault::NotFound | Fault::Quota | Fault::Refused | Fault::Unreachable => {
             matches!(
@@ -21,28 +23,46 @@ pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
             )
         }
         Fault::Throttled(_) | Fault::Uncertain | Fault::Login => false,
+        // It is no trouble: the job ends some day, and whoever looks at the node is told what it waits for.
+        Fault::Busy => true,
     };
     // A console that shows no host key yet is no trouble, and one that never does is told by the row.
     let is_search = matches!(errand, Errand::ReadConsole { .. });
     if !errand.is_visit() && !row_tells && !is_search {
-        failed(errand, count, &failure.text);
+        failed(errand, target, count, &failure.text);
     }
 }
 
 /// Tells that a listing failed for the `count`th time in a row.
-pub(super) fn failed(errand: &Errand, count: u32, text: &str) {
-    if count.is_power_of_two() {
-        let provider = errand.paced_by().unwrap_or_default();
-        tracing::warn!(target: "nodepool.engine", provider, count, "{} failed: {text}", purpose(errand));
+pub(super) fn failed(errand: &Errand, target: Option<&str>, count: u32, text: &str) {
+    if !count.is_power_of_two() {
+        return;
+    }
+    let purpose = purpose(errand);
+    match (target, errand.paced_by()) {
+        (Some(name), _) => {
+            tracing::warn!(target: "nodepool.engine", target = name, count, "{purpose} failed: {text}");
+        }
+        (None, Some(provider)) => {
+            tracing::warn!(target: "nodepool.engine", provider, count, "{purpose} failed: {text}");
+        }
+        (None, None) => tracing::warn!(target: "nodepool.engine", count, "{purpose} failed: {text}"),
     }
 }
 
 /// Tells that a listing works again.
 pub(super) fn works_again(errand: &Errand, count: u32) {
-    let provider = errand.paced_by().unwrap_or_default();
-    tracing::info!(
-        target: "nodepool.engine", provider, "{} works again; it failed {count} times", purpose(errand)
-    );
+    let purpose = purpose(errand);
+    match (errand, errand.paced_by()) {
+        (Errand::ListAgents { target: name }, _) => {
+            tracing::info!(
+                target: "nodepool.engine", target = name, "{purpose} works again; it failed {count} times"
+            );
+        }
+        (_, provider) => {
+            tracing::info!(target: "nodepool.engine", provider, "{purpose} works again; it failed {count} times");
+        }
+    }
 }
 
 fn purpose(errand: &Errand) -> String {

@@ -74,6 +74,9 @@ impl Draft<'_> {
 
     fn watch_ready(&mut self, node: Node, view: &TargetView, agent: &Agent) {
         if !agent.idle {
+            if self.is_test_still_shown(&node, view, agent) {
+                return;
+            }
             let told = agent.build.as_deref().map_or_else(String::new, |build| format!(": {build}"));
             let job = JobFacts { started: Some(self.now()), ..node.job.clone() };
             let reason = format!("its agent was seen with a job on it{told}");
@@ -97,6 +100,16 @@ impl Draft<'_> {
                 format!("takes no jobs: its agent is offline: {}", words(agent)),
             );
         }
+    }
+
+    /// Whether what keeps the agent of a ready node busy may only be the job that tried the node out: its listing is older
+    /// than the node's readiness, or that job has not left its executor.
+    fn is_test_still_shown(&self, node: &Node, view: &TargetView, agent: &Agent) -> bool {
+        let Some(job) = self.jenkins(&node.target).and_then(|jenkins| jenkins.test_job.as_ref()) else {
+            return false;
+        };
+        let is_old = view.agents.complete.is_none_or(|began| began < node.state_time);
+        is_old || agent.build.as_deref().is_some_and(|build| is_build_of(build, job))
     }
 
     /// A job is over when its agent has none any more. The first look after its start may have been too early.
@@ -138,9 +151,8 @@ impl Draft<'_> {
                     continue;
                 };
                 let row = self.seen.nodes.iter().find(|node| node.id == tag.node);
-                let known = row.is_some_and(|row| {
-                    row.nodename == agent.name && row.target == *target && !row.agent.withdrawn
-                });
+                // Two targets may be one controller: an agent of either is known, wherever it shows.
+                let known = row.is_some_and(|row| row.nodename == agent.name && !row.agent.withdrawn);
                 if known {
                     continue;
                 }
@@ -245,6 +257,29 @@ fn without_agent(node: Node) -> Node {
     Node { agent: AgentFacts { withdrawn: true, ..node.agent.clone() }, ..node }
 }
 
+/// Whether a build at this address is one of a job, which is named with its folders: `folder/job`.
+fn is_build_of(build: &str, job: &str) -> bool {
+    let mut path = String::new();
+    for part in job.split('/').filter(|part| !part.is_empty()) {
+        path.push_str("/job/");
+        push_as_in_urls(&mut path, part);
+    }
+    let of_job = build.trim_end_matches('/').rsplit_once('/').map(|(of_job, _number)| of_job);
+    of_job.is_some_and(|of_job| of_job.ends_with(&path))
+}
+
+/// Adds a name as Jenkins writes it into its addresses.
+fn push_as_in_urls(path: &mut String, name: &str) {
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0').to_ascii_uppercase();
+            path.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+}
+
 /// Why an agent is offline, in words for a person.
 pub(super) fn words(agent: &Agent) -> &str {
     if agent.offline_reason.is_empty() { "the target gives no reason" } else { &agent.offline_reason }
@@ -256,4 +291,18 @@ fn hold_remark(node: &Node) -> String {
     let until = node.held_until.map_or_else(String::new, |until| until.to_string());
     let why = node.comment.as_deref().unwrap_or_default();
     format!("held by {by} until {until}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_build_of;
+
+    #[test]
+    fn a_build_is_known_by_its_address() {
+        let of = |path: &str, job: &str| is_build_of(&format!("http://ci.example.org/jenkins{path}"), job);
+        assert!(of("/job/check/7/", "check") && of("/job/a%20b/job/check/7/", "a b/check"));
+        assert!(of("/job/%C3%9C/1/", "Ü"));
+        assert!(!of("/job/check-2/7/", "check") && !of("/job/check/job/7/1/", "check"));
+        assert!(!of("/job/recheck/7/", "check") && !of("", "check"));
+    }
 }

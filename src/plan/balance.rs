@@ -82,9 +82,10 @@ impl Draft<'_> {
                 continue;
             }
             let count = match node.state {
-                NodeState::Building(_) => &mut balance.building,
+                // What its test job keeps busy serves nobody yet.
+                NodeState::Building(_) | NodeState::Test => &mut balance.building,
                 NodeState::Ready => &mut balance.ready,
-                NodeState::Test | NodeState::Used => &mut balance.busy,
+                NodeState::Used => &mut balance.busy,
                 NodeState::Hold | NodeState::Delete | NodeState::Gone => continue,
             };
             *count = count.saturating_add(1);

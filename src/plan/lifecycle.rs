@@ -253,11 +253,13 @@ impl Draft<'_> {
         if !self.has_come(until.minus(limits::hold_warning(held_for))) {
             return false;
         }
-        let left = until.since(self.now()).as_secs() / 60;
+        let left = match until.since(self.now()).as_secs() {
+            seconds @ 0..120 => format!("{seconds} s"),
+            seconds => format!("{} min", seconds / 60),
+        };
         let row = Node { hold_warned: true, ..node.clone() };
         self.nodes.insert(row.id, super::Drafted { row: row.clone(), changed: true });
-        let reason =
-            format!("its hold ends in {left} min; `nodepool hold {} --for 2d` makes it longer", node.id);
+        let reason = format!("its hold ends in {left}; `nodepool hold {} --for 2d` makes it longer", node.id);
         self.act(Action::WarnOfHoldEnd { row: Box::new(row) }, reason);
         true
     }

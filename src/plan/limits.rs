@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Errand, Pressing, Tries};
+use super::{Errand, Pressing, Tries, TryEnd};
 use crate::model::SetbackKind;
 
 /// How late a cloud's listing may be. Absence is believed only from listings that began this much after the call.
@@ -138,7 +138,7 @@ pub(super) const CHECK_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long an errand waits before its next try.
 pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
-    if tries.accepted {
+    if tries.last_end == TryEnd::Accepted {
         return ASK_AGAIN;
     }
     let longest = match errand {

@@ -45,7 +45,7 @@ pub use address::{Lack, Reach, Wanted, reach};
 pub use balance::{Balance, Space, Stock};
 pub use check::{CheckResult, Checked};
 pub use limits::{BUILDER_PATIENCE, DEMAND_KEPT, LISTING_OVERLAP, backoff};
-pub use observation::{Observation, Permissions, Tries};
+pub use observation::{Observation, Permissions, Tries, TryEnd};
 pub use outcome::{Answer, Consequence, Failure, Fault, consequences, counts};
 pub use quota::{Answered, QuotaView, Reading, answered};
 pub use target_view::TargetView;
@@ -273,10 +273,12 @@ impl<'a> Draft<'a> {
         let Some(subject) = self.subject(errand).filter(|_| !errand.is_listing()) else { return };
         let (purpose, count) = (errand.purpose(), tries.count);
         let wait = next.since(self.now()).as_secs();
-        let reason = if tries.accepted {
-            format!("{purpose} was accepted by the cloud, which takes its time; asked again in {wait} s")
-        } else {
-            format!("{purpose} failed, {count} in a row, tried again in {wait} s")
+        let reason = match tries.last_end {
+            TryEnd::Accepted => {
+                format!("{purpose} was accepted by the cloud, which takes its time; asked again in {wait} s")
+            }
+            TryEnd::Busy => format!("{purpose} waits for the job on it to end; looks again in {wait} s"),
+            TryEnd::Failed => format!("{purpose} failed, {count} in a row, tried again in {wait} s"),
         };
         self.refuse(subject, reason);
     }

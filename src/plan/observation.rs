@@ -78,8 +78,19 @@ pub struct Tries {
     pub count: u32,
     /// When the last try ended.
     pub last: Timestamp,
-    /// Whether the last try was accepted, so that its effect may only take its time.
-    pub accepted: bool,
+    /// What came of the last try.
+    pub last_end: TryEnd,
+}
+
+/// What came of a try in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryEnd {
+    /// It failed.
+    Failed,
+    /// It was accepted, and its effect may only take its time.
+    Accepted,
+    /// A job is in the way, which is no failure.
+    Busy,
 }
 
 impl Observation<'_> {

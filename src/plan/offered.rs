@@ -110,7 +110,7 @@ fn launch_log(node: Node, answer: &Answer) -> Vec<Consequence> {
 fn refused(node: Node, failure: &Failure, what: &str) -> Vec<Consequence> {
     match failure.fault {
         Fault::Uncertain | Fault::Login | Fault::Throttled(_) => Vec::new(),
-        Fault::NotFound | Fault::Quota | Fault::Refused | Fault::Unreachable => {
+        Fault::NotFound | Fault::Quota | Fault::Refused | Fault::Unreachable | Fault::Busy => {
             let reason = Reason(format!("{what}: {}", failure.text));
             vec![
                 set_back(SetbackKind::Target, node.target.clone(), String::new(), reason.clone()),

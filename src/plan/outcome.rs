@@ -52,6 +52,8 @@ pub enum Fault {
     Login,
     /// The machine did not answer, or did not let us in.
     Unreachable,
+    /// A job is there, which is to end first.
+    Busy,
 }
 
 /// One thing that follows.
@@ -194,6 +196,10 @@ pub fn consequences(
 
 /// What an answer tells of the availability zone that a server was made in. A zone has failed when the cloud refuses to
 /// make a server there or the server cannot be reached; it works when the server was reached and did its part.
+///
+/// Such a failure counts against the image or label as well: nobody can tell a zone that is broken from an image that
+/// does not boot. That costs one short pause while another zone serves; if the zone alone were blamed, an image that boots
+/// nowhere would be tried in one zone after the other without a pause.
 fn verdict_on_zone(
     errand: &Errand,
     answer: &Answer,
@@ -245,7 +251,7 @@ fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
             set_back(SetbackKind::Capacity, provider, String::new(), reason.clone()),
             Consequence::Node { row, event: NodeEvent::Doomed, reason },
         ],
-        Fault::NotFound | Fault::Refused | Fault::Unreachable => vec![
+        Fault::NotFound | Fault::Refused | Fault::Unreachable | Fault::Busy => vec![
             set_back(SetbackKind::Launch, provider, label, reason.clone()),
             Consequence::Node { row, event: NodeEvent::Doomed, reason },
         ],
@@ -328,7 +334,7 @@ pub(super) fn not_made(row: Image, fault: Fault, reason: Reason) -> Vec<Conseque
             set_back(SetbackKind::Capacity, provider, String::new(), reason.clone()),
             Consequence::ImageFacts { row, reason },
         ],
-        Fault::NotFound | Fault::Refused | Fault::Unreachable => vec![
+        Fault::NotFound | Fault::Refused | Fault::Unreachable | Fault::Busy => vec![
             set_back(SetbackKind::Image, provider, name, reason.clone()),
             Consequence::Image { row, event: ImageEvent::Doomed, reason },
         ],

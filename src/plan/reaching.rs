@@ -90,6 +90,7 @@ fn node_got_floating_ip(node: Node, answer: &Answer) -> Vec<Consequence> {
         | Fault::NotFound
         | Fault::Refused
         | Fault::Unreachable
+        | Fault::Busy
         | Fault::Quota => {
             vec![Consequence::NodeFacts { row: Box::new(row), reason }]
         }

@@ -64,9 +64,11 @@ pub trait Target: Send + Sync {
     /// Gives an agent that carries this mark these labels, instead of those that it has.
     async fn relabel(&self, name: &str, tag: &AgentTag, labels: &[String]) -> Result<(), TargetError>;
 
-    /// Says something else about an agent that carries this mark than was said when it was enrolled. The mark must be part
-    /// of what is said; see [`describe`].
-    async fn describe(&self, name: &str, tag: &AgentTag, description: &str) -> Result<(), TargetError>;
+    /// Lets no further job start on an agent that carries this mark, and says something else about it than was said when
+    /// it was enrolled. A job that runs there goes on. The mark must be part of the description; see [`describe`]. `why`
+    /// is the part of it that says who holds it.
+    async fn hold(&self, name: &str, tag: &AgentTag, description: &str, why: &str)
+    -> Result<(), TargetError>;
 
     /// Starts a job that tries out the agent of this name, with the parameter `NODE`.
     async fn start_test(&self, job: &str, name: &str) -> Result<(), TargetError>;

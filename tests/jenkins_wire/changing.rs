@@ -6,6 +6,7 @@ use wiremock::ResponseTemplate;
 use crate::fake::{Fake, description, header, page, tag};
 
 const CONFIG: &str = "/computer/ci-42/config.xml";
+const OFFLINE: &str = "/computer/ci-42/changeOfflineCause";
 
 fn config(description: &str) -> String {
     format!(
@@ -40,13 +41,29 @@ async fn a_description_is_replaced_and_keeps_its_mark() {
     let before = config(&description());
     let fake = with_config(&before).await;
     let driver = fake.driver().await;
-    let told = describe("ci-jessie", &tag(), Some("held by <jo> until noon"));
-    driver.describe("ci-42", &tag(), &told).await.unwrap();
+    let why = "held by <jo> until noon";
+    let told = describe("ci-jessie", &tag(), Some(why));
+    fake.respond("POST", OFFLINE, ResponseTemplate::new(302)).await;
+    driver.hold("ci-42", &tag(), &told, why).await.unwrap();
     let body = String::from_utf8(fake.request("POST", CONFIG).await.body).unwrap();
     assert!(body.contains("[nodepool inst-1/42] held by &lt;jo&gt; until noon</description>"), "{body}");
-    let error = driver.describe("ci-42", &tag(), "held").await.unwrap_err();
+    let form = String::from_utf8(fake.request("POST", OFFLINE).await.body).unwrap();
+    assert_eq!(form, "offlineMessage=held+by+%3Cjo%3E+until+noon", "no further job starts there");
+    let error = driver.hold("ci-42", &tag(), "held", why).await.unwrap_err();
     assert!(matches!(error, TargetError::Rejected(_)), "{error:?}");
     assert_eq!(fake.requests("POST", CONFIG).await.len(), 1);
+    assert_eq!(fake.requests("POST", OFFLINE).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_may_not_be_described_is_set_offline_all_the_same() {
+    let fake = Fake::empty().await;
+    fake.respond("GET", CONFIG, page(403)).await;
+    fake.respond("POST", OFFLINE, ResponseTemplate::new(302)).await;
+    let told = describe("ci-jessie", &tag(), Some("held"));
+    let error = fake.driver().await.hold("ci-42", &tag(), &told, "held").await.unwrap_err();
+    assert!(matches!(error, TargetError::AuthFailed(_)), "{error:?}");
+    fake.request("POST", OFFLINE).await;
 }
 
 #[tokio::test]

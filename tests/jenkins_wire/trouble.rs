@@ -19,7 +19,7 @@ async fn all_calls(driver: &JenkinsTarget) -> Vec<(&'static str, Option<TargetEr
         ("withdraw", driver.withdraw(&withdrawal(false)).await.err()),
         ("roster", driver.roster().await.err()),
         ("relabel", driver.relabel("ci-42", &tag(), &[]).await.err()),
-        ("describe", driver.describe("ci-42", &tag(), &description()).await.err()),
+        ("hold", driver.hold("ci-42", &tag(), &description(), "held").await.err()),
         ("start_test", driver.start_test("check", "ci-42").await.err()),
         ("launch_log", driver.launch_log("ci-42").await.err()),
         ("inbound", driver.inbound("ci-42").await.err()),

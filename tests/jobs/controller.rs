@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::process::Command;
 
+use super::jenkins::{Jenkins, TOKEN};
 use super::setup::{Pool, Settings};
 
-const TOKEN: &str = "token-of-the-test";
 const LABELS: [&str; 2] = ["debian", "fedora"];
 
 /// A job runs this on its node.
@@ -19,8 +19,7 @@ const JOB: &str = "<project><assignedNode>debian || fedora</assignedNode><canRoa
 /// The pool, and what runs jobs on its nodes.
 pub(crate) struct Ci {
     pub(crate) pool: Pool,
-    client: reqwest::Client,
-    jenkins: String,
+    jenkins: Jenkins,
     gearman: (String, String),
 }
 
@@ -41,13 +40,9 @@ impl Ci {
         };
         let (host, port) =
             text("gearman").rsplit_once(':').map(|(h, p)| (h.to_owned(), p.to_owned())).unwrap();
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
-        let ci = Self { pool, client, jenkins: text("url"), gearman: (host, port) };
+        let ci = Self { pool, jenkins: Jenkins::new(text("url")), gearman: (host, port) };
         ci.configure(&text("zmq"));
-        let created = ci.client.post(format!("{}createItem?name=unit", ci.jenkins));
-        let created =
-            created.basic_auth("admin", Some(TOKEN)).header("content-type", "application/xml").body(JOB);
-        assert_eq!(created.send().await.unwrap().status(), 200);
+        ci.jenkins.post("createItem?name=unit", Some(JOB.to_owned())).await;
         ci
     }
 
@@ -62,7 +57,7 @@ impl Ci {
         let rest = format!(
             "    jenkins:\n      url: {}\n      user: admin\n      apikey: {TOKEN}\n\
              gearman-servers:\n  - {{host: {host}, port: {port}}}\nzmq-publishers: ['{zmq}']\n",
-            self.jenkins
+            self.jenkins.url
         );
         std::fs::write(path, yaml + &rest).unwrap();
     }
@@ -84,22 +79,13 @@ impl Ci {
         }
     }
 
-    async fn read(&self, path: &str) -> Option<Value> {
-        let asked = self.client.get(format!("{}{path}", self.jenkins)).basic_auth("admin", Some(TOKEN));
-        let answer = asked.send().await.ok()?;
-        if !answer.status().is_success() {
-            return None;
-        }
-        answer.json().await.ok()
-    }
-
     /// All builds of the job that there were.
     async fn builds(&self) -> Vec<Value> {
         let mut builds = Vec::new();
-        let last = self.read("job/unit/api/json?tree=nextBuildNumber").await;
+        let last = self.jenkins.read("job/unit/api/json?tree=nextBuildNumber").await;
         let next = last.and_then(|job| job["nextBuildNumber"].as_u64()).unwrap_or(1);
         for number in 1..next {
-            builds.extend(self.read(&format!("job/unit/{number}/api/json")).await);
+            builds.extend(self.jenkins.read(&format!("job/unit/{number}/api/json")).await);
         }
         builds
     }
@@ -111,9 +97,10 @@ impl Ci {
         self.pool
             .until(&format!("{wanted} jobs are done"), deadline, async |_| {
                 let next =
-                    self.read("job/unit/api/json?tree=nextBuildNumber").await?["nextBuildNumber"].as_u64()?;
+                    self.jenkins.read("job/unit/api/json?tree=nextBuildNumber").await?["nextBuildNumber"]
+                        .as_u64()?;
                 for number in (1..next).filter(|number| !done.contains(number)).collect::<Vec<_>>() {
-                    let build = self.read(&format!("job/unit/{number}/api/json")).await?;
+                    let build = self.jenkins.read(&format!("job/unit/{number}/api/json")).await?;
                     if build["building"] == false {
                         done.insert(number);
                         seen += usize::from(build["result"] == "SUCCESS");
@@ -149,7 +136,8 @@ impl Ci {
         expected.sort_unstable();
         self.pool
             .until("Jenkins has the agents of the ready nodes and no others", deadline, async |_| {
-                let computers = self.read("computer/api/json?tree=computer[displayName,offline]").await?;
+                let computers =
+                    self.jenkins.read("computer/api/json?tree=computer[displayName,offline]").await?;
                 let agents = computers["computer"].as_array()?.iter().skip(1);
                 let mut agents: Vec<&str> =
                     agents.filter_map(|agent| agent["displayName"].as_str()).collect();

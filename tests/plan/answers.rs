@@ -173,6 +173,7 @@ fn answers() -> Vec<(&'static str, Answer)> {
         ("refused", failed(Fault::Refused)),
         ("no login", failed(Fault::Login)),
         ("not reached", failed(Fault::Unreachable)),
+        ("a job is there", failed(Fault::Busy)),
     ]
 }
 

@@ -120,7 +120,8 @@ pub struct NodeRow {
     pub enrolled: Option<u64>,
     /// When the target was told of it, without an answer.
     pub enroll_asked: Option<u64>,
-    /// `online`, `busy`, `offline`, `lost`, `spent`, `set-offline`, `taken` or `no` (usual): how the target lists it.
+    /// `online`, `busy`, `claimed` (a job whose address is not known), `tested` (with its test job), `offline`, `lost`, `spent`,
+    /// `set-offline`, `taken` or `no` (usual): how the target lists it.
     pub agent: Option<String>,
     pub manager: Option<String>,
     #[serde(default)]
@@ -264,6 +265,9 @@ pub struct TryRow {
     pub ago: u64,
     #[serde(default)]
     pub accepted: bool,
+    /// Whether a job was in the way.
+    #[serde(default)]
+    pub busy: bool,
 }
 
 /// What a cloud showed besides the servers and snapshots of the rows.

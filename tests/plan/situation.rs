@@ -13,8 +13,8 @@ use nodepool::model::{
     Owner, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Wish, WishId, WishKind,
 };
 use nodepool::plan::{
-    CheckResult, Checked, CloudView, Errand, Listing, Observation, Permissions, TargetView, Tries, Waiting,
-    Waits,
+    CheckResult, Checked, CloudView, Errand, Listing, Observation, Permissions, TargetView, Tries, TryEnd,
+    Waiting, Waits,
 };
 
 use super::scenario::{CheckRow, CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
@@ -71,7 +71,12 @@ impl Situation {
         }
         let in_flight = scenario.in_flight.iter().map(|text| Ok((errands::read(text)?, ago(1))));
         let tries = scenario.tries.iter().map(|row| {
-            let tries = Tries { count: row.count, last: ago(row.ago), accepted: row.accepted };
+            let last_end = match (row.accepted, row.busy) {
+                (true, _) => TryEnd::Accepted,
+                (false, true) => TryEnd::Busy,
+                (false, false) => TryEnd::Failed,
+            };
+            let tries = Tries { count: row.count, last: ago(row.ago), last_end };
             Ok((errands::read(&row.errand)?, tries))
         });
         Ok(Self {

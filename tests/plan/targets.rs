@@ -70,6 +70,11 @@ fn agent_of(row: &NodeRow) -> Result<Option<Agent>, String> {
         None | Some("no") => return Ok(None),
         Some("online") => agent(&name, ours.clone(), true, true),
         Some("busy") => Agent { build, ..agent(&name, ours.clone(), true, false) },
+        Some("claimed") => agent(&name, ours.clone(), true, false),
+        Some("tested") => {
+            let build = Some("http://jenkins.example.org/job/check-node/7/".to_owned());
+            Agent { build, ..agent(&name, ours.clone(), true, false) }
+        }
         Some("offline") => agent(&name, ours.clone(), false, true),
         Some("lost") => {
             let offline_reason = "Connection was broken".to_owned();

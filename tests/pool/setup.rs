@@ -174,6 +174,7 @@ impl Pool {
 
     fn command(&self, program: &str, log: Option<&str>) -> Command {
         let mut command = Command::new(program);
+        let secure = self.path("secure.conf");
         let err = match log {
             Some(name) => File::options().create(true).append(true).open(self.path(name)).unwrap().into(),
             None => Stdio::piped(),
@@ -181,6 +182,7 @@ impl Pool {
         command
             .arg("-c")
             .arg(self.path("nodepool.yaml"))
+            .args(secure.exists().then_some(["-s".as_ref(), secure.as_os_str()]).into_iter().flatten())
             .env_clear()
             .env("HOME", self.folder.path())
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -76,11 +76,8 @@ async fn the_driver_takes_a_node_through_its_life() {
     driver.start_test("check", "n1").await.unwrap();
     ci.wait_for_build("check", 1, |build| build["result"] == "SUCCESS").await;
     driver.relabel("n1", &tag(), &["debian".into()]).await.unwrap();
-    let told = describe("debian", &tag(), Some("held by <jo> & co"));
-    driver.describe("n1", &tag(), &told).await.unwrap();
     let agent = listed(&driver, "has its label", |agent| agent.labels == ["debian"]).await;
     assert_eq!(agent.tag, Some(tag()));
-    assert_eq!(ci.get("computer/n1/api/json").await["description"], told);
 
     ci.job("long", "debian", "sleep 1000").await;
     ci.build("long").await;
@@ -102,6 +99,15 @@ async fn the_driver_takes_a_node_through_its_life() {
     let error = driver.withdraw(&stranger).await.unwrap_err();
     assert!(matches!(error, TargetError::Rejected(_)), "{error:?}");
     assert_eq!(roster(&driver).await.agents.len(), 1);
+    let told = describe("debian", &tag(), Some("held by <jo> & co"));
+    driver.hold("n1", &tag(), &told, "held by <jo> & co").await.unwrap();
+    let shown = ci.get("computer/n1/api/json").await;
+    assert_eq!(
+        (&shown["description"], &shown["offlineCauseReason"]),
+        (&told.into(), &"held by <jo> & co".into())
+    );
+    let agent = listed(&driver, "still builds", |agent| agent.build.is_some()).await;
+    assert!(agent.set_offline, "{agent:?}");
     driver.withdraw(&withdrawal(true)).await.unwrap();
     ci.wait_for_build("long", 1, |build| build["result"] == "FAILURE").await;
     assert!(roster(&driver).await.agents.is_empty());

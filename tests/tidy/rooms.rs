@@ -258,6 +258,7 @@ pub const ROOMS: &[Room] = &[
             "form_urlencoded",
             "futures",
             "gearman",
+            "reqwest",
             "roxmltree",
             "russh",
             "secrecy",

@@ -149,7 +149,13 @@ impl Target for SimulatedTarget {
         Ok(())
     }
 
-    async fn describe(&self, _name: &str, _tag: &AgentTag, _description: &str) -> Result<(), TargetError> {
+    async fn hold(
+        &self,
+        _name: &str,
+        _tag: &AgentTag,
+        _description: &str,
+        _why: &str,
+    ) -> Result<(), TargetError> {
         self.call(|_state| Ok(())).await
     }
 

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use super::Jenkins;
 use super::controller::{Cause, CauseKind, Controller};
 use super::events::{self, Topic};
+use super::notification::{self, Phase};
 use super::ssh::Channel;
 
 /// What an agent that was used once is set offline with, in the words of the Gearman plugin.
@@ -35,7 +36,9 @@ struct Task {
 
 /// Runs a build to its end, tells of it, and frees its executor. Gives the result.
 pub(super) async fn run(jenkins: &Jenkins, begun: &Begun) -> &'static str {
+    notification::tell(jenkins, Phase::Queued, begun).await;
     events::announce(jenkins, Topic::Started, begun);
+    notification::tell(jenkins, Phase::Started, begun).await;
     let result = match task(jenkins, begun) {
         Some(task) => carry_out(jenkins, begun, &task).await,
         None => "NOT_BUILT",
@@ -48,7 +51,9 @@ pub(super) async fn run(jenkins: &Jenkins, begun: &Begun) -> &'static str {
         }
     });
     events::announce(jenkins, Topic::Completed, begun);
+    notification::tell(jenkins, Phase::Completed, begun).await;
     events::announce(jenkins, Topic::Finalized, begun);
+    notification::tell(jenkins, Phase::Finalized, begun).await;
     sleep(jenkins.duration(|faults| faults.finish_seconds)).await;
     jenkins.change(|controller| {
         if once(controller, begun) {

@@ -242,14 +242,15 @@ async fn send(
 }
 
 /// How an event is published.
-enum Delivery {
+pub(super) enum Delivery {
     Never,
     Once,
     Twice,
     Late,
 }
 
-fn delivery(jenkins: &Jenkins) -> Delivery {
+/// How the next event is published.
+pub(super) fn delivery(jenkins: &Jenkins) -> Delivery {
     let mut dice = jenkins.dice();
     if dice.strikes(|faults| &mut faults.jenkins.event_lost) {
         Delivery::Never

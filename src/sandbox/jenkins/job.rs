@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::label::Expression;
 use super::log::Log;
+use super::notification::{self, Endpoint};
 use super::xml;
 
 /// How many builds of a job are kept.
@@ -34,6 +35,8 @@ pub(super) struct Config {
     pub(super) script: String,
     pub(super) parameters: Vec<Parameter>,
     pub(super) disabled: bool,
+    /// Who is told of its builds.
+    pub(super) endpoints: Vec<Endpoint>,
     pub(super) description: String,
 }
 
@@ -81,6 +84,7 @@ impl Config {
                 script,
                 parameters: parameters(project),
                 disabled: child("disabled") == "true",
+                endpoints: notification::endpoints(project),
                 description: child("description"),
             }
         })

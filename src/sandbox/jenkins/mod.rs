@@ -18,6 +18,7 @@ mod launch;
 mod log;
 mod login;
 mod node;
+mod notification;
 mod page;
 mod schedule;
 pub mod settings;
@@ -70,6 +71,8 @@ pub(super) struct Jenkins {
     restart: Notify,
     publisher: Publisher,
     gearman: Option<gearman::Server>,
+    /// What tells others of builds.
+    http: reqwest::Client,
 }
 
 /// How far it has come up, and what belongs to this life of it.
@@ -141,6 +144,7 @@ impl Jenkins {
             restart: Notify::new(),
             publisher,
             gearman,
+            http: reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?,
             settings,
             shared,
         };

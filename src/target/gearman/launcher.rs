@@ -322,7 +322,13 @@ impl Target for GearmanLauncher {
         cannot("give a node other labels")
     }
 
-    async fn describe(&self, _name: &str, _tag: &AgentTag, _description: &str) -> Result<(), TargetError> {
+    async fn hold(
+        &self,
+        _name: &str,
+        _tag: &AgentTag,
+        _description: &str,
+        _why: &str,
+    ) -> Result<(), TargetError> {
         cannot("say something else about a node")
     }
 

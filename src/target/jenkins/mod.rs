@@ -71,13 +71,24 @@ impl Target for JenkinsTarget {
         config_xml::change(&self.connection, name, tag, "label", &labels.join(" ")).await
     }
 
-    async fn describe(&self, name: &str, tag: &AgentTag, description: &str) -> Result<(), TargetError> {
+    async fn hold(
+        &self,
+        name: &str,
+        tag: &AgentTag,
+        description: &str,
+        why: &str,
+    ) -> Result<(), TargetError> {
         // Without its mark nobody would ever touch the agent again.
         if tag_in(description).as_ref() != Some(tag) {
             let text = format!("the new description of the agent `{name}` lacks the mark of its node");
             return Err(TargetError::Rejected(text));
         }
-        config_xml::change(&self.connection, name, tag, "description", description).await
+        let told = config_xml::change(&self.connection, name, tag, "description", description).await;
+        if let Err(TargetError::NotFound(_) | TargetError::Rejected(_)) = told {
+            return told;
+        }
+        // The one is of use without the other.
+        told.and(withdraw::set_offline(&self.connection, name, why).await)
     }
 
     async fn start_test(&self, job: &str, name: &str) -> Result<(), TargetError> {

@@ -20,7 +20,11 @@ pub(super) async fn withdraw(connection: &Connection, withdrawal: &Withdrawal) -
     let Some(agent) = agents::look(connection, &withdrawal.name).await? else { return Ok(()) };
     may_go(&agent, withdrawal)?;
     if agent.online && !agent.set_offline && !withdrawal.insist {
-        set_offline(connection, &withdrawal.name).await?;
+        // A user who may delete agents and not take them offline loses the moment's safety, and nothing else.
+        let told = set_offline(connection, &withdrawal.name, "nodepool removes this agent").await;
+        if let Err(error @ TargetError::Unavailable(_)) = told {
+            return Err(error);
+        }
         let Some(agent) = agents::look(connection, &withdrawal.name).await? else { return Ok(()) };
         may_go(&agent, withdrawal)?;
     }
@@ -41,17 +45,16 @@ fn may_go(agent: &Agent, withdrawal: &Withdrawal) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// Tells Jenkins to start nothing more there. It stays so: a node serves one job at most.
+/// Tells Jenkins to start nothing more there, and why. It stays so: a node serves one job at most. A job that runs goes on.
 ///
-/// Whether it worked shows when the agent is looked at. A user who may delete agents and not take them offline loses the
-/// moment's safety, and nothing else.
-async fn set_offline(connection: &Connection, name: &str) -> Result<(), TargetError> {
+/// # Errors
+/// `AuthFailed` when the user may not take agents offline.
+pub(super) async fn set_offline(connection: &Connection, name: &str, why: &str) -> Result<(), TargetError> {
     let path = ["computer", name, "changeOfflineCause"];
-    let call = Call::post(&path).form(vec![("offlineMessage", "nodepool removes this agent".into())]);
-    match connection.call(&call).await {
-        Ok(_) | Err(TargetError::AuthFailed(_)) => Ok(()),
-        Err(error) => Err(error),
-    }
+    let call = Call::post(&path).form(vec![("offlineMessage", why.into())]);
+    let answer = connection.call(&call).await?;
+    let done = answer.status.is_success() || answer.status.is_redirection();
+    if done { Ok(()) } else { Err(connection.refusal(&call, &answer)) }
 }
 
 async fn delete(connection: &Connection, name: &str) -> Result<(), TargetError> {
