@@ -2,6 +2,8 @@
 //!
 //! Only `bin/` uses this room. It is the one place where concrete drivers are chosen.
 
+mod legs;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,14 +15,16 @@ use crate::cloud::metered::{Meter, Metered};
 use crate::cloud::openstack::{self, OpenStack};
 use crate::cloud::{Cloud, CloudError};
 use crate::config::{self, CloudCredentials, Config, Offer, Provider, SecureConf, Sources};
-use crate::engine::{Drivers, Retired};
-use crate::model::KnownProvider;
+use crate::engine::{Departed, Drivers, Retired};
+use crate::model::{KnownProvider, KnownTarget};
 use crate::remote::SshRemote;
 use crate::target::gearman::{Address, GearmanDemand, GearmanLauncher, LauncherLimits, Limits, TlsFiles};
 use crate::target::jenkins::{self, JenkinsTarget};
 use crate::target::sources::{self, Sources as DemandSources};
-use crate::target::{DemandSource, Target, TargetError};
+use crate::target::{DemandSource, Target, TargetError, metered};
 use crate::telemetry::Metrics;
+
+pub use legs::legs;
 
 /// Where the configuration is read from, as this process was started.
 ///
@@ -78,7 +82,7 @@ pub async fn drivers<M: Meter + 'static>(
         clouds,
         unusable,
         demand: demand(config, &jenkins, metrics),
-        targets: targets(config, &jenkins),
+        targets: targets(config, &jenkins, metrics),
         remote: Arc::new(SshRemote::new()),
         script_environment: for_scripts.map(|(name, value)| (name.clone(), value.clone())).collect(),
     }
@@ -121,6 +125,74 @@ pub async fn retired<M: Meter + 'static>(
         }
     }
     retired
+}
+
+/// The targets that left the configuration before this process began and may still have agents of ours, each with its
+/// driver, or with the reason why it has none.
+pub async fn departed(
+    known: &[KnownTarget],
+    config: &Config,
+    sources: &Sources,
+    metrics: &Arc<Metrics>,
+) -> Vec<Departed> {
+    let mut departed = Vec::new();
+    for known in known {
+        let name = &known.name;
+        let now = config.target(name).and_then(config::Target::known);
+        if now.as_ref().is_some_and(|now| now.is_where(known)) {
+            continue;
+        }
+        if now.is_some() {
+            let place = known.url.as_deref().unwrap_or("the Gearman servers");
+            tracing::warn!(
+                target: "nodepool",
+                "target {name} is another place than before: agents of ours that are left at {place} are for you to delete"
+            );
+            continue;
+        }
+        let driver = departed_target(known, config, sources).await;
+        let driver = driver.map(|driver| measured(name, driver, metrics) as Arc<dyn Target>);
+        departed.push(Departed { known: known.clone(), driver });
+    }
+    departed
+}
+
+async fn departed_target(
+    known: &KnownTarget,
+    config: &Config,
+    sources: &Sources,
+) -> Result<Arc<dyn Target>, String> {
+    let name = &known.name;
+    let Some(url) = &known.url else {
+        let servers = gearman_servers(config);
+        if servers.is_empty() {
+            return Err("there are no `gearman-servers` any more".to_owned());
+        }
+        return Ok(Arc::new(GearmanLauncher::new(name, servers, LauncherLimits::default())));
+    };
+    let Some(jenkins) = config::Jenkins::departed(known, sources) else {
+        return Err(format!(
+            "how to log in to {url} is not known; put `user` and `apikey` into a section [jenkins \"{name}\"] of \
+             secure.conf and restart nodepoold, or delete the agents there"
+        ));
+    };
+    jenkins_target(&jenkins)
+        .await
+        .map(|made| Arc::new(made) as Arc<dyn Target>)
+        .map_err(|error| error.to_string())
+}
+
+/// A target or a queue whose calls are told to the metrics.
+fn measured<T: ?Sized>(
+    name: &str,
+    inner: Arc<T>,
+    metrics: &Arc<Metrics>,
+) -> Arc<metered::Metered<T, impl metered::Meter + use<T>>> {
+    let (metrics, name) = (Arc::clone(metrics), name.to_owned());
+    let meter = move |operation: &'static str, outcome: &'static str, took: Duration| {
+        metrics.target_call(&name, operation, outcome, took);
+    };
+    Arc::new(metered::Metered::new(inner, meter))
 }
 
 /// The least time between two looks at a queue of Jenkins, which works out for each of its items why it waits.
@@ -169,14 +241,15 @@ pub async fn jenkins_target(jenkins: &config::Jenkins) -> Result<JenkinsTarget, 
 fn targets(
     config: &Config,
     jenkins: &BTreeMap<String, Arc<JenkinsTarget>>,
+    metrics: &Arc<Metrics>,
 ) -> BTreeMap<String, Arc<dyn Target>> {
     let mut made: BTreeMap<String, Arc<dyn Target>> = BTreeMap::new();
     for (name, target) in jenkins {
-        made.insert(name.clone(), Arc::clone(target) as Arc<dyn Target>);
+        made.insert(name.clone(), measured(name, Arc::clone(target), metrics));
     }
     for target in config.targets.iter().filter(|target| matches!(target.offer, Offer::Gearman)) {
         let launcher = GearmanLauncher::new(&target.name, gearman_servers(config), LauncherLimits::default());
-        made.insert(target.name.clone(), Arc::new(launcher));
+        made.insert(target.name.clone(), measured(&target.name, Arc::new(launcher), metrics));
     }
     made
 }
@@ -208,7 +281,8 @@ fn demand(
     for (name, jenkins) in queues {
         let labels = config.labels.iter().filter(|label| label.min_ready.is_some());
         let queue = jenkins.queue(labels.map(|label| label.name.clone()));
-        all = all.with(&format!("the queue of Jenkins {name}"), Arc::new(queue), QUEUE_PAUSE);
+        let queue = measured(name, Arc::new(queue), metrics);
+        all = all.with(&format!("the queue of Jenkins {name}"), queue, QUEUE_PAUSE);
     }
     Some(Arc::new(all))
 }

@@ -9,6 +9,8 @@
 mod cloud;
 #[path = "jobs/controller.rs"]
 mod controller;
+#[path = "jobs/doctor.rs"]
+mod doctor;
 #[path = "jobs/holds.rs"]
 mod holds;
 #[path = "jobs/jenkins.rs"]

@@ -9,6 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use nodepool::cli::{self, CloudReader, Console, Failure, Format, Session};
 use nodepool::cloud::Cloud as _;
 use nodepool::config::{self, Config, LogDestination, LogLevel, Provider};
+use nodepool::doctor;
 use nodepool::model::{CloudImage, Server};
 use nodepool::telemetry::{self, LogFormat, LogGuard};
 use nodepool::wiring;
@@ -89,6 +90,12 @@ enum Command {
     JobDelete(cli::jobs::Delete),
     /// Show what this installation is, whether it works, and what holds it up
     Info,
+    /// Look whether everything that the pool stands on works, and say what to do where it does not
+    ///
+    /// The store, this machine's scripts and keys, each cloud (login, images, flavors, networks, quota, keypair), ssh to ready
+    /// nodes, each Jenkins (login, rights, what the configuration names), each Gearman server and publisher are looked at,
+    /// all together. Nothing is changed, unless --boot asks for it. The status is 1 when something is wrong.
+    Doctor(cli::doctor::Arguments),
     /// Check the configuration and report every error in it
     ConfigValidate,
     /// Print the JSON Schema of nodepool.yaml
@@ -222,6 +229,13 @@ async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
         let session = Session::open(loaded.config.database.0.expose_secret(), console).await?;
         return cli::info::run(&session, &loaded.config, &sources, &loaded.files).await;
     }
+    if let Command::Doctor(asked) = &arguments.command {
+        let session = Session::open(loaded.config.database.0.expose_secret(), console).await;
+        let (known, mut found) = cli::doctor::known(&session).await;
+        let legs = wiring::legs(&loaded.config).await;
+        found.extend(doctor::examine(&loaded.config, legs, &known, asked.boot).await);
+        return cli::doctor::show(console, &found);
+    }
     let config = loaded.config;
     let session = Session::open(config.database.0.expose_secret(), console).await?;
     obey(&arguments.command, &session, &config).await
@@ -246,6 +260,7 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::JobCreate(arguments) => cli::jobs::create(session, arguments).await,
         Command::JobDelete(arguments) => cli::jobs::delete(session, arguments).await,
         Command::Info
+        | Command::Doctor(_)
         | Command::ConfigValidate
         | Command::ConfigSchema
         | Command::ConfigShow

@@ -12,8 +12,8 @@ use clap::Parser;
 use nodepool::bell::{self, Bell};
 use nodepool::cloud::metered::Meter;
 use nodepool::config::{self, Config, Loaded, LogDestination, LogLevel, LogOutput, Sources};
-use nodepool::engine::Engine;
 use nodepool::engine::run::{Driver, Pulse};
+use nodepool::engine::{Departed, Engine};
 use nodepool::events::{Listening, Ring, Writer};
 use nodepool::plan::Permissions;
 use nodepool::reload::{self, Make, Parts, Reloads, Relog, Watched, report_warnings};
@@ -294,8 +294,10 @@ async fn run(
     let unusable = reload::unusable(&drivers);
     let known = store.providers().await.context("the providers cannot be read")?;
     let retired = wiring::retired(&known, &config, &sources, |name| meter(&metrics, name)).await;
+    let departed = departed(&store, &config, &sources, &metrics).await?;
     let (mut engine, news) = Engine::new(store.clone(), Arc::clone(&config), drivers).await?;
     engine.retire(retired);
+    engine.depart(departed);
     engine.report_to(Arc::clone(&metrics));
     engine.permit(arguments.permissions());
     let (published, last) = watch::channel(LastTick::default());
@@ -387,6 +389,17 @@ async fn open_store(url: &str, metrics: &Arc<Metrics>) -> anyhow::Result<Store> 
     let store = Store::open(url).await.context("the store cannot be opened")?;
     let metrics = Arc::clone(metrics);
     Ok(store.timed(Arc::new(move |operation, took| metrics.store_call(operation, took))))
+}
+
+/// The targets that left the configuration before this process began.
+async fn departed(
+    store: &Store,
+    config: &Config,
+    sources: &Sources,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Vec<Departed>> {
+    let known = store.targets().await.context("the targets cannot be read")?;
+    Ok(wiring::departed(&known, config, sources, metrics).await)
 }
 
 /// What a dump says of the status page.

@@ -15,6 +15,7 @@ pub mod config_validate;
 mod confirm;
 mod console;
 pub mod delete;
+pub mod doctor;
 mod facts;
 mod failure;
 mod follow;

@@ -1,12 +1,14 @@
-//! Which cloud and project a provider is. Two providers of one name may be two places, and what was made in the one is
+//! Which cloud and project a provider is, and which Jenkins a target. Two providers of one name may be two places, and what was made in the one is
 //! not in the other.
 
 use std::time::Duration;
 
-use super::clouds;
+use super::diagnostic::Report;
+use super::keys::{API_TIMEOUT, ENROLL_TIMEOUT};
 use super::sources::Sources;
-use super::types::{CloudCredentials, Identity, Named, Provider};
-use crate::model::{KnownProvider, Place};
+use super::types::{CloudCredentials, Identity, Jenkins, Launcher, Named, Offer, Provider, Target};
+use super::{clouds, read_secure};
+use crate::model::{KnownProvider, KnownTarget, Place};
 
 impl CloudCredentials {
     /// The place that they lead to, as far as they tell. Nothing in it is secret.
@@ -59,6 +61,51 @@ impl Provider {
             retired: true,
         })
     }
+}
+
+impl Target {
+    /// What is to be remembered of it; `None` when it takes nodes as they are, so that nothing is left there.
+    pub fn known(&self) -> Option<KnownTarget> {
+        let (url, ca_file, api_timeout) = match &self.offer {
+            Offer::Nowhere => return None,
+            Offer::Gearman => (None, None, API_TIMEOUT),
+            Offer::Jenkins(jenkins) => {
+                (Some(place_of(&jenkins.url)), jenkins.ca_file.clone(), jenkins.api_timeout)
+            }
+        };
+        Some(KnownTarget { name: self.name.clone(), url, ca_file, api_timeout })
+    }
+}
+
+impl Jenkins {
+    /// The Jenkins of a target that left the configuration before this process began, if secure.conf still tells how to log
+    /// in there, and names no other URL.
+    pub fn departed(known: &KnownTarget, sources: &Sources) -> Option<Self> {
+        let url = known.url.clone()?;
+        // Who asks is told that it is not known, which is all that matters here.
+        let (_, login) = read_secure(sources, &mut Report::default()).jenkins.remove(&known.name)?;
+        if login.url.is_some_and(|given| place_of(&given.value) != url) {
+            return None;
+        }
+        Some(Self {
+            url,
+            user: login.user?.value,
+            apikey: login.apikey?.value,
+            credentials_id: None,
+            // Nothing is enrolled there any more.
+            launcher: Launcher::Ssh,
+            test_job: None,
+            queue_demand: false,
+            enroll_timeout: ENROLL_TIMEOUT,
+            api_timeout: known.api_timeout,
+            ca_file: known.ca_file.clone(),
+        })
+    }
+}
+
+/// A URL as it is remembered.
+fn place_of(url: &str) -> String {
+    url.trim_end_matches('/').to_owned()
 }
 
 /// The host and port of Keystone. The path and the version in it are no part of the place.

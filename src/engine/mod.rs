@@ -9,6 +9,7 @@
 
 mod act;
 mod contact;
+mod departed;
 mod dump;
 mod host_keys;
 mod measure;
@@ -38,6 +39,7 @@ use crate::remote::{KeyPair, Remote};
 use crate::store::{NewLine, Picture, Store, StoreError};
 use crate::target::{DemandSource, Target};
 use crate::telemetry::{Census, Metrics, QuotaUsage};
+pub use departed::Departed;
 use memory::Memory;
 use output::{LINES_ON_THEIR_WAY, Unwritten};
 use providers::Providers;
@@ -167,7 +169,6 @@ impl Engine {
         }
         tick.usage = self.memory.usage();
         self.memory.waiting.clone_from(&plan.waiting);
-        self.forget_targets(&rows);
         tick.plan = plan;
         Ok(tick)
     }
@@ -224,6 +225,7 @@ impl Engine {
                 self.store.settle_wish(*wish, now, *granted, &reason.0).await?;
             }
             Action::ForgetProvider(name) => self.forget_provider(name).await?,
+            Action::ForgetTarget(name) => self.forget_target(name, reason).await?,
             Action::SettleJobEvent(id) => self.store.settle_event(*id, now).await?,
             Action::CountJobRun(run) => {
                 self.store.add_job_run(run, now).await?;

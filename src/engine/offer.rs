@@ -30,7 +30,7 @@ impl Engine {
         };
         let deadline = self.call_deadline(name).saturating_mul(CALLS_OF_AN_ERRAND);
         let Some(target) = self.drivers.targets.get(name).map(Arc::clone) else {
-            let text = format!("the settings of target {name} cannot be used; the log says why");
+            let text = self.why_unreachable(name);
             let outcome = match errand {
                 Errand::ListAgents { .. } => Outcome::Agents(Err(text)),
                 _ => Outcome::Answer(Answer::Failed(Failure { fault: Fault::Uncertain, text })),

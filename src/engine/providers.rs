@@ -1,15 +1,14 @@
 //! The providers that the engine knows: those of the configuration, and those that left it and are still cleaned up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Drivers, Engine, Rows};
+use super::departed::Departed;
+use super::{Drivers, Engine};
 use crate::cloud::Cloud;
-use crate::config::{Config, Offer, Provider};
+use crate::config::{Config, Provider};
 use crate::model::KnownProvider;
-use crate::plan::TargetView;
 use crate::store::StoreError;
-use crate::target::Target;
 
 /// A provider that left the configuration, and the door to its cloud.
 #[derive(Clone)]
@@ -23,12 +22,12 @@ pub struct Retired {
 /// What the configuration says, and what is kept beside it.
 pub(super) struct Providers {
     /// The configuration as it was given.
-    wanted: Arc<Config>,
+    pub(super) wanted: Arc<Config>,
     /// The drivers that were given with it.
     drivers: Drivers,
     retired: BTreeMap<String, Retired>,
     /// Targets that left the configuration and may still have agents of ours.
-    departed: BTreeMap<String, Arc<dyn Target>>,
+    pub(super) departed: BTreeMap<String, Departed>,
     /// Whether the store knows all that are in the configuration.
     pub(super) recorded: bool,
 }
@@ -49,8 +48,12 @@ impl Providers {
             drivers.unusable.remove(name);
             drivers.clouds.insert(name.clone(), Arc::clone(&retired.cloud));
         }
-        for (name, target) in &self.departed {
-            drivers.targets.entry(name.clone()).or_insert_with(|| Arc::clone(target));
+        config.targets.retain(|target| !self.departed.contains_key(&target.name));
+        for (name, departed) in &self.departed {
+            drivers.targets.remove(name);
+            drivers
+                .targets
+                .extend(departed.driver.as_ref().ok().map(|driver| (name.clone(), Arc::clone(driver))));
         }
         (Arc::new(config), drivers)
     }
@@ -86,12 +89,7 @@ impl Engine {
                 self.providers.retire(retired);
             }
         }
-        for (name, target) in &self.drivers.targets {
-            if config.target(name).is_none() {
-                self.providers.departed.insert(name.clone(), Arc::clone(target));
-            }
-        }
-        self.providers.departed.retain(|name, _| config.target(name).is_none());
+        self.let_targets_go(&config);
         self.providers.wanted = config;
         self.providers.drivers = drivers;
         self.put_in_force();
@@ -109,33 +107,11 @@ impl Engine {
         self.put_in_force();
     }
 
-    fn put_in_force(&mut self) {
+    pub(super) fn put_in_force(&mut self) {
         self.providers.recorded = false;
         (self.config, self.drivers) = self.providers.effective();
         self.memory.reconfigure(&self.config);
         self.know_targets();
-    }
-
-    /// Begins to know the targets that have agents, and forgets the others.
-    pub(super) fn know_targets(&mut self) {
-        // One whose driver could not be made has agents, too: nothing is known of them.
-        let offering = self.config.targets.iter().filter(|target| !matches!(target.offer, Offer::Nowhere));
-        let mut names: BTreeSet<String> = offering.map(|target| target.name.clone()).collect();
-        names.extend(self.drivers.targets.keys().cloned());
-        self.memory.targets.retain(|name, _| names.contains(name));
-        for name in names {
-            self.memory.targets.entry(name).or_insert_with(|| TargetView::new(true));
-        }
-    }
-
-    /// Forgets the targets that left the configuration and that no row names any more.
-    pub(super) fn forget_targets(&mut self, rows: &Rows) {
-        let departed = &mut self.providers.departed;
-        let before = departed.len();
-        departed.retain(|name, _| rows.nodes.values().any(|node| node.target == *name));
-        if departed.len() < before {
-            self.put_in_force();
-        }
     }
 
     /// Writes down where the providers of the configuration are, before anything is made there.
@@ -146,6 +122,7 @@ impl Engine {
         let serving = self.config.providers.iter().filter(|provider| !provider.retired);
         let known: Vec<KnownProvider> = serving.map(known).collect();
         self.store.keep_providers(&known).await?;
+        self.record_targets().await?;
         self.providers.recorded = true;
         Ok(())
     }

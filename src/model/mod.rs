@@ -24,7 +24,7 @@ pub use image::{Image, ImageId, ImageState, ImageStep};
 pub use job::{JobEvent, JobEventKind, JobResult, JobRule, JobRun, NewJobEvent};
 pub use key::HostKey;
 pub use node::{Node, NodeId, NodeState, NodeStep};
-pub use place::{KnownProvider, Place};
+pub use place::{KnownProvider, KnownTarget, Place};
 pub use quota::{Flavor, Quota, Resource, Usage};
 pub use time::Timestamp;
 pub use wish::{Setback, SetbackKind, Wish, WishId, WishKind};

@@ -1,5 +1,6 @@
 //! Where a provider is: what has to be known of it to find again what was made there, and no secret.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A cloud and a project on it, as far as it is known.
@@ -43,4 +44,25 @@ pub struct KnownProvider {
     pub api_timeout: Duration,
     /// The average pause between two API calls.
     pub rate: Duration,
+}
+
+/// What is remembered of a target, so that our agents there are taken back after it left the configuration and after a
+/// restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownTarget {
+    /// Its name.
+    pub name: String,
+    /// The URL of its Jenkins, without a slash at the end; `None` for launchers behind Gearman.
+    pub url: Option<String>,
+    /// The file with the certificates to trust there in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The deadline of each API call.
+    pub api_timeout: Duration,
+}
+
+impl KnownTarget {
+    /// Whether the two are one place.
+    pub fn is_where(&self, other: &Self) -> bool {
+        self.url == other.url
+    }
 }

@@ -149,6 +149,8 @@ pub enum Action {
     },
     /// Forget a provider that left the configuration and of which nothing is left.
     ForgetProvider(String),
+    /// Forget a target that left the configuration and at which no agent of ours is left.
+    ForgetTarget(String),
     /// Mark the event of a job as dealt with.
     SettleJobEvent(i64),
     /// Add up how long a job ran.

@@ -146,14 +146,7 @@ impl Draft<'_> {
                 continue;
             }
             for agent in view.agents.items.values().filter(|agent| view.agents.both_show(&agent.name)) {
-                let Some(tag) = agent.tag.as_ref().filter(|tag| tag.installation == self.seen.installation)
-                else {
-                    continue;
-                };
-                let row = self.seen.nodes.iter().find(|node| node.id == tag.node);
-                // Two targets may be one controller: an agent of either is known, wherever it shows.
-                let known = row.is_some_and(|row| row.nodename == agent.name && !row.agent.withdrawn);
-                if known {
+                if !self.is_leaked_agent(agent) {
                     continue;
                 }
                 let name = agent.name.clone();
@@ -170,6 +163,16 @@ impl Draft<'_> {
                 );
             }
         }
+    }
+
+    /// Whether an agent carries our mark and is that of no node.
+    pub(super) fn is_leaked_agent(&self, agent: &Agent) -> bool {
+        let Some(tag) = agent.tag.as_ref().filter(|tag| tag.installation == self.seen.installation) else {
+            return false;
+        };
+        let row = self.seen.nodes.iter().find(|node| node.id == tag.node);
+        // Two targets may be one controller: an agent of either is known, wherever it shows.
+        !row.is_some_and(|row| row.nodename == agent.name && !row.agent.withdrawn)
     }
 
     /// Lists the agents of each target: often while one is awaited, seldom else.
@@ -232,7 +235,7 @@ impl Draft<'_> {
     }
 
     /// The target that an errand goes to.
-    fn target_of<'e>(&'e self, errand: &'e Errand) -> Option<&'e str> {
+    pub(super) fn target_of<'e>(&'e self, errand: &'e Errand) -> Option<&'e str> {
         match errand {
             Errand::Withdraw { target, .. } | Errand::ListAgents { target } => Some(target),
             errand => self.nodes.get(&errand.node()?).map(|drafted| drafted.row.target.as_str()),

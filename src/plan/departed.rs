@@ -86,6 +86,49 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Forgets targets that left the configuration, once no node names them and no agent of ours is left there.
+    pub(super) fn forget_targets(&mut self) {
+        for (name, view) in self.seen.targets {
+            if self.config.target(name).is_some() {
+                continue;
+            }
+            let nodes = self.nodes.values().filter(|drafted| drafted.row.target == *name).count();
+            let subject = Subject::Target(name.clone());
+            if nodes > 0 {
+                let reason = format!("it left the configuration and is cleaned up; nodes to go: {nodes}");
+                self.refuse(subject, reason);
+                continue;
+            }
+            let calls = self.seen.in_flight.keys();
+            if calls
+                .filter(|errand| errand.is_call_to_target())
+                .any(|call| self.target_of(call) == Some(name))
+            {
+                continue;
+            }
+            let errand = Errand::ListAgents { target: name.clone() };
+            let tries = self.seen.tries.get(&errand).map_or(0, |tries| tries.count);
+            let agents = &view.agents;
+            let is_clean = agents.is_sure()
+                && agents.previous.is_some()
+                && agents.neither_shows(|agent| self.is_leaked_agent(agent));
+            let reason = if !view.lists {
+                "it left the configuration, and no node names it"
+            } else if is_clean {
+                "it left the configuration, and no agent of ours is left there"
+            } else if agents.trouble.is_some() && tries >= limits::TRIES_OF_A_DEPARTED_TARGET {
+                "it left the configuration and could not be listed for long; agents of ours that are left there are for \
+                 you to delete"
+            } else {
+                let reason =
+                    "it left the configuration; listings will tell whether agents of ours are left there";
+                self.refuse(subject, reason);
+                continue;
+            };
+            self.act(Action::ForgetTarget(name.clone()), reason);
+        }
+    }
+
     fn forget_provider(&mut self, name: &str, reason: &str) {
         self.forgotten.insert(name.to_owned());
         self.act(Action::ForgetProvider(name.to_owned()), reason);

@@ -114,6 +114,9 @@ pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 /// a quarter of an hour or more. What may have leaked there cannot be reached any more.
 pub(super) const TRIES_OF_A_RETIRED_PROVIDER: u32 = 60;
 
+/// The same of a target.
+pub(super) const TRIES_OF_A_DEPARTED_TARGET: u32 = 60;
+
 /// How long a new builder may take until ssh lets us in: base images do more at their first boot than ours do. The
 /// limit of nodepool v0.
 pub const BUILDER_PATIENCE: Duration = Duration::from_secs(600);

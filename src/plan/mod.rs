@@ -70,6 +70,7 @@ pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
     draft.settle_nodes();
     draft.settle_images();
     draft.forget_providers();
+    draft.forget_targets();
     draft.delete_leaks();
     draft.withdraw_leaked_agents();
     draft.start_builds();

@@ -21,6 +21,7 @@ mod picture;
 mod providers;
 mod row;
 mod setbacks;
+mod targets;
 mod text;
 mod url;
 mod wishes;

@@ -6,6 +6,7 @@
 
 pub mod gearman;
 pub mod jenkins;
+pub mod metered;
 pub mod sources;
 pub mod zmq;
 

@@ -20,7 +20,8 @@ use super::stock::{Gauges, Pool};
 use super::{
     BUILD_INFO, CALLS_PUT_OFF, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, CONFIG_RELOADS,
     GEARMAN_ASKS, GEARMAN_SERVER_UP, JOB_EVENTS, LEAKS_FOUND, LEAKS_REMOVED, Metric, PACE_WAIT_SECONDS,
-    PUBLISHER_CONNECTED, QUOTA_LIMIT, QUOTA_USED, QuotaUsage, STORE_SECONDS, TICK_SECONDS, TICKS,
+    PUBLISHER_CONNECTED, QUOTA_LIMIT, QUOTA_USED, QuotaUsage, STORE_SECONDS, TARGET_CALL_SECONDS,
+    TARGET_CALLS, TICK_SECONDS, TICKS,
 };
 use crate::config::Config;
 use crate::model::{Image, JobRun, Node, Timestamp};
@@ -85,6 +86,8 @@ pub struct Metrics {
     pace_wait: GaugeVec,
     cloud_calls: IntCounterVec,
     cloud_call_seconds: HistogramVec,
+    target_calls: IntCounterVec,
+    target_call_seconds: HistogramVec,
     ticks: IntCounter,
     tick_seconds: Histogram,
     config_reload_ok: IntGauge,
@@ -108,10 +111,8 @@ impl Metrics {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let build_info = gauges(&registry, BUILD_INFO)?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let buckets = HistogramOpts::new(CLOUD_CALL_SECONDS.name, CLOUD_CALL_SECONDS.help)
-            .buckets(CALL_BUCKETS.to_vec());
-        let cloud_call_seconds = HistogramVec::new(buckets, CLOUD_CALL_SECONDS.labels)?;
-        registry.register(Box::new(cloud_call_seconds.clone()))?;
+        let cloud_call_seconds = call_seconds(&registry, CLOUD_CALL_SECONDS)?;
+        let target_call_seconds = call_seconds(&registry, TARGET_CALL_SECONDS)?;
         let buckets =
             HistogramOpts::new(STORE_SECONDS.name, STORE_SECONDS.help).buckets(STORE_BUCKETS.to_vec());
         let store_seconds = HistogramVec::new(buckets, STORE_SECONDS.labels)?;
@@ -146,6 +147,8 @@ impl Metrics {
             job_events: counters(&registry, JOB_EVENTS)?,
             publisher_connected: gauges(&registry, PUBLISHER_CONNECTED)?,
             cloud_call_seconds,
+            target_calls: counters(&registry, TARGET_CALLS)?,
+            target_call_seconds,
             ticks,
             tick_seconds,
             config_reload_ok,
@@ -176,6 +179,12 @@ impl Metrics {
                 self.quota_used.with_label_values(&values).set(number(usage.used));
             }
         }
+    }
+
+    /// A call to a target ended. The operation and the outcome are fixed words.
+    pub fn target_call(&self, target: &str, operation: &'static str, outcome: &'static str, took: Duration) {
+        self.target_calls.with_label_values(&[target, operation, outcome]).inc();
+        self.target_call_seconds.with_label_values(&[target, operation]).observe(took.as_secs_f64());
     }
 
     /// A tick ended.
@@ -304,6 +313,13 @@ impl Metrics {
 
 pub(super) fn gauges(registry: &Registry, metric: Metric) -> Result<IntGaugeVec, prometheus::Error> {
     let made = IntGaugeVec::new(Opts::new(metric.name, metric.help), metric.labels)?;
+    registry.register(Box::new(made.clone()))?;
+    Ok(made)
+}
+
+fn call_seconds(registry: &Registry, metric: Metric) -> Result<HistogramVec, prometheus::Error> {
+    let buckets = HistogramOpts::new(metric.name, metric.help).buckets(CALL_BUCKETS.to_vec());
+    let made = HistogramVec::new(buckets, metric.labels)?;
     registry.register(Box::new(made.clone()))?;
     Ok(made)
 }

@@ -93,6 +93,16 @@ pub const CLOUD_CALLS: Metric = metric(
 /// How long calls to clouds took.
 pub const CLOUD_CALL_SECONDS: Metric =
     metric("nodepool_cloud_call_seconds", &["provider", "operation"], "How long calls to clouds took");
+/// Calls to targets.
+pub const TARGET_CALLS: Metric = metric(
+    "nodepool_target_calls_total",
+    &["target", "operation", "outcome"],
+    "Calls to targets (a Jenkins, launchers behind Gearman) that ended, by outcome (ok, not_found, busy, unavailable, \
+     rejected, auth_failed, quieting_down)",
+);
+/// How long calls to targets took.
+pub const TARGET_CALL_SECONDS: Metric =
+    metric("nodepool_target_call_seconds", &["target", "operation"], "How long calls to targets took");
 /// Ticks.
 pub const TICKS: Metric =
     metric("nodepool_ticks_total", &[], "Times that everything was looked at and decided again");
@@ -261,7 +271,7 @@ pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 39] = [
+pub const METRICS: [Metric; 41] = [
     NODES,
     SUBNODES,
     IMAGES,
@@ -271,6 +281,8 @@ pub const METRICS: [Metric; 39] = [
     QUOTA_USED,
     CLOUD_CALLS,
     CLOUD_CALL_SECONDS,
+    TARGET_CALLS,
+    TARGET_CALL_SECONDS,
     TICKS,
     TICK_SECONDS,
     LAUNCHES,

@@ -47,6 +47,9 @@ async fn holds_by_a_rule_and_by_hand_are_seen_in_jenkins_and_end() {
     told.pool.rows(&["unhold", &id(&row)]).await;
     told.until_gone(&held).await;
     told.pool.until_full(2, DEADLINE).await;
+    super::doctor::finds_nothing_wrong(&told).await;
+    super::doctor::tells_which_end_is_at_fault(&told).await;
+    let told = leaves_its_target(told).await;
     told.pool.end().await;
 }
 
@@ -74,4 +77,28 @@ async fn by_hand(told: &Told) {
     let order = ["jo holds it: looks at a leak", "its hold ends in", "its hold came to its end"];
     let places: Vec<_> = order.iter().map(|words| history.find(words)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{history}");
+}
+
+/// While the daemon does not run, the target leaves the configuration: its agents are taken back all the same.
+async fn leaves_its_target(mut told: Told) -> Told {
+    told.pool.stop().await;
+    let path = told.pool.folder.path().join("nodepool.yaml");
+    let yaml = std::fs::read_to_string(&path).unwrap();
+    let (before, _) = yaml.split_once("targets:").unwrap();
+    std::fs::write(&path, format!("{before}targets:\n  - name: other\n")).unwrap();
+    told.pool.start();
+    let taken_back = async |_: &Pool| {
+        let agents = told.jenkins.read("computer/api/json?tree=computer[displayName,description]").await?;
+        let agents = agents["computer"].as_array()?;
+        agents.iter().all(|agent| !text(agent, "description").contains("[nodepool ")).then_some(())
+    };
+    told.pool.until("the agents of the old target are taken back", DEADLINE, taken_back).await;
+    let moved = async |pool: &Pool| {
+        let nodes = pool.nodes().await;
+        (nodes.len() == 2 && nodes.iter().all(|node| node["target"] == "other")).then_some(())
+    };
+    told.pool.until("the nodes are at the new one", DEADLINE, moved).await;
+    let log = told.pool.daemon_log();
+    assert!(log.contains("target local left the configuration earlier"), "{log}");
+    told
 }

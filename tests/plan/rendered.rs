@@ -85,6 +85,7 @@ fn action(seen: &Observation<'_>, action: &Action) -> String {
             format!("answer wish {}: {}", wish.0, if *granted { "granted" } else { "refused" })
         }
         Action::ForgetProvider(name) => format!("forget provider {name}"),
+        Action::ForgetTarget(name) => format!("forget target {name}"),
         Action::SettleJobEvent(id) => format!("settle job event {id}"),
         Action::CountJobRun(run) => {
             let result = run.result.map_or("an unknown end", JobResult::word);

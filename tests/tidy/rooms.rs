@@ -223,7 +223,7 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "cli",
-        rooms: &["model", "store", "plan", "config", "bell", "telemetry"],
+        rooms: &["doctor", "model", "store", "plan", "config", "bell", "telemetry"],
         crates: &[
             "async_trait",
             "futures",
@@ -246,6 +246,22 @@ pub const ROOMS: &[Room] = &[
         never: &["std::process::Command"],
         because: "It shows rows and writes wishes, and rings the bell; the daemon alone acts on clouds. What is alien \
                   it asks through a trait of its own, which `bin` fulfils.",
+    },
+    Room {
+        name: "doctor",
+        rooms: &["model", "config", "plan", "cloud", "target", "remote"],
+        crates: &["async_trait", "futures", "tokio"],
+        never: &[
+            "openstack",
+            "OpenStack",
+            "SshRemote",
+            "GearmanDemand",
+            "JenkinsTarget",
+            "std::env",
+            "std::process",
+        ],
+        because: "It looks at clouds, targets and machines by their traits, and is told by `bin` which those are; it knows \
+                  no row but what it is given.",
     },
     Room {
         name: "sandbox",
@@ -293,14 +309,36 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "wiring",
-        rooms: &["model", "config", "cloud", "remote", "builder", "engine", "store", "telemetry", "target"],
-        crates: &["anyhow", "openstack", "secrecy", "thiserror", "tokio", "tracing"],
+        rooms: &[
+            "doctor",
+            "model",
+            "config",
+            "cloud",
+            "remote",
+            "builder",
+            "engine",
+            "store",
+            "telemetry",
+            "target",
+        ],
+        crates: &[
+            "async_trait",
+            "futures",
+            "tokio_util",
+            "anyhow",
+            "openstack",
+            "secrecy",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ],
         never: &[],
         because: "It chooses the concrete drivers for both programs; `bin` alone uses it, so no other line names it.",
     },
     Room {
         name: "bin",
         rooms: &[
+            "doctor",
             "model",
             "config",
             "plan",

@@ -38,6 +38,7 @@ pub async fn busy(served: &Served) {
     let metrics = &served.metrics;
     metrics.tick(Duration::from_millis(3));
     metrics.cloud_call("cloud1", "list_servers", "ok", Duration::from_millis(300));
+    metrics.target_call("jenkins1", "list_agents", "ok", Duration::from_millis(300));
     let usage = |limit, used| Usage { limit, used };
     let told = [(Resource::Cores, usage(Some(40), 38)), (Resource::Ram, usage(None, 4096))];
     metrics.quota(&[("cloud0".to_owned(), told.into())].into());
@@ -147,6 +148,8 @@ const TOLD: &[&str] = &[
     "nodepool_quota_limit{provider=\"cloud1\",resource=\"ram_mib\"} -1",
     "nodepool_cloud_calls_total{operation=\"list_servers\",outcome=\"ok\",provider=\"cloud1\"} 1",
     "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.25\"} 0",
+    "nodepool_target_calls_total{operation=\"list_agents\",outcome=\"ok\",target=\"jenkins1\"} 1",
+    "nodepool_target_call_seconds_bucket{operation=\"list_agents\",target=\"jenkins1\",le=\"0.5\"} 1",
     "nodepool_cloud_call_seconds_bucket{operation=\"list_servers\",provider=\"cloud1\",le=\"0.5\"} 1",
     "nodepool_ticks_total 1",
     "nodepool_tick_seconds_count 1",

@@ -38,6 +38,17 @@ impl Connection {
         newest.map(|image| image.id).ok_or_else(none)
     }
 
+    /// Whether servers can be booted from the image of this id.
+    pub(super) async fn image_is_active(&self, id: &str) -> Result<(), CloudError> {
+        let answer = self.call(&Call::new(Image, Method::GET, &["images", id])).await?;
+        let image: Result<WireImage, _> = serde_json::from_slice(&answer.body);
+        if image.is_ok_and(|image| image.is_active()) {
+            Ok(())
+        } else {
+            Err(CloudError::Rejected(format!("the image {id} is not active")))
+        }
+    }
+
     /// Deletes an image.
     pub(super) async fn delete_image(&self, id: &str) -> Result<(), CloudError> {
         self.call(&Call::new(Image, Method::DELETE, &["images", id])).await?;

@@ -117,6 +117,41 @@ impl OpenStack {
         self.pools.id(pool, || self.connection.external_network_named(pool)).await
     }
 
+    /// Whether there is an active image of this name or id.
+    ///
+    /// # Errors
+    /// `Rejected` or `NotFound` when there is none.
+    pub async fn look_for_image(&self, name_or_id: &str) -> Result<(), CloudError> {
+        if is_uuid(name_or_id) {
+            self.connection.image_is_active(name_or_id).await
+        } else {
+            self.connection.image_named(name_or_id).await.map(|_id| ())
+        }
+    }
+
+    /// Whether there is this network.
+    ///
+    /// # Errors
+    /// `Rejected` or `NotFound` when there is none, or several of one name.
+    pub async fn look_for_network(&self, network: &NetworkChoice) -> Result<(), CloudError> {
+        match network {
+            NetworkChoice::Id(id) => self.connection.network_is_there(id).await,
+            NetworkChoice::Name(name) => self.connection.network_named(name).await.map(|_id| ()),
+        }
+    }
+
+    /// Whether there is an external network of this name or id.
+    ///
+    /// # Errors
+    /// `Rejected` or `NotFound` when there is none, or several of one name.
+    pub async fn look_for_pool(&self, pool: &str) -> Result<(), CloudError> {
+        if is_uuid(pool) {
+            self.connection.network_is_there(pool).await
+        } else {
+            self.connection.external_network_named(pool).await.map(|_id| ())
+        }
+    }
+
     /// Forgets what a refused server was made of: an image that was replaced under its name, a flavor that is gone.
     async fn forget(&self) {
         self.flavors.forget().await;

@@ -28,6 +28,12 @@ impl Connection {
         }
     }
 
+    /// Whether there is a network of this id.
+    pub(super) async fn network_is_there(&self, id: &str) -> Result<(), CloudError> {
+        self.call(&Call::new(Network, Method::GET, &["networks", id])).await?;
+        Ok(())
+    }
+
     /// Nova's own networks: `GET /os-tenant-networks`, which a Nova with Neutron behind it answers as well.
     async fn network_labelled(&self, label: &str) -> Result<String, CloudError> {
         let call = Call::new(Compute, Method::GET, &["os-tenant-networks"]).limit(LISTING_LIMIT);

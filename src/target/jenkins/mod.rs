@@ -14,6 +14,7 @@ mod extras;
 mod failure;
 mod lenient;
 mod names;
+mod probe;
 mod queue;
 mod settings;
 mod transport;
@@ -26,6 +27,7 @@ use async_trait::async_trait;
 use self::connection::Connection;
 use super::{Enrolled, Enrollment, Inbound, Roster, Target, TargetError, Withdrawal, tag_in};
 use crate::model::AgentTag;
+pub use probe::Probe;
 pub use queue::JenkinsQueue;
 pub use settings::{Launcher, Settings};
 
@@ -44,6 +46,12 @@ impl JenkinsTarget {
     pub async fn new(settings: Settings) -> Result<Self, TargetError> {
         let connection = Arc::new(Connection::new(&settings).await?);
         Ok(Self { connection, launcher: settings.launcher, credentials_id: settings.credentials_id })
+    }
+
+    /// Looks whether everything is there that nodes need, and changes nothing: who is logged in, what that user may, the
+    /// plugin, the credentials and the test job.
+    pub async fn probe(&self, test_job: Option<&str>) -> Vec<Probe> {
+        probe::probe(&self.connection, self.launcher, self.credentials_id.as_deref(), test_job).await
     }
 
     /// The controller's queue, as far as it waits for nodes of these labels.

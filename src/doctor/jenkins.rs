@@ -1,0 +1,39 @@
+//! A Jenkins: what its answers mean.
+
+use super::{End, Finding, JenkinsAnswer};
+use crate::target::TargetError;
+
+/// What was found at a Jenkins.
+pub(super) fn findings(leg: &str, answers: Vec<JenkinsAnswer>) -> Vec<Finding> {
+    answers
+        .into_iter()
+        .map(|(check, answer)| match answer {
+            Ok(text) => Finding::good(leg, check, text),
+            Err(TargetError::QuietingDown(text)) => {
+                let next = "it takes no nodes until it was restarted, or `Cancel Shutdown` in Jenkins";
+                Finding::doubtful(leg, check, text, next)
+            }
+            Err(error) => {
+                let (end, next) = advice(&error);
+                Finding::wrong(leg, check, error.to_string(), end, next)
+            }
+        })
+        .collect()
+}
+
+const fn advice(error: &TargetError) -> (End, &'static str) {
+    match error {
+        TargetError::AuthFailed(_) => (
+            End::Here,
+            "correct `user` and `apikey` in secure.conf, or give the user that permission in Jenkins (docs/configuration.md lists all)",
+        ),
+        TargetError::Unavailable(_) => {
+            (End::Between, "see whether Jenkins runs and its URL is reached from this machine: `curl -I URL`")
+        }
+        TargetError::Rejected(_) | TargetError::NotFound(_) => (
+            End::There,
+            "correct the target's `jenkins` in nodepool.yaml, or make in Jenkins what is missing",
+        ),
+        TargetError::Busy(_) | TargetError::QuietingDown(_) => (End::There, "wait"),
+    }
+}
