@@ -11,8 +11,11 @@ pub(super) const LISTING_LAG: Duration = Duration::from_secs(60);
 /// How far back a listing of changes reaches beyond the last listing: clouds keep whole seconds and may list late.
 pub const LISTING_OVERLAP: Duration = Duration::from_secs(30);
 
-/// The pause between two listings of changes while a server is awaited: also how much later than the cloud we see it.
-pub(super) const LIST_WHILE_WAITING: Duration = Duration::from_secs(1);
+/// The pause between two listings of changes while a server is awaited for so long. It is also how much later than the
+/// cloud we see it; what takes longer can wait longer, and a call a second is no burden to a cloud.
+pub(super) fn server_pause(waited: Duration) -> Duration {
+    waited.mul_f64(0.1).clamp(Duration::from_millis(200), Duration::from_secs(1))
+}
 
 /// The pause between two complete listings while a server's absence is to be confirmed.
 pub(super) const CONFIRM_ABSENCE: Duration = Duration::from_secs(3);

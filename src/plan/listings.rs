@@ -1,5 +1,7 @@
 //! When to look at the clouds and at the demand: one listing serves everybody who waits.
 
+use std::time::Duration;
+
 use super::Draft;
 use super::action::{Action, Errand, Planned, Subject};
 use super::limits;
@@ -10,10 +12,17 @@ use crate::model::{ImageState, ImageStep, NodeState, NodeStep, ServerStatus, Set
 /// How urgently somebody waits for news of a provider's servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Waiting {
-    /// Something is expected to change: a boot, a deletion.
-    for_changes: bool,
+    /// Something is expected to change: a boot, a deletion. This one has been awaited for the shortest time.
+    for_changes: Option<Duration>,
     /// Only a complete listing can settle something.
     for_complete: bool,
+}
+
+impl Waiting {
+    fn change_since(&mut self, since: Timestamp, now: Timestamp) {
+        let waited = now.since(since);
+        self.for_changes = Some(self.for_changes.map_or(waited, |known| known.min(waited)));
+    }
 }
 
 impl Draft<'_> {
@@ -86,10 +95,11 @@ impl Draft<'_> {
             return self.send(errand, "a complete listing of servers is due");
         }
         let Some(began) = cloud.servers.began else { return };
+        let Some(waited) = waiting.for_changes else { return };
         // A cloud that takes long to answer is busy: it gets as much time for itself as its last answer took.
         let ended = cloud.servers.ended.unwrap_or(began);
-        let pause = limits::LIST_WHILE_WAITING.max(ended.since(began));
-        if waiting.for_changes && self.has_come(ended.plus(pause)) {
+        let pause = limits::server_pause(waited).max(ended.since(began));
+        if self.has_come(ended.plus(pause)) {
             let errand = Errand::ListServers { provider: provider.to_owned(), complete: false };
             self.send(errand, "servers are awaited");
         }
@@ -105,8 +115,12 @@ impl Draft<'_> {
                     false
                 }
             };
-            waiting.for_changes |= expects && node.attempted.is_some();
-            waiting.for_changes |= self.check_wants_listing(node, cloud);
+            if let Some(attempted) = node.attempted.filter(|_| expects) {
+                waiting.change_since(node.delete_called.unwrap_or(attempted), self.seen.now);
+            }
+            if self.check_wants_listing(node, cloud) {
+                waiting.change_since(self.seen.now, self.seen.now);
+            }
             // Whether a late address counts as a change is not sure on every cloud.
             waiting.for_complete |= node.state == NodeState::Building(NodeStep::Address);
             let tag = self.tag(crate::model::Owner::Node(node.id), &node.attempt);
@@ -119,8 +133,11 @@ impl Draft<'_> {
             for (attempted, place) in
                 [(image.attempted, self.builder(image)), (image.verify_attempted, self.verifier(image))]
             {
-                waiting.for_changes |=
-                    attempted.is_some() && image.state != ImageState::Building(ImageStep::Setup);
+                if let Some(attempted) =
+                    attempted.filter(|_| image.state != ImageState::Building(ImageStep::Setup))
+                {
+                    waiting.change_since(attempted, self.seen.now);
+                }
                 waiting.for_complete |= self.wants_complete(place);
             }
         }

@@ -277,7 +277,7 @@ pub struct CloudPart {
     /// When the two last complete listings of servers began; a single one; or none.
     pub listed: Vec<u64>,
     /// When the last listing of changes began.
-    pub looked: Option<u64>,
+    pub looked: Option<f64>,
     pub images_listed: Vec<u64>,
     pub keypairs_listed: Vec<u64>,
     /// Why the last listing of servers failed.

@@ -389,7 +389,7 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
     view.images.trouble.clone_from(&part.images_trouble);
     view.floating_ips.trouble.clone_from(&part.floating_ips_trouble);
     if let Some(looked) = part.looked {
-        view.servers.began = Some(ago(looked));
+        view.servers.began = Some(NOW.minus(Duration::from_secs_f64(looked)));
     }
     Ok(view)
 }
