@@ -282,7 +282,7 @@ fn make_provider(
         ipv6_preferred: provider.ipv6_preferred.is_some_and(|preferred| preferred.value),
         template_hostname,
         images: images?,
-        retired: false,
+        retired: None,
     })
 }
 

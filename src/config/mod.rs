@@ -40,7 +40,7 @@ pub use sources::{DEFAULT_SECURE_CONF, SecureConf, Sources};
 pub use types::{
     CloudCredentials, Config, ConnectionAddress, Cron, Crons, DatabaseUrl, Domain, GearmanServer, GearmanTls,
     HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, LogFormat, LogLevel, Logging, Named,
-    Network, NetworkName, Offer, Provider, ProviderImage, Target,
+    Network, NetworkName, Offer, Provider, ProviderImage, Retirement, Target,
 };
 
 use diagnostic::Report;

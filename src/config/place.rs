@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::diagnostic::Report;
 use super::keys::{API_TIMEOUT, ENROLL_TIMEOUT};
 use super::sources::Sources;
-use super::types::{CloudCredentials, Identity, Jenkins, Launcher, Named, Offer, Provider, Target};
+use super::types::{
+    CloudCredentials, Identity, Jenkins, Launcher, Named, Offer, Provider, Retirement, Target,
+};
 use super::{clouds, read_secure};
 use crate::model::{KnownProvider, KnownTarget, Place};
 
@@ -58,7 +60,7 @@ impl Provider {
             ipv6_preferred: false,
             template_hostname: String::new(),
             images: Vec::new(),
-            retired: true,
+            retired: Some(Retirement::Left),
         })
     }
 }

@@ -174,8 +174,17 @@ pub struct Provider {
     pub template_hostname: String,
     /// Its images in the order of the file.
     pub images: Vec<ProviderImage>,
-    /// Whether it left the configuration and is kept only to clean up what it still has. Never true in what was loaded.
-    pub retired: bool,
+    /// Whether it left the configuration and is kept only to clean up what it still has. Always `None` in what was loaded.
+    pub retired: Option<Retirement>,
+}
+
+/// Why a provider is kept that is not in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retirement {
+    /// It left.
+    Left,
+    /// Another place has its name now, and waits until it is forgotten.
+    Replaced,
 }
 
 /// A network to plug into servers.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Outcome, trouble};
+use super::{Outcome, Rows, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
 use crate::model::{NodeId, Timestamp};
@@ -168,6 +168,16 @@ impl Memory {
     pub(super) fn saw_gone(&mut self, provider: &str, id: &str, now: Timestamp) {
         if let Some(cloud) = self.clouds.get_mut(provider) {
             cloud.saw_gone(id, now);
+        }
+    }
+
+    /// Notes at which providers there are no rows.
+    pub(super) fn note_rows(&mut self, now: Timestamp, rows: &Rows) {
+        for (name, cloud) in &mut self.clouds {
+            let nodes = rows.nodes.values().map(|node| &node.provider);
+            let mut at = nodes.chain(rows.images.values().map(|image| &image.provider));
+            cloud.rowless_since =
+                (!at.any(|provider| provider == name)).then(|| cloud.rowless_since.unwrap_or(now));
         }
     }
 

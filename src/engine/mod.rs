@@ -169,6 +169,7 @@ impl Engine {
         }
         tick.usage = self.memory.usage();
         self.memory.waiting.clone_from(&plan.waiting);
+        self.memory.note_rows(now, &rows);
         tick.plan = plan;
         Ok(tick)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::departed::Departed;
 use super::{Drivers, Engine};
 use crate::cloud::Cloud;
-use crate::config::{Config, Provider};
+use crate::config::{Config, Provider, Retirement};
 use crate::model::KnownProvider;
 use crate::store::StoreError;
 
@@ -44,7 +44,9 @@ impl Providers {
         let mut drivers = self.drivers.clone();
         config.providers.retain(|provider| !self.retired.contains_key(&provider.name));
         for (name, retired) in &self.retired {
-            config.providers.push(retired.provider.clone());
+            let replaced = self.wanted.provider(name).is_some();
+            let retirement = if replaced { Retirement::Replaced } else { Retirement::Left };
+            config.providers.push(Provider { retired: Some(retirement), ..retired.provider.clone() });
             drivers.unusable.remove(name);
             drivers.clouds.insert(name.clone(), Arc::clone(&retired.cloud));
         }
@@ -59,7 +61,7 @@ impl Providers {
     }
 
     fn retire(&mut self, retired: Retired) {
-        let provider = Provider { retired: true, max_servers: None, ..retired.provider };
+        let provider = Provider { retired: Some(Retirement::Left), max_servers: None, ..retired.provider };
         self.retired.insert(provider.name.clone(), Retired { provider, ..retired });
     }
 }
@@ -80,7 +82,7 @@ impl Engine {
                 } else {
                     "left the configuration"
                 };
-                if !before.retired {
+                if before.retired.is_none() {
                     tracing::info!(
                         target: "nodepool.engine", provider = before.name,
                         "provider {} {reason}; what is left there is cleaned up first", before.name
@@ -119,7 +121,7 @@ impl Engine {
         if self.providers.recorded {
             return Ok(());
         }
-        let serving = self.config.providers.iter().filter(|provider| !provider.retired);
+        let serving = self.config.providers.iter().filter(|provider| provider.retired.is_none());
         let known: Vec<KnownProvider> = serving.map(known).collect();
         self.store.keep_providers(&known).await?;
         self.record_targets().await?;

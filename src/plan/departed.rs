@@ -4,13 +4,13 @@ use super::Draft;
 use super::action::{Action, Errand, Subject};
 use super::limits;
 use super::view::CloudView;
-use crate::config::Provider;
+use crate::config::{Provider, Retirement};
 use crate::model::{CloudImage, Node, Server};
 
 impl<'a> Draft<'a> {
     /// The provider of this name, if it is in the configuration and not only cleaned up.
     pub(super) fn serving(&self, name: &str) -> Option<&'a Provider> {
-        self.config.provider(name).filter(|provider| !provider.retired)
+        self.config.provider(name).filter(|provider| provider.retired.is_none())
     }
 
     /// Why a node that is idle, or is still being built, does not serve its label any more, if so.
@@ -59,7 +59,7 @@ impl<'a> Draft<'a> {
     /// Forgets providers that left the configuration, once nothing of ours is left there.
     pub(super) fn forget_providers(&mut self) {
         let config = self.config;
-        for provider in config.providers.iter().filter(|provider| provider.retired) {
+        for provider in config.providers.iter().filter(|provider| provider.retired.is_some()) {
             let name = &provider.name;
             let nodes = self.nodes.values().filter(|drafted| drafted.row.provider == *name).count();
             let images = self.images.values().filter(|drafted| drafted.row.provider == *name).count();
@@ -71,16 +71,23 @@ impl<'a> Draft<'a> {
             }
             let calls = self.seen.in_flight.keys().any(|errand| errand.paced_by() == Some(name.as_str()));
             let Some(cloud) = self.cloud(name).filter(|_| !calls) else { continue };
-            if self.is_clean(name, cloud) {
+            let long_enough = provider.retired == Some(Retirement::Replaced) || is_watched_long_enough(cloud);
+            if long_enough && self.is_clean(name, cloud) {
                 let reason = "it left the configuration, and nothing of ours is left there";
                 self.forget_provider(name, reason);
             } else if self.is_given_up(name, cloud) {
                 let reason = "it left the configuration, has no rows, and could not be listed for long";
                 self.forget_provider(name, reason);
-            } else {
+            } else if long_enough {
                 self.refuse(
                     subject,
                     "it left the configuration; a listing will tell whether anything is left",
+                );
+            } else {
+                let minutes = limits::WATCH_OF_A_RETIRED_PROVIDER.as_secs() / 60;
+                self.refuse(
+                    subject,
+                    format!("it left the configuration; what may still appear there is waited for, {minutes} minutes in all"),
                 );
             }
         }
@@ -156,4 +163,13 @@ impl<'a> Draft<'a> {
         let tries = self.seen.tries.get(&errand).map_or(0, |tries| tries.count);
         cloud.servers.trouble.is_some() && tries >= limits::TRIES_OF_A_RETIRED_PROVIDER
     }
+}
+
+/// Whether what a call made whose answer was lost would have shown itself by now: a listing of each kind began long
+/// after the last row was gone.
+fn is_watched_long_enough(cloud: &CloudView) -> bool {
+    let Some(since) = cloud.rowless_since else { return false };
+    let enough = since.plus(limits::WATCH_OF_A_RETIRED_PROVIDER);
+    let listed = [cloud.servers.complete, cloud.images.complete, cloud.keypairs.complete];
+    listed.iter().all(|began| began.is_some_and(|began| began >= enough))
 }

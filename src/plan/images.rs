@@ -233,7 +233,7 @@ impl Draft<'_> {
     fn retain_image(&mut self, image: Image) {
         let provider = self.config.provider(&image.provider);
         let configured =
-            provider.is_none_or(|provider| !provider.retired && provider.image(&image.image).is_some());
+            provider.is_none_or(|provider| provider.retired.is_none() && provider.image(&image.image).is_some());
         if !configured {
             let reason =
                 format!("image {} of provider {} left the configuration", image.image, image.provider);

@@ -113,6 +113,11 @@ pub(super) fn agent_pause(waited: Duration) -> Duration {
 /// How long a cloud may take to save a snapshot: the limit of nodepool v0.
 pub(super) const SAVE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
+/// How long a provider that left the configuration is watched after its last row was gone: what was made there by a call
+/// whose answer was lost may be shown late, and nobody would look for it any more. Nobody waits for that, except another
+/// place of the same name, which serves at once when all is clean.
+pub(super) const WATCH_OF_A_RETIRED_PROVIDER: Duration = Duration::from_secs(15 * 60);
+
 /// How many listings have to fail in a row until a provider is forgotten that left the configuration and has no rows:
 /// a quarter of an hour or more. What may have leaked there cannot be reached any more.
 pub(super) const TRIES_OF_A_RETIRED_PROVIDER: u32 = 60;

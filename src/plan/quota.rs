@@ -214,7 +214,7 @@ impl Quotas {
     /// Counts what is there.
     pub(super) fn count(config: &Config, seen: &Observation<'_>) -> Self {
         let mut quotas = Self::default();
-        for provider in config.providers.iter().filter(|provider| !provider.retired) {
+        for provider in config.providers.iter().filter(|provider| provider.retired.is_none()) {
             let view = seen.clouds.get(&provider.name).map(|cloud| &cloud.quota);
             let mut pool = Pool {
                 unread: view.is_some_and(|view| view.reading.is_none() && view.trouble.is_none()),

@@ -25,6 +25,8 @@ pub struct CloudView {
     pub quota: QuotaView,
     /// Servers that the cloud itself called deleted or unknown, and when it did.
     pub gone: BTreeMap<String, Timestamp>,
+    /// Since when no row has been there; `None` while one is.
+    pub rowless_since: Option<Timestamp>,
 }
 
 /// What the last listings showed.

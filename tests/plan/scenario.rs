@@ -19,6 +19,9 @@ pub struct Scenario {
     /// Providers of the pool that left the configuration and are still cleaned up.
     #[serde(default)]
     pub retired: Vec<String>,
+    /// Those of them whose names other places have now.
+    #[serde(default)]
+    pub replaced: Vec<String>,
     #[serde(default)]
     pub nodes: Vec<NodeRow>,
     #[serde(default)]
@@ -293,6 +296,8 @@ pub struct CloudPart {
     pub keypairs: Vec<StrayKeypair>,
     /// Servers that the cloud called gone, and when.
     pub gone: BTreeMap<String, u64>,
+    /// When the last row that was there went.
+    pub rowless: Option<u64>,
 }
 
 impl Default for CloudPart {
@@ -312,6 +317,7 @@ impl Default for CloudPart {
             snapshots: Vec::new(),
             keypairs: Vec::new(),
             gone: BTreeMap::new(),
+            rowless: None,
         }
     }
 }

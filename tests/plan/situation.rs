@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use nodepool::config::{Config, SecureConf, Sources, load, render};
+use nodepool::config::{Config, Retirement, SecureConf, Sources, load, render};
 use nodepool::model::{
     Address, AgentFacts, CloudImage, CloudImageStatus, FloatingFacts, FloatingIp, Image, ImageId, ImageState,
     JobEvent, JobEventKind, JobFacts, JobResult, JobRule, Keypair, NewJobEvent, Node, NodeId, NodeState,
@@ -52,7 +52,9 @@ impl Situation {
         for name in &scenario.retired {
             let provider = config.providers.iter_mut().find(|provider| provider.name == *name);
             let provider = provider.ok_or_else(|| format!("the pool has no provider {name}"))?;
-            (provider.retired, provider.max_servers) = (true, None);
+            let replaced = scenario.replaced.contains(name);
+            let retirement = if replaced { Retirement::Replaced } else { Retirement::Left };
+            (provider.retired, provider.max_servers) = (Some(retirement), None);
         }
         let mut clouds = BTreeMap::new();
         for provider in &config.providers {
@@ -384,6 +386,7 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
         }),
         quota: quota::view(provider, &part.limits, scenario)?,
         gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
+        rowless_since: part.rowless.map(ago),
     };
     view.servers.trouble.clone_from(&part.trouble);
     view.images.trouble.clone_from(&part.images_trouble);

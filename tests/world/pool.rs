@@ -105,7 +105,7 @@ fn provider(name: &str, max_servers: u32, has_pool: bool, source: HostKeySource)
         ipv6_preferred: false,
         template_hostname: "template-{image.name}-{timestamp}".to_owned(),
         images: vec![image(IMAGE, source), image(OTHER_IMAGE, source)],
-        retired: false,
+        retired: None,
     }
 }
 

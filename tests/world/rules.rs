@@ -223,9 +223,9 @@ fn was_unheard(node: &Node) -> bool {
     node.state == NodeState::Delete && node.reason.starts_with("the check did not reach it")
 }
 
-/// Whether a check did not reach the primary of a subnode, which went with it.
+/// Whether a check did not reach another member of the node's set, which went with it.
 fn went_unheard(before: &Node, reason: &str) -> bool {
-    before.primary.is_some() && reason.contains("the check did not reach it")
+    (before.primary.is_some() || before.subnodes > 0) && reason.contains("the check did not reach it")
 }
 
 fn is_deaf(state: &State, node: &Node) -> bool {
