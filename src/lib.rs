@@ -22,6 +22,7 @@ pub mod fsm;
 pub mod http;
 pub mod model;
 pub mod plan;
+pub mod planted;
 pub mod reload;
 pub mod remote;
 pub mod sandbox;

@@ -7,6 +7,9 @@
 //!
 //! Time is virtual: whatever waits says until when, and the simulation jumps there. Nothing in here sleeps.
 
+#[cfg(feature = "planted-bugs")]
+#[path = "sim/planted.rs"]
+mod planted;
 mod world;
 
 use std::collections::BTreeMap;

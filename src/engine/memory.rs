@@ -11,6 +11,7 @@ use crate::plan::{
     Answer, Answered, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, TargetView,
     Tries, TryEnd, Waits,
 };
+use crate::planted::{Bug, is_planted};
 use crate::target::{Demand, Roster};
 use crate::telemetry::QuotaUsage;
 
@@ -286,6 +287,9 @@ impl Memory {
         match errand {
             Errand::ListServers { provider, .. } => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {
+                    if is_planted(Bug::EmptyListingOnError) {
+                        return cloud.take_servers(now, now, true, Vec::new());
+                    }
                     cloud.servers.failed(trouble);
                 }
             }

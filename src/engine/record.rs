@@ -12,6 +12,7 @@ use crate::model::{
     AgentFacts, FloatingFacts, HostKey, Image, ImageState, Node, NodeId, NodeState, Owner, Tag, Timestamp,
 };
 use crate::plan::{Errand, NewImage, NewNode, Reason};
+use crate::planted::{Bug, is_planted};
 use crate::store::{self, Note, StoreError};
 use crate::telemetry::Move;
 
@@ -199,6 +200,9 @@ impl Engine {
         host_key: Option<HostKey>,
         rows: &mut Rows,
     ) -> Result<bool, StoreError> {
+        if is_planted(Bug::CallBeforeIntent) && matches!(errand, Errand::CreateServer { .. }) {
+            return Ok(true);
+        }
         if let Some((id, event)) = marks_node(errand) {
             let Some(row) = rows.nodes.get(&id) else { return Ok(false) };
             return match marked_node(row, errand, now, host_key) {

@@ -17,6 +17,7 @@ use crate::model::{
     CloudImage, CloudImageStatus, Image, ImageState, ImageStep, NodeState, NodeStep, Owner, SetbackKind,
     Timestamp,
 };
+use crate::planted::{Bug, is_planted};
 
 impl Draft<'_> {
     pub(super) fn settle_images(&mut self) {
@@ -232,8 +233,8 @@ impl Draft<'_> {
     /// Keeps the two newest ready images of each kind, as long as the configuration knows it.
     fn retain_image(&mut self, image: Image) {
         let provider = self.config.provider(&image.provider);
-        let configured =
-            provider.is_none_or(|provider| provider.retired.is_none() && provider.image(&image.image).is_some());
+        let configured = provider
+            .is_none_or(|provider| provider.retired.is_none() && provider.image(&image.image).is_some());
         if !configured {
             let reason =
                 format!("image {} of provider {} left the configuration", image.image, image.provider);
@@ -274,7 +275,8 @@ impl Draft<'_> {
             return;
         }
         let needs_keypair = needs_builder(&image) || image.attempted.is_some();
-        if let (Some(name), false) = (image.keypair.clone(), needs_keypair) {
+        let forgets = is_planted(Bug::KeypairsStay);
+        if let (Some(name), false, false) = (image.keypair.clone(), needs_keypair, forgets) {
             let errand = Errand::DeleteKeypair { provider: image.provider.clone(), name };
             return self.send(errand, "its builder is gone");
         }

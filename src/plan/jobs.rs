@@ -6,6 +6,7 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{
     AgentFacts, JobEvent, JobEventKind, JobFacts, JobResult, JobRun, Node, NodeState, NodeStep, SetbackKind,
 };
+use crate::planted::{Bug, is_planted};
 
 impl Draft<'_> {
     /// Lets each event happen to its node. Of several events for one node, the first is dealt with in this plan and
@@ -55,6 +56,7 @@ impl Draft<'_> {
             JobEventKind::Completed => {
                 format!("the result of job {job} is known, but the job has not left its node")
             }
+            JobEventKind::Finished if is_planted(Bug::EndsAreForgotten) => format!("job {job} ended"),
             JobEventKind::Finished => {
                 let reason = format!("job {job} ended");
                 self.end_job(node, Some(event), reason.clone());

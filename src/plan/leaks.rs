@@ -7,9 +7,13 @@ use super::Draft;
 use super::action::{Errand, Subject};
 use super::view::CloudView;
 use crate::model::{Owner, Tag};
+use crate::planted::{Bug, is_planted};
 
 impl Draft<'_> {
     pub(super) fn delete_leaks(&mut self) {
+        if is_planted(Bug::LeaksStay) {
+            return;
+        }
         let providers: Vec<String> = self.seen.clouds.keys().cloned().collect();
         for provider in providers {
             self.delete_leaked_servers(&provider);
@@ -54,7 +58,7 @@ impl Draft<'_> {
 
     /// Whether a server is ours and no row's. A row that still waits for the answer to its create call has it.
     pub(super) fn is_leaked(&self, id: &str, tag: &Tag) -> bool {
-        if tag.installation != self.seen.installation {
+        if tag.installation != self.seen.installation && !is_planted(Bug::ForeignTagIsOurs) {
             return false;
         }
         let row = match tag.owner {
@@ -74,7 +78,7 @@ impl Draft<'_> {
             None => true,
             Some((attempt, _)) if *attempt != tag.attempt => true,
             Some((_, Some(known))) => known != id,
-            Some((_, None)) => !self.awaits(tag.owner),
+            Some((_, None)) => !self.awaits(tag.owner) || is_planted(Bug::LeakBeforeAnswer),
         }
     }
 
@@ -125,7 +129,7 @@ impl Draft<'_> {
 
     fn delete_leaked_keypairs(&mut self, provider: &str) {
         let Some(cloud) = self.cloud(provider) else { return };
-        if cloud.keypairs.trouble.is_some() {
+        if cloud.keypairs.trouble.is_some() || is_planted(Bug::KeypairsStay) {
             return;
         }
         let leaked: Vec<String> = cloud

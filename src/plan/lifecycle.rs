@@ -11,6 +11,7 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{
     ImageState, Node, NodeState, NodeStep, Owner, Server, ServerStatus, SetbackKind, Tag, Timestamp,
 };
+use crate::planted::{Bug, is_planted};
 
 impl Draft<'_> {
     pub(super) fn settle_nodes(&mut self) {
@@ -234,7 +235,7 @@ impl Draft<'_> {
     /// A held node stays, whatever happens to its server, until its hold ends.
     fn keep_hold(&mut self, node: Node) {
         if let Some(until) = node.held_until
-            && self.has_come(until)
+            && (self.has_come(until) || is_planted(Bug::HoldEndsAtOnce))
         {
             let row = Node { held_until: None, ..node };
             return self.node_event(row, NodeEvent::HoldEnded, "its hold came to its end");
@@ -269,6 +270,12 @@ impl Draft<'_> {
             return self.refuse(Subject::Node(node.id), "waits: the create call is still on its way");
         }
         if !self.is_withdrawn(&node) {
+            return;
+        }
+        if is_planted(Bug::RowGoneWhenAccepted) && node.delete_called.is_some() {
+            return self.node_event(node, NodeEvent::Gone, "the cloud accepted the deletion");
+        }
+        if is_planted(Bug::DeletionAskedOnce) && node.delete_called.is_some() && node.server_id.is_some() {
             return;
         }
         match self.node_server(&node) {

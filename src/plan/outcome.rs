@@ -12,6 +12,7 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{
     Image, ImageState, ImageStep, Node, NodeState, NodeStep, Owner, Setback, SetbackKind, Timestamp,
 };
+use crate::planted::{Bug, is_planted};
 
 /// The answer to an errand other than a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +151,8 @@ pub fn consequences(
     nodes: Vec<Node>,
     image: Option<Image>,
 ) -> Vec<Consequence> {
+    let mistaken = mistaken(errand, answer);
+    let answer = mistaken.as_ref().unwrap_or(answer);
     let zone = verdict_on_zone(errand, answer, nodes.first(), image.as_ref());
     let mut follow = match (errand, nodes.first().cloned(), image) {
         (Errand::CreateServer { owner: Owner::Node(_), .. }, Some(node), _) => node_created(node, answer),
@@ -192,6 +195,14 @@ pub fn consequences(
         follow.push(Consequence::HoldOff { provider: provider.to_owned(), pause });
     }
     follow
+}
+
+/// What a lost answer to a create call is taken for where that bug is planted.
+fn mistaken(errand: &Errand, answer: &Answer) -> Option<Answer> {
+    let Answer::Failed(Failure { fault: Fault::Uncertain, text }) = answer else { return None };
+    let creates = matches!(errand, Errand::CreateServer { .. });
+    let refused = || Answer::Failed(Failure { fault: Fault::Refused, text: text.clone() });
+    (is_planted(Bug::UncertainIsRefused) && creates).then(refused)
 }
 
 /// What an answer tells of the availability zone that a server was made in. A zone has failed when the cloud refuses to

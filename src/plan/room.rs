@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::observation::Observation;
 use crate::config::Config;
-use crate::model::{Image, ImageState, ImageStep, Owner, Tag};
+use crate::model::{Image, ImageState, ImageStep, NodeState, Owner, Tag};
+use crate::planted::{Bug, is_planted};
 
 /// The room at each provider.
 #[derive(Debug, Default)]
@@ -34,13 +35,18 @@ impl Rooms {
         }
         let mut tags_of_rows = BTreeSet::new();
         for node in &seen.nodes {
-            rooms.add(&node.provider, 1, u32::from(node.attempted.is_some()));
             tags_of_rows.insert((Owner::Node(node.id), node.attempt.as_str()));
+            if is_planted(Bug::DoomedServersDoNotCount) && node.state == NodeState::Delete {
+                continue;
+            }
+            rooms.add(&node.provider, 1, u32::from(node.attempted.is_some()));
         }
         for image in &seen.images {
             let servers = servers_of(image);
             let at_least = u32::from(matches!(image.state, ImageState::Building(_)));
-            rooms.add(&image.provider, servers.max(at_least), servers);
+            if !is_planted(Bug::BuildersDoNotCount) {
+                rooms.add(&image.provider, servers.max(at_least), servers);
+            }
             for owner in [Owner::Builder(image.id), Owner::Verifier(image.id)] {
                 if may_exist(image, owner) {
                     tags_of_rows.insert((owner, image.attempt.as_str()));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::limits;
 use super::view::CloudView;
 use crate::model::{FloatingIp, Server, Tag, Timestamp};
+use crate::planted::{Bug, is_planted};
 
 /// What a row knows of the server that it asked for.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +115,7 @@ fn unanswered<'a>(
 ) -> Whereabouts<'a> {
     let settled = attempted.plus(call_deadline).plus(limits::LISTING_LAG);
     let never_shown = cloud.servers.neither_shows(|server| server.tag.as_ref() == Some(tag));
-    if never_shown && cloud.servers.twice_since(settled) {
+    if never_shown && (cloud.servers.twice_since(settled) || is_planted(Bug::AbsenceAtFirstSight)) {
         Whereabouts::Nowhere
     } else {
         Whereabouts::Unsure(Unsure::ListingsFrom(settled))

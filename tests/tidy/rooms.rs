@@ -55,10 +55,17 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "plan",
-        rooms: &["model", "fsm", "config"],
+        rooms: &["model", "fsm", "config", "planted"],
         crates: &[],
         never: IMPURE,
         because: "It is pure: the same observation gives the same plan, in the same order.",
+    },
+    Room {
+        name: "planted",
+        rooms: &[],
+        crates: &[],
+        never: &["async", "await", "std::env", "std::fs", "std::process"],
+        because: "It only names bugs and says whether one is planted, which in a program for use is never so.",
     },
     Room {
         name: "http",
@@ -142,6 +149,7 @@ pub const ROOMS: &[Room] = &[
             "fsm",
             "config",
             "plan",
+            "planted",
             "cloud",
             "remote",
             "builder",
