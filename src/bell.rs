@@ -1,4 +1,4 @@
-//! The bell: how the CLI wakes the daemon.
+//! The bell: how the CLI wakes the daemon; and the plate beside it, which says where the daemon serves.
 //!
 //! A wake carries no news. The news is a row in the store, and the daemon would find it a few seconds later anyway; the
 //! bell only spares the operator those seconds. It is a datagram socket beside the database file, because that is the
@@ -6,6 +6,7 @@
 
 use std::fs::Permissions;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixDatagram as Caller;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,37 @@ pub struct Bell {
 
 /// Where the bell of the daemon is that keeps its state in this database file.
 pub fn beside(database_file: &Path) -> PathBuf {
+    with_ending(database_file, ".bell")
+}
+
+/// Leaves beside the database file where the daemon serves its web port, for the CLI on this machine; `None`: nowhere.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn announce_page(database_file: &Path, address: Option<SocketAddr>) -> io::Result<()> {
+    let text = address.map_or_else(String::new, |address| address.to_string());
+    let path = with_ending(database_file, ".page");
+    let fresh = with_ending(database_file, ".page.new");
+    std::fs::write(&fresh, text)?;
+    std::fs::rename(fresh, path)
+}
+
+/// Where the daemon said that it serves. Whether it still runs is for others to know.
+///
+/// # Errors
+/// The file cannot be read, or holds no address.
+pub fn page(database_file: &Path) -> io::Result<Option<SocketAddr>> {
+    match std::fs::read_to_string(with_ending(database_file, ".page")) {
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => text.trim().parse().map(Some).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn with_ending(database_file: &Path, ending: &str) -> PathBuf {
     let mut path = database_file.as_os_str().to_owned();
-    path.push(".bell");
+    path.push(ending);
     path.into()
 }
 
@@ -114,6 +144,22 @@ mod tests {
         drop(bell);
         assert!(!path.exists());
         assert!(!ring(&path));
+    }
+
+    #[test]
+    fn says_where_the_page_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("nodepool.db");
+        assert_eq!(page(&database).unwrap(), None);
+        for address in ["127.0.0.1:8005", "[::1]:80"] {
+            let address = address.parse().unwrap();
+            announce_page(&database, Some(address)).unwrap();
+            assert_eq!(page(&database).unwrap(), Some(address));
+        }
+        announce_page(&database, None).unwrap();
+        assert_eq!(page(&database).unwrap(), None);
+        std::fs::write(folder.path().join("nodepool.db.page"), "nonsense").unwrap();
+        assert!(page(&database).is_err());
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! The real `nodepool` binary against a real store: what it prints, what it asks for, how it ends.
 
+#[path = "cli/asking.rs"]
+mod asking;
 #[path = "cli/bench.rs"]
 mod bench;
 #[path = "cli/builds.rs"]

@@ -20,6 +20,8 @@ mod scenario;
 mod situation;
 #[path = "plan/targets.rs"]
 mod targets;
+#[path = "plan/why.rs"]
+mod why;
 
 use std::fs;
 use std::path::{Path, PathBuf};

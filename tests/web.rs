@@ -1,5 +1,7 @@
 //! The web page over real HTTP: each path, what it tells, and what it does not let through.
 
+#[path = "web/api.rs"]
+mod api;
 #[path = "web/events.rs"]
 mod events;
 #[path = "web/metrics.rs"]

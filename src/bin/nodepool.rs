@@ -70,6 +70,15 @@ enum Command {
     Delete(cli::delete::Arguments),
     /// Show what happened to a node or an image, and why
     History(cli::history::Arguments),
+    /// Show what nodepoold is about to do and what it is not, and why; it changes nothing
+    ///
+    /// It asks nodepoold itself, at its web port: the last plan was made from what it saw of the clouds and targets a moment
+    /// ago, and the next look decides the same unless something happens.
+    Plan,
+    /// Explain why a label, node, provider or image is as it is
+    ///
+    /// Each line says what is so, and the lines below it what is behind that.
+    Why(cli::why::Arguments),
     /// List the snapshot images
     ImageList(cli::image_list::Arguments),
     /// Build new images now
@@ -248,6 +257,8 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::Unhold(arguments) => cli::unhold::run(session, arguments).await,
         Command::Delete(arguments) => cli::delete::run(session, arguments).await,
         Command::History(arguments) => cli::history::run(session, arguments).await,
+        Command::Plan => cli::plan::run(session).await,
+        Command::Why(arguments) => cli::why::run(session, config, arguments).await,
         Command::ImageList(arguments) => cli::image_list::run(session, config, arguments).await,
         Command::ImageUpdate(arguments) => cli::image_update::run(session, config, arguments).await,
         Command::ImageLog(arguments) => cli::image_log::run(session, arguments).await,

@@ -328,6 +328,7 @@ async fn run(
         tracing::info!(target: "nodepool", "status page at http://{address}/");
         Some(tokio::spawn(web::serve(listener, state, stop.clone())))
     };
+    announce_page(url.expose_secret(), web_address);
     let told = Arc::clone(&metrics);
     let relog = relog(arguments, Arc::clone(log));
     let parts =
@@ -400,6 +401,14 @@ async fn departed(
 ) -> anyhow::Result<Vec<Departed>> {
     let known = store.targets().await.context("the targets cannot be read")?;
     Ok(wiring::departed(&known, config, sources, metrics).await)
+}
+
+/// Leaves beside the database where the page is served, for the commands that ask the daemon itself.
+fn announce_page(database_url: &str, address: Option<SocketAddr>) {
+    let announced = store::database_file(database_url).map(|file| bell::announce_page(&file, address));
+    if let Some(Err(error)) = announced {
+        tracing::warn!(target: "nodepool", "`nodepool plan` and `nodepool why` cannot find this daemon: {error}");
+    }
 }
 
 /// What a dump says of the status page.

@@ -22,14 +22,21 @@ pub struct Arguments {
 
 /// A line of history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-struct LineView {
-    time: String,
-    provider: String,
-    hostname: String,
-    event: String,
-    from: String,
-    to: String,
-    reason: String,
+pub struct LineView {
+    /// When, RFC 3339.
+    pub time: String,
+    /// The provider of the node or the image.
+    pub provider: String,
+    /// The host name of the node, or of the image's builder.
+    pub hostname: String,
+    /// What happened.
+    pub event: String,
+    /// The state before.
+    pub from: String,
+    /// The state after.
+    pub to: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Prints the history, oldest first.
@@ -49,7 +56,8 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure
 }
 
 impl LineView {
-    fn new(line: HistoryLine) -> Self {
+    /// The view of a line.
+    pub fn new(line: HistoryLine) -> Self {
         Self {
             time: rfc3339(line.note.at),
             provider: line.provider,

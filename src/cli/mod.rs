@@ -1,6 +1,7 @@
 //! The commands of `nodepool`, one file each.
 //!
-//! The CLI reads the store and writes wishes into it; the daemon alone changes anything. Its tables are those of
+//! The CLI reads the store and writes wishes into it; the daemon alone changes anything. What only the daemon knows, its last
+//! plan, is asked of its web port. Its tables are those of
 //! nodepool v0, column for column, since scripts cut them apart; `-o json` and `-o yaml` tell everything.
 //!
 //! The answer goes to standard output, everything else to standard error. The exit status is that of [`Status`].
@@ -9,11 +10,13 @@ mod age;
 pub mod alien;
 pub mod alien_image_list;
 pub mod alien_list;
+pub mod cause;
 pub mod config_schema;
 pub mod config_show;
 pub mod config_validate;
 mod confirm;
 mod console;
+mod daemon;
 pub mod delete;
 pub mod doctor;
 mod facts;
@@ -29,6 +32,8 @@ pub mod image_update;
 pub mod info;
 pub mod jobs;
 pub mod list;
+pub mod plan;
+pub mod plan_view;
 mod session;
 mod several;
 mod sort;
@@ -37,6 +42,7 @@ mod table;
 pub mod unhold;
 mod view;
 mod watch;
+pub mod why;
 mod wish;
 
 use std::time::Duration;
@@ -47,6 +53,7 @@ pub use console::{Console, Format};
 pub use facts::Facts;
 pub use failure::{Failure, Status};
 pub use ids::Ids;
+pub use plan_view::PlanView;
 pub use session::Session;
 pub use sort::Key;
 pub use table::Table;

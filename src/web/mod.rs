@@ -1,8 +1,10 @@
-//! The web page of the daemon, its health, and its metrics, which show and change nothing; and a door for job events.
+//! The web page of the daemon, its health, its metrics and a JSON API, which show and change nothing; and a door for job
+//! events.
 //!
 //! There is no log-in, so it listens on this machine only unless it is told otherwise, and what it shows is no secret. Who
 //! tells of jobs needs a token.
 
+mod api;
 mod connection;
 mod events;
 mod health;
@@ -59,7 +61,8 @@ pub struct State {
 /// # Errors
 /// The listener is broken.
 pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) -> io::Result<()> {
-    axum::serve(Bounded::new(listener), router(state)).with_graceful_shutdown(stop.cancelled_owned()).await
+    let service = router(state).into_make_service_with_connect_info::<api::Peer>();
+    axum::serve(Bounded::new(listener), service).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
 fn router(state: State) -> Router {
@@ -69,6 +72,7 @@ fn router(state: State) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .nest("/api/v1", api::router())
         .route("/api/events/jenkins", post(events::jenkins))
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here. See /\n") })
         .layer(middleware::from_fn(bound))

@@ -13,6 +13,8 @@ pub struct Scenario {
     /// What it is about.
     #[serde(rename = "about")]
     pub _about: String,
+    /// What somebody asks about, in the situations of `tests/plan/why/`.
+    pub why: Option<String>,
     /// The configuration: a file of `tests/plan/pools/`.
     #[serde(default = "one")]
     pub pool: String,

@@ -30,6 +30,16 @@ async fn fills_from_nothing_and_replaces_what_is_deleted() {
         assert!(key.starts_with("-rw-------") && key.contains("\nssh-"), "{key}");
     }
 
+    // The last look may have been a moment ago.
+    pool.until("the plan is told", DEADLINE, async |pool| {
+        let plan = pool.nodepool(&["plan"]).await;
+        assert!(plan.success, "{plan:?}");
+        plan.out.contains("| debian | 0    | 2      | 2     |").then_some(())
+    })
+    .await;
+    let why = pool.nodepool(&["why", "debian"]).await;
+    assert!(why.success && why.out.contains("nothing is missing"), "{why:?}");
+
     let deleted = pool.rows(&["delete", &id(&nodes[0])]).await;
     assert_eq!(deleted[0]["state"], "delete");
     let after = pool

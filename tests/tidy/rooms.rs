@@ -231,7 +231,7 @@ pub const ROOMS: &[Room] = &[
     },
     Room {
         name: "cli",
-        rooms: &["doctor", "model", "store", "plan", "config", "bell", "telemetry"],
+        rooms: &["doctor", "model", "store", "plan", "config", "bell", "telemetry", "http"],
         crates: &[
             "async_trait",
             "futures",
@@ -252,7 +252,8 @@ pub const ROOMS: &[Room] = &[
             "unicode_width",
         ],
         never: &["std::process::Command"],
-        because: "It shows rows and writes wishes, and rings the bell; the daemon alone acts on clouds. What is alien \
+        because: "It shows rows and writes wishes, and rings the bell; the daemon alone acts on clouds, and is asked for its \
+                  last plan over its own port. What is alien \
                   it asks through a trait of its own, which `bin` fulfils.",
     },
     Room {

@@ -1,0 +1,78 @@
+//! Asking the daemon that runs what it alone knows: its last plan, which was made from listings that no store has.
+//!
+//! The daemon leaves the address of its web port beside its database. The CLI asks there, and nowhere else.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::{Failure, Session};
+use crate::bell;
+use crate::http;
+
+/// How long the daemon may take to answer: as long as it gives its own answers.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// The most that is read of an answer, in bytes.
+const LARGEST: usize = 32 << 20;
+
+impl Session {
+    /// What the daemon answers at this path of its web port.
+    pub(super) async fn ask_daemon<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let address = self.web_address().await?;
+        let url = format!("http://{address}{path}");
+        let unreachable = |text: String| {
+            Failure::unreachable(
+                format!("nodepoold does not answer at {url}: {text}"),
+                "run this on the machine of nodepoold; its log says whether it serves there",
+            )
+        };
+        let client = http::client(DEADLINE).no_proxy().timeout(DEADLINE).build();
+        let client = client.map_err(|error| unreachable(http::in_words(error)))?;
+        let answer = client.get(&url).send().await.map_err(|error| unreachable(http::in_words(error)))?;
+        let status = answer.status();
+        let body = http::whole(answer, LARGEST).await.map_err(&unreachable)?;
+        if !status.is_success() {
+            let text = String::from_utf8_lossy(&body);
+            return Err(unreachable(format!("{status}: {}", super::table::one_line(text.trim()))));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::unreachable(
+                format!("the answer at {url} makes no sense: {error}"),
+                "use the `nodepool` that came with the `nodepoold` that runs",
+            )
+        })
+    }
+
+    /// Where the daemon serves.
+    async fn web_address(&self) -> Result<SocketAddr, Failure> {
+        if !self.daemon_is_alive().await? {
+            return Err(Failure::unreachable(
+                "nodepoold does not run on this store, and only it knows what it is about to do",
+                "start it; `nodepool info` shows what the store itself tells",
+            ));
+        }
+        let announced = self.file().map(bell::page).transpose();
+        match announced.map(Option::flatten) {
+            Ok(Some(address)) => Ok(reachable(address)),
+            Ok(None) => Err(Failure::unreachable(
+                "nodepoold serves no web port, and only over that it tells what it is about to do",
+                "start it without --no-webapp",
+            )),
+            Err(error) => Err(Failure::unreachable(
+                format!("where nodepoold serves cannot be read: {error}"),
+                "run this as the user that nodepoold runs as",
+            )),
+        }
+    }
+}
+
+/// A port that is served everywhere is served here, too.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let here: IpAddr = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(here, address.port())
+}
