@@ -1,5 +1,7 @@
 //! The store against real SQLite files: every query, what survives a crash, and what happens when others write too.
 
+#[path = "store/failures.rs"]
+mod failures;
 #[path = "store/migrations.rs"]
 mod migrations;
 

@@ -79,6 +79,8 @@ enum Command {
     ///
     /// Each line says what is so, and the lines below it what is behind that.
     Why(cli::why::Arguments),
+    /// Show which launches and builds failed, equal failures together
+    Failures(cli::failures::Arguments),
     /// List the snapshot images
     ImageList(cli::image_list::Arguments),
     /// Build new images now
@@ -257,6 +259,7 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::Unhold(arguments) => cli::unhold::run(session, arguments).await,
         Command::Delete(arguments) => cli::delete::run(session, arguments).await,
         Command::History(arguments) => cli::history::run(session, arguments).await,
+        Command::Failures(arguments) => cli::failures::run(session, arguments).await,
         Command::Plan => cli::plan::run(session).await,
         Command::Why(arguments) => cli::why::run(session, config, arguments).await,
         Command::ImageList(arguments) => cli::image_list::run(session, config, arguments).await,

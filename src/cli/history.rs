@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Failure, Session, Table, rfc3339};
+use super::cause::span;
+use super::{Failure, Format, Session, Table, rfc3339};
 use crate::model::{ImageId, NodeId};
-use crate::store::{HistoryLine, Subject};
+use crate::store::{FailedTry, HistoryLine, Subject};
 
 /// Whose history.
 #[derive(Clone, Debug, clap::Args)]
@@ -37,6 +38,16 @@ pub struct LineView {
     pub to: String,
     /// Why.
     pub reason: String,
+    /// Of a line that tells of a failure: the step, how many seconds it had been there, and may be.
+    pub step: Option<String>,
+    /// See `step`.
+    pub waited_seconds: Option<u64>,
+    /// See `step`.
+    pub deadline_seconds: Option<u64>,
+    /// The end of the machine's console.
+    pub console: Option<String>,
+    /// The end of what was run on the machine.
+    pub output: Option<String>,
 }
 
 /// Prints the history, oldest first.
@@ -51,14 +62,47 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure
             "it never existed, or so long ago that its history was removed",
         ));
     }
-    let views: Vec<LineView> = lines.into_iter().map(LineView::new).collect();
-    session.console.rows(|| table(&views), || views.clone())
+    let failed = session.store.failures_of(subject).await?;
+    let views: Vec<LineView> = lines.into_iter().map(|line| LineView::new(line, &failed)).collect();
+    session.console.rows(|| table(&views), || views.clone())?;
+    if session.console.format() == Format::Table {
+        print!("{}", failed.iter().map(evidence).collect::<String>());
+    }
+    Ok(())
+}
+
+/// What is known of a failure, for a person.
+fn evidence(failed: &FailedTry) -> String {
+    let limit = failed.deadline.map_or_else(String::new, |limit| format!(" of at most {}", span(limit)));
+    let mut lines = vec![String::new()];
+    lines.push(format!("Failed at step {} after {}{limit}:", failed.step, span(failed.waited)));
+    let parts = [
+        ("", Some(&failed.message)),
+        ("Console", failed.console.as_ref()),
+        ("Output", failed.output.as_ref()),
+    ];
+    for (title, part) in parts {
+        let Some(part) = part else { continue };
+        if !title.is_empty() {
+            lines.push(format!("  {title}, its end:"));
+        }
+        lines.extend(part.lines().map(|line| format!("    {}", super::table::one_line(line))));
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 impl LineView {
     /// The view of a line.
-    pub fn new(line: HistoryLine) -> Self {
+    pub fn new(line: HistoryLine, failed: &[FailedTry]) -> Self {
+        let failed =
+            failed.iter().find(|failed| failed.at == line.note.at && failed.message == line.note.reason);
         Self {
+            step: failed.map(|failed| failed.step.clone()),
+            waited_seconds: failed.map(|failed| failed.waited.as_secs()),
+            deadline_seconds: failed.and_then(|failed| failed.deadline).map(|limit| limit.as_secs()),
+            console: failed.and_then(|failed| failed.console.clone()),
+            output: failed.and_then(|failed| failed.output.clone()),
             time: rfc3339(line.note.at),
             provider: line.provider,
             hostname: line.hostname,

@@ -21,6 +21,7 @@ pub mod delete;
 pub mod doctor;
 mod facts;
 mod failure;
+pub mod failures;
 mod follow;
 pub mod history;
 pub mod hold;

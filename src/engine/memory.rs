@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::evidence::Evidence;
 use super::{Outcome, Rows, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
@@ -37,6 +38,8 @@ pub(super) struct Memory {
     pub(super) steps: BTreeMap<Errand, (String, Timestamp)>,
     /// When the machines of nodes that are being prepared let us in.
     pub(super) reached: BTreeMap<NodeId, Timestamp>,
+    /// What visits that failed left behind, until their nodes' rows say so.
+    pub(super) evidence: BTreeMap<NodeId, (Errand, Evidence)>,
     /// What the last visits to ready nodes showed.
     pub(super) checks: BTreeMap<NodeId, Checked>,
     /// When the demand was last asked for, whatever came of it.
@@ -62,6 +65,7 @@ impl Memory {
             counted: BTreeMap::new(),
             steps: BTreeMap::new(),
             reached: BTreeMap::new(),
+            evidence: BTreeMap::new(),
             demand_asked: None,
             demand: None,
             paces: BTreeMap::new(),
@@ -136,6 +140,8 @@ impl Memory {
         self.steps.remove(errand);
         if let Errand::PrepareNode(id) = errand {
             self.reached.remove(id);
+            // What follows from the end of the visit has been recorded.
+            self.evidence.retain(|_, (visit, _)| visit != errand);
         }
     }
 

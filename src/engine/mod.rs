@@ -11,6 +11,7 @@ mod act;
 mod contact;
 mod departed;
 mod dump;
+mod evidence;
 mod host_keys;
 mod measure;
 mod memory;
@@ -426,6 +427,12 @@ impl Engine {
             News::HostKey { errand, node, host_key } => (errand, node, host_key),
             News::BuildLine { image, step, line, missed, room: _room } => {
                 return self.take_build_line(image, NewLine { at: now, step, missed, text: line }).await;
+            }
+            News::Evidence { errand, node, evidence } => {
+                if self.memory.in_flight.contains_key(&errand) {
+                    self.memory.evidence.insert(node, (errand, evidence));
+                }
+                return Ok(());
             }
             News::Step { errand, step } => {
                 self.memory.note_step(errand, step, now);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
+use super::evidence::LastLines;
 use super::{Engine, News};
 use crate::model::{ImageId, ImageStep};
 use crate::plan::Errand;
@@ -111,14 +112,16 @@ impl Engine {
     }
 }
 
-/// Logs each line of a ready script.
+/// Logs each line of a ready script, and keeps the last ones.
 pub(super) struct NodeLog {
     pub(super) node: i64,
+    pub(super) last: LastLines,
 }
 
 impl Output for NodeLog {
     fn line(&mut self, line: &str) {
         tracing::debug!(target: "nodepool.node.ready", node = self.node, "{line}");
+        self.last.add(line);
     }
 }
 

@@ -32,6 +32,9 @@ impl Engine {
         };
         if written.is_ok() {
             self.count_move(now, row, following.state);
+            if following.state == NodeState::Delete {
+                self.keep_failed_launch(now, row, reason).await;
+            }
         }
         unless_conflict(written)
     }
@@ -50,6 +53,9 @@ impl Engine {
         if written.is_ok() {
             for (row, (following, _note)) in rows.iter().zip(&following) {
                 self.count_move(now, row, following.state);
+                if following.state == NodeState::Delete {
+                    self.keep_failed_launch(now, row, reason).await;
+                }
             }
         }
         unless_conflict(written)
@@ -97,8 +103,12 @@ impl Engine {
             return unless_conflict(self.store.remove_image(row, &note).await);
         }
         let state_time = if following == row.state { row.state_time } else { now };
-        let row = Image { state: following, state_time, reason: reason.0.clone(), ..row.clone() };
+        let before = row;
+        let row = Image { state: following, state_time, reason: reason.0.clone(), ..before.clone() };
         let written = self.store.update_image(&row, &note).await;
+        if written.is_ok() && following == ImageState::Delete {
+            self.keep_failed_build(now, before, reason).await;
+        }
         if let (Ok(_), ImageState::Ready, Some(metrics)) = (&written, following, &self.metrics) {
             metrics.image_ready(&row, now);
         }

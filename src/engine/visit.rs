@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use super::act::{Made, provider_image};
 use super::contact::Reporting;
+use super::evidence::{LastLines, Witness};
 use super::host_keys::{hint, trust};
 use super::output::{BuildLog, NodeLog};
 use super::{Engine, Outcome, Rows};
@@ -36,7 +37,7 @@ impl Engine {
         subnodes.sort_by_key(|row| row.subnode_index);
         let is_set = !subnodes.is_empty();
         let mut deadline = VISIT_MARGIN;
-        let mut visits = Vec::new();
+        let (mut visits, mut witnesses) = (Vec::new(), Vec::new());
         for member in std::iter::once(node).chain(subnodes) {
             let order = self
                 .preparation(member)
@@ -51,7 +52,13 @@ impl Engine {
                 node: Some(member.id),
                 news: self.news.clone(),
             };
-            visits.push((member.title(), order, remote, NodeLog { node: member.id.0 }));
+            witnesses.push((member.title(), self.witness(id, member)));
+            visits.push((
+                member.title(),
+                order,
+                remote,
+                NodeLog { node: member.id.0, last: LastLines::default() },
+            ));
         }
         let hint = hint(self.configured(&node.provider)?, &node.image);
         let inbound = self.inbound(node);
@@ -73,13 +80,33 @@ impl Engine {
                     output: log,
                 })
                 .collect();
-            match builder::prepare_set(&mut members).await {
-                Ok(_) => Outcome::Answer(Answer::Done),
-                Err(failed) if is_set => failure(format!("{}: {}", failed.name, told(&failed.error, hint))),
-                Err(failed) => visited(Err(failed.error), hint),
+            let Err(failed) = builder::prepare_set(&mut members).await else {
+                return Outcome::Answer(Answer::Done);
+            };
+            drop(members);
+            let output = visits.iter().find(|(name, ..)| *name == failed.name || !is_set);
+            let output = output.and_then(|(_, _, _, log)| log.last.text());
+            let witness = witnesses.into_iter().find(|(name, _)| *name == failed.name || !is_set);
+            if let Some((_, witness)) = witness {
+                witness.tell(output).await;
             }
+            if is_set {
+                return failure(format!("{}: {}", failed.name, told(&failed.error, hint)));
+            }
+            visited(Err(failed.error), hint)
         };
         Ok((deadline, future.boxed()))
+    }
+
+    /// Who tells what a failed visit leaves behind.
+    fn witness(&self, id: NodeId, member: &Node) -> Witness {
+        Witness {
+            errand: Errand::PrepareNode(id),
+            node: member.id,
+            server: member.server_id.clone(),
+            cloud: self.drivers.clouds.get(&member.provider).map(Arc::clone),
+            news: self.news.clone(),
+        }
     }
 
     /// The target that an agent on this node has to connect to by itself, and the agent's name.
@@ -191,7 +218,7 @@ impl Engine {
         };
         let deadline = endpoint.patience.saturating_add(CHECK_MARGIN);
         let remote = Arc::clone(&self.drivers.remote);
-        let mut log = NodeLog { node: id.0 };
+        let mut log = NodeLog { node: id.0, last: LastLines::default() };
         let hint = hint(provider, &node.image);
         let future = async move { checked(builder::check(remote.as_ref(), &endpoint, &mut log).await, hint) };
         Ok((deadline, future.boxed()))

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::evidence::Evidence;
 use crate::model::{CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Quota, Server};
 use crate::plan::{Answer, Errand};
 use crate::target::{Demand, Roster};
@@ -62,6 +63,15 @@ pub enum News {
         errand: Errand,
         /// What it does, in words for a person.
         step: String,
+    },
+    /// What a visit that failed leaves behind.
+    Evidence {
+        /// The visit.
+        errand: Errand,
+        /// The node whose machine it is, which may be a subnode of the one that the visit is about.
+        node: NodeId,
+        /// What there is.
+        evidence: Evidence,
     },
     /// The host key of a machine: at the first contact, or from its console.
     HostKey {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::db::{Db, Value, Write};
 use super::row::Row;
 use super::text::bounded;
-use super::{Store, StoreError, build_log};
+use super::{Store, StoreError, build_log, failures};
 use crate::model::{ImageId, NodeId, Timestamp};
 
 /// What a line of history is about.
@@ -80,7 +80,7 @@ impl Store {
     pub async fn prune(&self, before: Timestamp, at_most: u32) -> Result<u64, StoreError> {
         let mut removed = 0_u64;
         let mut write = self.db.begin().await?;
-        for sql in [PRUNE_WISHES, PRUNE_EVENTS, PRUNE_HISTORY, build_log::PRUNE] {
+        for sql in [PRUNE_WISHES, PRUNE_EVENTS, PRUNE_HISTORY, build_log::PRUNE, failures::PRUNE] {
             let rest = u64::from(at_most).saturating_sub(removed);
             let rest = i64::try_from(rest).unwrap_or(i64::MAX);
             removed = removed.saturating_add(write.execute(sql, &[before.into(), rest.into()]).await?);
@@ -91,14 +91,14 @@ impl Store {
 }
 
 impl Subject {
-    fn words(self) -> (&'static str, i64) {
+    pub(super) fn words(self) -> (&'static str, i64) {
         match self {
             Self::Node(id) => ("node", id.0),
             Self::Image(id) => ("image", id.0),
         }
     }
 
-    fn from_words(kind: &str, number: i64) -> Option<Self> {
+    pub(super) fn from_words(kind: &str, number: i64) -> Option<Self> {
         match kind {
             "node" => Some(Self::Node(NodeId(number))),
             "image" => Some(Self::Image(ImageId(number))),

@@ -8,6 +8,13 @@ pub(super) fn bounded(text: &str) -> String {
     text.chars().filter(|c| *c != '\0').take(MOST_CHARACTERS).collect()
 }
 
+/// The last [`MOST_CHARACTERS`] characters of a text, without NUL: of what a machine printed the end tells most.
+pub(super) fn last(text: &str) -> String {
+    let characters = text.chars().filter(|c| *c != '\0').count();
+    let skipped = characters.saturating_sub(MOST_CHARACTERS);
+    text.chars().filter(|c| *c != '\0').skip(skipped).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -17,5 +24,7 @@ mod tests {
         let long = "é".repeat(MOST_CHARACTERS + 1);
         assert_eq!(bounded(&long), "é".repeat(MOST_CHARACTERS));
         assert_eq!(bounded("a\0b"), "ab");
+        assert_eq!(last(&format!("x{long}\0")).chars().count(), MOST_CHARACTERS);
+        assert!(!last(&format!("x{long}")).contains('x'));
     }
 }

@@ -133,7 +133,8 @@ async fn image_history(
 
 async fn history(state: &State, subject: Subject) -> Result<Json<Vec<LineView>>, Unavailable> {
     let lines = state.store.history(subject, MOST).await?;
-    Ok(Json(lines.into_iter().map(LineView::new).collect()))
+    let failed = state.store.failures_of(subject).await?;
+    Ok(Json(lines.into_iter().map(|line| LineView::new(line, &failed)).collect()))
 }
 
 #[cfg(test)]

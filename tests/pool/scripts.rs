@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::cloud::text;
-use super::setup::{DEADLINE, Pool, Settings, scripts};
+use super::setup::{DEADLINE, Pool, Settings, id, scripts};
 
 /// Hangs on the first node for as long as it is let, and does not listen to anybody.
-const STUBBORN: &str = "#!/bin/bash\ncase $1 in *-1) ;; *) exit 0 ;; esac\n\
+const STUBBORN: &str = "#!/bin/bash\ncase $1 in *-1) ;; *) exit 0 ;; esac\necho 'waits for ever'\n\
     trap '' TERM HUP INT\n(trap '' TERM HUP INT; sleep 98765 & wait) &\nwait\nsleep 98765\n";
 
 #[tokio::test]
@@ -38,6 +38,22 @@ async fn a_ready_script_that_outlives_its_deadline_is_killed_and_its_node_replac
         .await;
     let reason = text(&doomed, "reason");
     assert!(reason.starts_with("ready-script: "), "{reason}\n{}", pool.log());
+    let history = pool.nodepool(&["history", &id(&node)]).await;
+    for part in [
+        "Failed at step ready-script after ",
+        " of at most 5 s:",
+        "Output, its end:\n    *** START to run",
+        "    waits for ever\n",
+    ] {
+        assert!(history.out.contains(part), "{part}\n{history:?}");
+    }
+    let failures = pool.rows(&["failures"]).await;
+    assert_eq!(
+        (&failures[0]["count"], &failures[0]["step"]),
+        (&1.into(), &"ready-script".into()),
+        "{failures:?}"
+    );
+    assert_eq!(failures[0]["example"], id(&node).as_str());
     assert_eq!(processes(&pool, &node).await, 0, "the script and what it started:\n{}", pool.log());
     let nodes = pool.until_full(1, DEADLINE).await;
     assert_ne!(nodes[0]["id"], node["id"]);
