@@ -328,14 +328,13 @@ async fn run(
         tracing::info!(target: "nodepool", "status page at http://{address}/");
         Some(tokio::spawn(web::serve(listener, state, stop.clone())))
     };
-    announce_page(url.expose_secret(), web_address);
-    let told = Arc::clone(&metrics);
-    let relog = relog(arguments, Arc::clone(log));
+    let (told, relog) = (Arc::clone(&metrics), relog(arguments, Arc::clone(log)));
     let parts =
         Parts { sources, make, relog, metrics: told, in_force, reconfigure, doubts, watched, unusable };
     tokio::spawn(Reloads::new(parts, loaded.files).watch(signals.hangups, stop.clone()));
     let (ask, dumps) = mpsc::channel(1);
-    tokio::spawn(dump_on_signal(signals.dumps, ask, dump_config, page(web_address)));
+    let page = announce_page(url.expose_secret(), web_address);
+    tokio::spawn(dump_on_signal(signals.dumps, ask, dump_config, page));
     let pulse = notify::watchdog().map(|every| Pulse { every, beat: notify::alive });
     let driver =
         Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics, dumps, pulse };
@@ -403,16 +402,13 @@ async fn departed(
     Ok(wiring::departed(&known, config, sources, metrics).await)
 }
 
-/// Leaves beside the database where the page is served, for the commands that ask the daemon itself.
-fn announce_page(database_url: &str, address: Option<SocketAddr>) {
+/// Leaves beside the database where the page is served, for the commands that ask the daemon itself, and gives what a dump
+/// says of it.
+fn announce_page(database_url: &str, address: Option<SocketAddr>) -> String {
     let announced = store::database_file(database_url).map(|file| bell::announce_page(&file, address));
     if let Some(Err(error)) = announced {
         tracing::warn!(target: "nodepool", "`nodepool plan` and `nodepool why` cannot find this daemon: {error}");
     }
-}
-
-/// What a dump says of the status page.
-fn page(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "switched off".to_owned(), |address| format!("serves at http://{address}/"))
 }
 
