@@ -6,6 +6,8 @@
 
 #[path = "plan/answers.rs"]
 mod answers;
+#[path = "plan/deadlines.rs"]
+mod deadlines;
 #[path = "plan/errands.rs"]
 mod errands;
 #[path = "plan/laws.rs"]

@@ -290,6 +290,14 @@ async fn an_image_from_its_first_line_to_its_last() {
         image.state = state;
         let written = store.update_image(&image, &note("moved", at(200))).await.unwrap();
         assert_eq!(written, Image { revision: image.revision + 1, ..image.clone() });
+        store.count_node_ready(image.id).await.unwrap();
+        let counted = store.image(image.id).await.unwrap().unwrap();
+        assert_eq!(
+            counted,
+            Image { nodes_ready: written.nodes_ready + 1, ..written.clone() },
+            "and nothing else"
+        );
+        let written = counted;
         assert_eq!(store.image(image.id).await.unwrap(), Some(written.clone()));
         assert!(is_conflict(&store.update_image(&image, &note("late", at(201))).await));
         assert!(is_conflict(&store.remove_image(&image, &note("late", at(201))).await));

@@ -17,10 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use nodepool::config::{self, Config, SecureConf, Sources};
 use nodepool::events::{Ring, Writer};
-use nodepool::model::{NodeState, Resource, Timestamp, Usage};
+use nodepool::model::{NodeState, Resource, Setback, SetbackKind, Timestamp, Usage};
 use nodepool::plan::{Plan, Refusal, Subject};
 use nodepool::store::{NewImage, NewNode, Note, Store};
-use nodepool::telemetry::{LastTick, Metrics};
+use nodepool::telemetry::{Breaker, LastTick, Metrics};
 use nodepool::web::{self, State};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -245,6 +245,16 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
         Refusal { subject: Subject::Label(EVIL.to_owned()), reason: "no quota".into() },
     ];
     served.ticked(now(), Plan { refusals, ..Plan::default() }, None);
+    let failed = Setback {
+        kind: SetbackKind::Launch,
+        provider: "cloud1".to_owned(),
+        name: "ci-jessie".to_owned(),
+        failures: 3,
+        last: now(),
+        reason: "connect: no answer".to_owned(),
+    };
+    let breakers = Arc::new(Breaker::not_closed(&[failed], now()));
+    served.last.send_modify(|last| last.breakers = breakers);
     let told =
         [(Resource::Instances, 3, Some(10)), (Resource::Cores, 9, None), (Resource::Ram, 512, Some(1024))];
     let told = told.map(|(resource, used, limit)| (resource, Usage { limit, used }));
@@ -269,6 +279,8 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
         "{}",
         page.text
     );
+    let breaker = "<td>launch</td><td>cloud1</td><td>ci-jessie</td><td class=\"bad\">open</td><td>3</td>";
+    assert!(page.text.contains(breaker), "{}", page.text);
     assert!(!page.text.contains("open-sesame"));
 }
 

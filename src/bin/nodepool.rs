@@ -90,7 +90,16 @@ enum Command {
     /// Delete images; the one before the newest is current again
     ImageDelete(cli::image_delete::Arguments),
     /// List the servers of our projects that we did not make
-    AlienList(cli::alien::Arguments),
+    AlienList(cli::alien_list::Arguments),
+    /// Delete servers of our projects that we did not make
+    ///
+    /// It shows what it is about to delete and asks. Where nobody can be asked it does nothing without --yes.
+    AlienDelete(cli::alien_delete::Arguments),
+    /// Look for what was left behind on the clouds, show it, or confirm that it is to go
+    ///
+    /// What carries our mark and has no row is deleted without being asked for, soon after it is seen twice. Without an
+    /// option this looks for it at once. A cleanup that would delete much of what is ours stops itself until --confirm.
+    Gc(cli::gc::Arguments),
     /// List the snapshots of our projects that we did not take
     AlienImageList(cli::alien::Arguments),
     /// List the jobs on whose failure nodes are held
@@ -267,6 +276,8 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::ImageLog(arguments) => cli::image_log::run(session, arguments).await,
         Command::ImageDelete(arguments) => cli::image_delete::run(session, arguments).await,
         Command::AlienList(arguments) => cli::alien_list::run(session, config, &Clouds, arguments).await,
+        Command::AlienDelete(arguments) => cli::alien_delete::run(session, config, &Clouds, arguments).await,
+        Command::Gc(arguments) => cli::gc::run(session, arguments).await,
         Command::AlienImageList(arguments) => {
             cli::alien_image_list::run(session, config, &Clouds, arguments).await
         }

@@ -175,8 +175,8 @@ impl Evidence<'_> {
             }
             self.setbacks_at(provider, 1, chain, |setback| match setback.kind {
                 SetbackKind::Launch => setback.name == *name,
-                SetbackKind::Capacity | SetbackKind::Zone => true,
-                SetbackKind::Image | SetbackKind::Target => false,
+                SetbackKind::Capacity | SetbackKind::Zone | SetbackKind::Provider => true,
+                SetbackKind::Image | SetbackKind::Target | SetbackKind::Snapshot => false,
             });
         }
         for node in rows().filter(|node| matches!(node.state, NodeState::Building(_))) {
@@ -367,6 +367,8 @@ impl Evidence<'_> {
                 SetbackKind::Capacity => "calls for servers".to_owned(),
                 SetbackKind::Zone => format!("zone {}", setback.name),
                 SetbackKind::Target => "enrollments".to_owned(),
+                SetbackKind::Provider => "launches of whatever label".to_owned(),
+                SetbackKind::Snapshot => format!("launches from image {}", setback.name),
             };
             let (times, reason) = (setback.failures, &setback.reason);
             if chain.lines.iter().any(|(_, line)| line.contains("in a row") && line.contains(reason)) {

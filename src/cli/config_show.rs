@@ -57,7 +57,8 @@ fn general(config: &Config) -> Facts {
             ("check", cron(config.crons.check.as_ref())),
         ]),
     );
-    root.add("nodepoold", Facts::map([("delete-delay", time(config.delete_delay))]));
+    let daemon = [("delete-delay", time(config.delete_delay)), ("leak-limit", config.leak_limit.into())];
+    root.add("nodepoold", Facts::map(daemon));
     root.add_if("logging", config.logging.as_ref().map(logging));
     root
 }

@@ -7,12 +7,30 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use super::Failure;
 
+/// Asks whether to do `what`, and does not take silence for a yes: where nobody can be asked, nothing is done.
+///
+/// # Errors
+/// The person said anything but yes, or there is none.
+pub(super) fn insist(what: &str) -> Result<(), Failure> {
+    if has_person() {
+        return ask(what);
+    }
+    Err(Failure::refused(
+        format!("nothing was done: nobody can be asked whether to {what}"),
+        "say it at a terminal, or with --yes",
+    ))
+}
+
+fn has_person() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks whether to do `what`, if there is a person to ask.
 ///
 /// # Errors
 /// The person said anything but yes.
 pub(super) fn ask(what: &str) -> Result<(), Failure> {
-    if !(io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal()) {
+    if !has_person() {
         return Ok(());
     }
     let mut err = io::stderr().lock();

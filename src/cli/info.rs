@@ -68,6 +68,8 @@ struct WishView {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct SetbackView {
     about: String,
+    /// `closed` after a few failures, `open` while it is left alone, `half-open` while one node tries it.
+    breaker: &'static str,
     failures: u32,
     last: String,
     /// When it is tried again; `None`: at the next look.
@@ -167,6 +169,8 @@ fn wish(wish: &Wish) -> WishView {
         WishKind::ImageDelete(image) => format!("delete image {image}"),
         WishKind::Check => "check all ready nodes".to_owned(),
         WishKind::Cleanup => "look for leftovers".to_owned(),
+        WishKind::ConfirmCleanup => "go on with a cleanup that stopped itself".to_owned(),
+        WishKind::AlienDelete { provider, server } => format!("delete server {server} at {provider}"),
     };
     WishView { id: wish.id.0, wish: words, written: rfc3339(wish.created) }
 }
@@ -177,12 +181,15 @@ fn setback(setback: &Setback, now: Timestamp) -> SetbackView {
         SetbackKind::Image => format!("builds of image {name} at {provider}"),
         SetbackKind::Launch => format!("launches of {name} at {provider}"),
         SetbackKind::Capacity => format!("room at {provider}"),
+        SetbackKind::Provider => format!("all launches at {provider}"),
+        SetbackKind::Snapshot => format!("nodes from image {name} at {provider}"),
         SetbackKind::Zone => format!("zone {name} of {provider}"),
         SetbackKind::Target => format!("enrollments at target {provider}"),
     };
     let next = last.plus(plan::backoff(*kind, *failures));
     SetbackView {
         about,
+        breaker: plan::BreakerState::of(setback, now).word(),
         failures: *failures,
         last: rfc3339(*last),
         next_try: (next > now).then(|| rfc3339(next)),

@@ -8,6 +8,7 @@
 
 mod age;
 pub mod alien;
+pub mod alien_delete;
 pub mod alien_image_list;
 pub mod alien_list;
 pub mod cause;
@@ -23,6 +24,7 @@ mod facts;
 mod failure;
 pub mod failures;
 mod follow;
+pub mod gc;
 pub mod history;
 pub mod hold;
 mod ids;

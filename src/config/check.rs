@@ -7,8 +7,8 @@ use super::clouds::Clouds;
 use super::diagnostic::Report;
 use super::files::Files;
 use super::keys::{
-    API_TIMEOUT, BOOT_TIMEOUT, LAUNCH_TIMEOUT, MIN_READY, PRIVATE_KEY, RATE, READY_SCRIPT_TIMEOUT,
-    SETUP_TIMEOUT, SSH_PORT, TEMPLATE_HOSTNAME, USER_HOME, USERNAME,
+    API_TIMEOUT, BOOT_TIMEOUT, LAUNCH_TIMEOUT, LEAK_LIMIT, MIN_READY, PRIVATE_KEY, RATE,
+    READY_SCRIPT_TIMEOUT, SETUP_TIMEOUT, SSH_PORT, TEMPLATE_HOSTNAME, USER_HOME, USERNAME,
 };
 use super::labels;
 use super::publishers;
@@ -82,6 +82,7 @@ pub(super) fn check(
         event_token: secure.event_token,
         crons: raw.crons,
         delete_delay: raw.delete_delay.unwrap_or(Duration::ZERO),
+        leak_limit: raw.leak_limit.or(count(LEAK_LIMIT)).unwrap_or(100),
         logging: raw.logging.map(|logging| Logging {
             directory: logging.directory.map(|path| sources.path(&path.to_string_lossy())),
             ..logging

@@ -152,6 +152,7 @@ fn general(config: &Config) -> Fields {
         event_token,
         crons: Crons { image_update, cleanup, check },
         delete_delay,
+        leak_limit,
         logging,
         labels: _,
         providers: _,
@@ -168,6 +169,7 @@ fn general(config: &Config) -> Fields {
         .maybe("cron cleanup", cleanup.as_ref().map(cron).as_ref())
         .maybe("cron check", check.as_ref().map(cron).as_ref())
         .open("delete-delay", delete_delay)
+        .open("leak-limit", leak_limit)
         .maybe("logging", logging.as_ref());
     fields
 }

@@ -111,6 +111,8 @@ const PORTS: Kind = Kind::Integer(1, 65535);
 
 pub(super) const GEARMAN_PORT: u16 = 4730;
 pub(super) const MIN_READY: i64 = 2;
+/// The largest share, in percent, of what is ours that is deleted without a row and without being asked.
+pub(super) const LEAK_LIMIT: i64 = 25;
 pub(super) const READY_SCRIPT_TIMEOUT: Duration = Duration::from_mins(30);
 pub(super) const SETUP_TIMEOUT: Duration = Duration::from_hours(2);
 /// nodepool v0 waited for ever.
@@ -309,12 +311,22 @@ pub static SCHEDULE: Section = Section {
 pub static NODEPOOLD: Section = Section {
     what: "`nodepoold`",
     name: "nodepoold",
-    keys: &[key(
-        "delete-delay",
-        Kind::Time(true),
-        Absent::Time(Duration::ZERO),
-        "how long a node rests between the end of its job and its deletion",
-    )],
+    keys: &[
+        key(
+            "delete-delay",
+            Kind::Time(true),
+            Absent::Time(Duration::ZERO),
+            "how long a node rests between the end of its job and its deletion",
+        ),
+        key(
+            "leak-limit",
+            Kind::Integer(1, 100),
+            Absent::Number(LEAK_LIMIT),
+            "the largest share, in percent, of what carries our mark at a provider that is deleted as left behind without \
+             anybody confirming it; ten things are always deleted, and 100 sets no limit",
+        )
+        .new_here(),
+    ],
 };
 
 /// The section `logging`.

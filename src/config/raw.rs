@@ -52,6 +52,7 @@ pub(super) struct RawConfig {
     pub(super) zmq_publishers: Vec<Located<String>>,
     pub(super) crons: Crons,
     pub(super) delete_delay: Option<Duration>,
+    pub(super) leak_limit: Option<u32>,
     pub(super) logging: Option<Logging>,
     pub(super) labels: Vec<RawLabel>,
     pub(super) providers: Vec<RawProvider>,
@@ -191,13 +192,15 @@ impl RawLogin {
 /// Reads the file; a `None` was reported.
 pub(super) fn read(root: &Node, report: &mut Report) -> Option<RawConfig> {
     let mut fields = Fields::open(root, &keys::ROOT, report)?;
+    let daemon = fields.find("nodepoold").and_then(|node| daemon(node, report));
     let config = RawConfig {
         script_dir: fields.text("script-dir", report),
         dburi: fields.secret("dburi", report),
         gearman_servers: each(fields.list("gearman-servers", report), gearman_server, report),
         zmq_publishers: fields.texts("zmq-publishers", report),
         crons: cron::read(fields.find("cron"), report),
-        delete_delay: fields.find("nodepoold").and_then(|node| delete_delay(node, report)),
+        delete_delay: daemon.as_ref().and_then(|daemon| daemon.0),
+        leak_limit: daemon.as_ref().and_then(|daemon| daemon.1),
         logging: fields.find("logging").and_then(|node| logging::read(node, report)),
         labels: each(fields.list("labels", report), label, report),
         providers: each(fields.list("providers", report), provider, report),
@@ -241,11 +244,13 @@ fn zookeeper(node: &Node, report: &mut Report) {
     fields.finish(report);
 }
 
-fn delete_delay(node: &Node, report: &mut Report) -> Option<Duration> {
+/// The delete-delay and the leak-limit.
+fn daemon(node: &Node, report: &mut Report) -> Option<(Option<Duration>, Option<u32>)> {
     let mut fields = Fields::open(node, &keys::NODEPOOLD, report)?;
     let delay = fields.time("delete-delay", report);
+    let limit = fields.integer("leak-limit", report);
     fields.finish(report);
-    delay
+    Some((delay, limit.and_then(|limit| u32::try_from(limit.value).ok())))
 }
 
 fn diskimage(node: &Node, report: &mut Report) -> Option<Located<String>> {

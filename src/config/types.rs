@@ -23,6 +23,9 @@ pub struct Config {
     pub crons: Crons,
     /// How long a node rests between its job's end and its deletion.
     pub delete_delay: Duration,
+    /// The largest share, in percent, of what carries our mark at a provider that is deleted as left behind without anybody
+    /// confirming it.
+    pub leak_limit: u32,
     /// What is logged and where; `None` leaves it to the command line.
     pub logging: Option<Logging>,
     /// Labels in the order of the file.

@@ -7,7 +7,7 @@ use super::evidence::Evidence;
 use super::{Outcome, Rows, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
-use crate::model::{NodeId, Timestamp};
+use crate::model::{Leftover, NodeId, Timestamp};
 use crate::plan::{
     Answer, Answered, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, TargetView,
     Tries, TryEnd, Waits,
@@ -32,6 +32,8 @@ pub(super) struct Memory {
     pub(super) tries: BTreeMap<Errand, Tries>,
     /// Who asked for nodes and got none.
     pub(super) waiting: Waits,
+    /// What was left behind, as it was written down last.
+    pub(super) leftovers: Option<Vec<Leftover>>,
     /// What had been made for sure when the limits of a provider were asked for last.
     pub(super) counted: BTreeMap<String, Answered>,
     /// What visits do at the moment, and since when.
@@ -63,6 +65,7 @@ impl Memory {
             waiting: Waits::default(),
             checks: BTreeMap::new(),
             counted: BTreeMap::new(),
+            leftovers: None,
             steps: BTreeMap::new(),
             reached: BTreeMap::new(),
             evidence: BTreeMap::new(),

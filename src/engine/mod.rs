@@ -32,14 +32,14 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::cloud::Cloud;
 use crate::config::Config;
-use crate::model::{Image, ImageId, Node, NodeId, Owner, Timestamp};
+use crate::model::{Fate, Image, ImageId, Leftover, Node, NodeId, Owner, Timestamp};
 use crate::plan::{
     self, Action, Answer, Consequence, Errand, Failure, Fault, Observation, Permissions, Plan, Reason,
 };
 use crate::remote::{KeyPair, Remote};
 use crate::store::{NewLine, Picture, Store, StoreError};
 use crate::target::{DemandSource, Target};
-use crate::telemetry::{Census, Metrics, QuotaUsage};
+use crate::telemetry::{Breaker, Census, Metrics, QuotaUsage};
 pub use departed::Departed;
 use memory::Memory;
 use output::{LINES_ON_THEIR_WAY, Unwritten};
@@ -97,6 +97,8 @@ pub struct Tick {
     pub census: Census,
     /// What the clouds told of their limits.
     pub usage: QuotaUsage,
+    /// What failed several times in a row.
+    pub breakers: Vec<Breaker>,
 }
 
 impl Engine {
@@ -157,17 +159,19 @@ impl Engine {
         if let Some(metrics) = &self.metrics {
             metrics.looked(now, &self.config, seen.nodes.iter(), &plan.stock);
         }
+        let breakers = Breaker::not_closed(&seen.setbacks, now);
         let nodes: BTreeMap<NodeId, Node> = seen.nodes.into_iter().map(|node| (node.id, node)).collect();
         let images: BTreeMap<ImageId, Image> =
             seen.images.into_iter().map(|image| (image.id, image)).collect();
         let mut rows = Rows { nodes, images };
-        let mut tick = Tick { wake: plan.wake, census, ..Tick::default() };
+        let mut tick = Tick { wake: plan.wake, census, breakers, ..Tick::default() };
         for planned in &plan.actions {
             self.carry_out(now, planned, &mut rows, work, &mut tick).await?;
         }
         if let Some(wake) = self.memory.next_token(now) {
             tick.wake = Some(tick.wake.map_or(wake, |earlier| earlier.min(wake)));
         }
+        self.keep_leftovers(&plan).await?;
         tick.usage = self.memory.usage();
         self.memory.waiting.clone_from(&plan.waiting);
         self.memory.note_rows(now, &rows);
@@ -362,6 +366,21 @@ impl Engine {
             (_, Some(id)) => Ok(self.store.node(id).await?.into_iter().collect()),
             (_, None) => Ok(Vec::new()),
         }
+    }
+
+    /// Writes down what was left behind, when that changed, and tells when a cleanup stops itself.
+    async fn keep_leftovers(&mut self, plan: &Plan) -> Result<(), StoreError> {
+        if self.memory.leftovers.as_ref() == Some(&plan.leftovers) {
+            return Ok(());
+        }
+        self.store.keep_leftovers(&plan.leftovers).await?;
+        let stopped = |one: &&Leftover| one.fate == Fate::Stopped;
+        let before = self.memory.leftovers.iter().flatten().find(stopped).is_some();
+        if let Some(one) = plan.leftovers.iter().find(stopped).filter(|_| !before) {
+            tracing::error!(target: "nodepool.engine", provider = one.provider, "a cleanup stopped: {}", one.reason);
+        }
+        self.memory.leftovers = Some(plan.leftovers.clone());
+        Ok(())
     }
 
     async fn image_of(&self, errand: &Errand) -> Result<Option<Image>, StoreError> {

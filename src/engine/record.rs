@@ -36,7 +36,19 @@ impl Engine {
                 self.keep_failed_launch(now, row, reason).await;
             }
         }
-        unless_conflict(written)
+        unless_conflict(written)?;
+        self.count_ready(row, following.state).await
+    }
+
+    /// Counts for a snapshot that a node became ready from it. A set is one node.
+    async fn count_ready(&self, before: &Node, following: NodeState) -> Result<(), StoreError> {
+        let came = matches!(before.state, NodeState::Building(_) | NodeState::Test);
+        match before.image_id {
+            Some(image) if came && following == NodeState::Ready && before.primary.is_none() => {
+                self.store.count_node_ready(image).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Records what happened to all members of a set: for all of them or, when somebody else changed one, for none.
@@ -58,7 +70,11 @@ impl Engine {
                 }
             }
         }
-        unless_conflict(written)
+        unless_conflict(written)?;
+        for (row, (following, _note)) in rows.iter().zip(&following) {
+            self.count_ready(row, following.state).await?;
+        }
+        Ok(())
     }
 
     fn count_move(&self, now: Timestamp, row: &Node, to: NodeState) {

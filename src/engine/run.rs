@@ -143,12 +143,15 @@ impl Driver {
                     under_way.recall(errand);
                 }
                 self.metrics.quota(&tick.usage);
+                self.metrics.leftovers(&tick.plan.leftovers);
+                self.metrics.breakers(&tick.breakers);
                 self.published.send_replace(LastTick {
                     at,
                     plan: Arc::new(tick.plan),
                     trouble: None,
                     census: tick.census,
                     usage: Arc::new(tick.usage),
+                    breakers: Arc::new(tick.breakers),
                 });
                 if tick.changed {
                     return Duration::ZERO;

@@ -162,6 +162,8 @@ pub struct Image {
     pub snapshot_attempted: Option<Timestamp>,
     /// When the create call for the verifying server was about to be made.
     pub verify_attempted: Option<Timestamp>,
+    /// How many nodes became ready from it. It is counted beside the other facts and not written with them.
+    pub nodes_ready: u32,
     /// Why it is in its state, in words for a person.
     pub reason: String,
     /// Counts the writes to this row (compare-and-set).

@@ -42,6 +42,15 @@ pub enum WishKind {
     Check,
     /// List everything at every cloud now, so that leftovers are found and deleted.
     Cleanup,
+    /// Go on with a cleanup that stopped itself because so much would be deleted.
+    ConfirmCleanup,
+    /// Delete a server that is not ours.
+    AlienDelete {
+        /// The provider.
+        provider: String,
+        /// The cloud's id of it.
+        server: String,
+    },
 }
 
 /// A wish that the daemon has not settled yet.
@@ -68,6 +77,29 @@ pub enum SetbackKind {
     Zone,
     /// A target refused to take nodes. The target stands in the place of the provider.
     Target,
+    /// Launches at a provider failed, whatever they were for.
+    Provider,
+    /// Launches of nodes that boot a snapshot failed; its number is the name.
+    Snapshot,
+}
+
+impl SetbackKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Image, Self::Launch, Self::Capacity, Self::Zone, Self::Target, Self::Provider, Self::Snapshot];
+
+    /// The word for it in the store and the metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Launch => "launch",
+            Self::Capacity => "capacity",
+            Self::Zone => "zone",
+            Self::Target => "target",
+            Self::Provider => "provider",
+            Self::Snapshot => "snapshot",
+        }
+    }
 }
 
 /// How often in a row something went wrong, and when last. A success removes it.

@@ -6,7 +6,7 @@ use super::balance::Stock;
 use super::waiting::Waits;
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
-use crate::model::{Image, ImageId, JobRun, Node, NodeId, Owner, SetbackKind, Timestamp, WishId};
+use crate::model::{Image, ImageId, JobRun, Leftover, Node, NodeId, Owner, SetbackKind, Timestamp, WishId};
 
 /// What to do next, in this order, and what is not done although somebody might expect it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Plan {
     pub waiting: Waits,
     /// The sums that it was made from.
     pub stock: Stock,
+    /// What was left behind without a row, and what becomes of it.
+    pub leftovers: Vec<Leftover>,
 }
 
 /// An action and the reason for it.

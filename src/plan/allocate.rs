@@ -111,16 +111,19 @@ impl<'a> Draft<'a> {
         let (label, provider) = (share.deficit.label, &share.provider);
         let az = self.zone_for_node(provider)?;
         self.check_quota(provider, &label.image, size(label))?;
+        self.check_probe(provider, &label.name)?;
         if !self.rooms.reserve(provider, size(label)) {
             return Err(format!("provider {provider} has no room"));
         }
         self.reserve_quota(provider, &label.image, size(label));
+        let image_id = self.image_for_node(provider, &label.image).unwrap_or(share.image_id);
+        self.granted.note_launch(provider, &label.name, image_id);
         let node = NewNode {
             provider: provider.clone(),
             label: label.name.clone(),
             target,
             image: label.image.clone(),
-            image_id: Some(share.image_id),
+            image_id: Some(image_id),
             az,
             subnodes: label.subnodes,
         };
@@ -216,7 +219,7 @@ impl<'a> Draft<'a> {
         self.check_limit(label, provider)?;
         self.check_zones(provider)?;
         self.check_setback(SetbackKind::Capacity, provider, "")?;
-        self.check_setback(SetbackKind::Launch, provider, &label.name)?;
+        self.check_breakers(provider, &label.name)?;
         self.current_image(provider, &label.image)
             .ok_or_else(|| format!("provider {provider} has no image {} ready", label.image))
     }
@@ -232,16 +235,6 @@ impl<'a> Draft<'a> {
             }
             Some(_) => Ok(()),
         }
-    }
-
-    /// The newest ready image: the one that nodes boot from.
-    fn current_image(&self, provider: &str, image: &str) -> Option<ImageId> {
-        self.images
-            .values()
-            .map(|drafted| &drafted.row)
-            .filter(|row| row.provider == provider && row.image == image && row.state == ImageState::Ready)
-            .max_by_key(|row| (row.version, row.id))
-            .map(|row| row.id)
     }
 
     /// Where to offer new nodes of a label, so that its targets have about equally many; one target after the other.
@@ -444,4 +437,17 @@ pub(super) struct Granted {
     targets: BTreeMap<(String, String), u32>,
     /// Servers, by provider and zone.
     pub(super) zones: BTreeMap<(String, String), u32>,
+    /// Nodes, by provider and label.
+    pub(super) launches: BTreeMap<(String, String), u32>,
+    /// Nodes, by the snapshot that they boot.
+    pub(super) images: BTreeMap<ImageId, u32>,
+}
+
+impl Granted {
+    fn note_launch(&mut self, provider: &str, label: &str, image: ImageId) {
+        let launches = self.launches.entry((provider.to_owned(), label.to_owned())).or_default();
+        *launches = launches.saturating_add(1);
+        let images = self.images.entry(image).or_default();
+        *images = images.saturating_add(1);
+    }
 }

@@ -56,7 +56,7 @@ impl Draft<'_> {
 
     /// Launches of its kind succeed: what failed before counts no more.
     fn make_ready(&mut self, node: Node, reason: String) {
-        self.recover(SetbackKind::Launch, &node.provider, &node.label, "a node became ready");
+        self.launch_succeeded(&node);
         self.recover(SetbackKind::Target, &node.target, "", "a node became ready");
         if node.subnodes == 0 {
             return self.node_event(node, NodeEvent::Enrolled, reason);

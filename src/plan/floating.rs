@@ -300,27 +300,8 @@ impl Draft<'_> {
         self.act(Action::NodeFacts { row: Box::new(row) }, reason);
     }
 
-    pub(super) fn delete_leaked_floating_ips(&mut self, provider: &str) {
-        let Some(cloud) = self.cloud(provider) else { return };
-        if cloud.floating_ips.trouble.is_some() {
-            return;
-        }
-        let shown = cloud.floating_ips.items.values();
-        let leaked: Vec<(String, Tag)> = shown
-            .filter(|shown| cloud.floating_ips.both_show(&shown.id))
-            .filter_map(|shown| Some((shown.id.clone(), shown.tag.clone()?)))
-            .filter(|(id, tag)| self.is_leaked_floating_ip(id, tag))
-            .collect();
-        for (id, tag) in leaked {
-            let (kind, number) = tag.owner.words();
-            let reason =
-                format!("it carries our tag as {kind} {number}, attempt {}, and no row has it", tag.attempt);
-            self.send(Errand::DeleteFloatingIp { provider: provider.to_owned(), id, owner: None }, reason);
-        }
-    }
-
     /// Whether a floating IP is ours and no row's. A row that still waits for the answer to its call has it.
-    fn is_leaked_floating_ip(&self, id: &str, tag: &Tag) -> bool {
+    pub(super) fn is_leaked_floating_ip(&self, id: &str, tag: &Tag) -> bool {
         if tag.installation != self.seen.installation {
             return false;
         }

@@ -247,13 +247,15 @@ impl Draft<'_> {
             .filter(|other| other.state == ImageState::Ready)
             .filter(|other| other.provider == image.provider && other.image == image.image)
             .filter(|other| (other.version, other.id) > (image.version, image.id))
+            .filter(|other| self.is_set_aside(other).is_none())
             .count();
         if newer >= 2 {
             return self.image_event(image, ImageEvent::Doomed, "two newer ones are ready");
         }
         if self.snapshot_vanished(&image) {
-            self.image_event(image, ImageEvent::Doomed, "its snapshot vanished from the cloud");
+            return self.image_event(image, ImageEvent::Doomed, "its snapshot vanished from the cloud");
         }
+        self.note_set_aside(&image);
     }
 
     /// Whether the last two listings agree that the snapshot of an image is not there.

@@ -4,7 +4,7 @@ use super::Draft;
 use super::action::{Action, Subject};
 use crate::fsm::node::NodeEvent;
 use crate::model::{
-    AgentFacts, JobEvent, JobEventKind, JobFacts, JobResult, JobRun, Node, NodeState, NodeStep, SetbackKind,
+    AgentFacts, JobEvent, JobEventKind, JobFacts, JobResult, JobRun, Node, NodeState, NodeStep,
 };
 use crate::planted::{Bug, is_planted};
 
@@ -158,7 +158,7 @@ impl Draft<'_> {
             }
             (JobEventKind::Finished, _) => {
                 let reason = format!("its test job {job} failed");
-                self.set_back(SetbackKind::Launch, &node.provider, &node.label, &reason);
+                self.launch_failed(&node, &reason);
                 self.node_event(node, NodeEvent::Doomed, reason.clone());
                 reason
             }

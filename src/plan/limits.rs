@@ -23,6 +23,18 @@ pub(super) const CONFIRM_ABSENCE: Duration = Duration::from_secs(3);
 /// The pause between two complete listings of servers when nothing is awaited: how soon a leak or a loss is noticed.
 pub(super) const LIST_WHEN_IDLE: Duration = Duration::from_secs(60);
 
+/// How long something without a row is known until it is deleted: a cloud may show what is asked for before it answers.
+pub(super) const LEFTOVER_AGE: Duration = Duration::from_secs(20);
+
+/// So many leftovers of a provider are deleted whatever share of ours they are: a small pool loses a few by bad luck.
+pub(super) const LEFTOVERS_ALWAYS_DELETED: usize = 10;
+
+/// How long a stopped cleanup may go on once it was confirmed.
+pub(super) const CONFIRMATION_LASTS: Duration = Duration::from_secs(3600);
+
+/// How long the cloud may take to delete a server that is not ours until the operator is told that it did not.
+pub(super) const ALIEN_PATIENCE: Duration = Duration::from_secs(600);
+
 /// The pause between two listings of images while one is awaited.
 pub(super) const LIST_IMAGES_WHILE_WAITING: Duration = Duration::from_secs(2);
 
@@ -167,11 +179,25 @@ pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
     doubled(first, tries.count).min(longest)
 }
 
+/// After how many failures in a row a breaker opens. A few launches fail by bad luck.
+pub(super) const fn breaks_after(kind: SetbackKind) -> u32 {
+    match kind {
+        SetbackKind::Launch | SetbackKind::Snapshot => 3,
+        SetbackKind::Provider => 5,
+        SetbackKind::Image | SetbackKind::Capacity | SetbackKind::Zone | SetbackKind::Target => 1,
+    }
+}
+
+/// After how many nodes that became ready a new snapshot is as good as the one before it.
+pub(super) const TRIED_BY: u32 = 5;
+
 /// How long to leave something alone after `failures` failures in a row.
 pub fn backoff(kind: SetbackKind, failures: u32) -> Duration {
     let (first, longest) = match kind {
         SetbackKind::Image => (Duration::from_secs(10), Duration::from_secs(3600)),
-        SetbackKind::Launch => (Duration::from_secs(1), Duration::from_secs(300)),
+        SetbackKind::Launch | SetbackKind::Provider => (Duration::from_secs(1), Duration::from_secs(300)),
+        // Nothing waits for it; it only tells apart what failed in one wave.
+        SetbackKind::Snapshot => (Duration::from_secs(1), Duration::from_secs(60)),
         SetbackKind::Capacity => (Duration::from_secs(10), Duration::from_secs(300)),
         // Other zones serve meanwhile, so there is no hurry.
         SetbackKind::Zone => (Duration::from_secs(60), Duration::from_secs(1800)),

@@ -11,6 +11,7 @@ mod address;
 mod agents;
 mod allocate;
 mod balance;
+mod breaker;
 mod check;
 mod departed;
 mod enroll;
@@ -19,6 +20,7 @@ mod host_keys;
 mod images;
 mod jobs;
 mod leaks;
+mod leftovers;
 mod lifecycle;
 mod limits;
 mod listings;
@@ -43,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use action::{Action, Errand, NewImage, NewNode, Plan, Planned, Pressing, Reason, Refusal, Subject};
 pub use address::{Lack, Reach, Wanted, reach};
 pub use balance::{Balance, Space, Stock};
+pub use breaker::BreakerState;
 pub use check::{CheckResult, Checked};
 pub use limits::{BUILDER_PATIENCE, DEMAND_KEPT, LISTING_OVERLAP, backoff};
 pub use observation::{Observation, Permissions, Tries, TryEnd};
@@ -182,6 +185,8 @@ impl<'a> Draft<'a> {
                 }
                 row.state = following;
                 if following == ImageState::Gone {
+                    let (provider, id) = (row.provider.clone(), row.id.to_string());
+                    self.recover(SetbackKind::Snapshot, &provider, &id, "its image is gone");
                     self.images.remove(&row.id);
                 } else {
                     self.images.insert(row.id, Drafted { row, changed: true });
@@ -226,6 +231,8 @@ impl<'a> Draft<'a> {
             SetbackKind::Capacity => "a call for a server",
             SetbackKind::Zone => "an availability zone",
             SetbackKind::Target => "an enrollment",
+            SetbackKind::Provider => "every launch",
+            SetbackKind::Snapshot => "a launch of the image",
         };
         if self.set_back.contains(&key) {
             return Err(format!("{what} failed at {provider} just now"));

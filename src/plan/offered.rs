@@ -1,7 +1,9 @@
 //! What follows from the answers of targets.
 
 use super::action::{Errand, Reason};
-use super::outcome::{Answer, Consequence, Failure, Fault, set_back, went_away};
+use super::outcome::{
+    Answer, Consequence, Failure, Fault, launch_failed, launch_succeeded, set_back, went_away,
+};
 use crate::fsm::node::NodeEvent;
 use crate::model::{AgentFacts, Node, NodeState, NodeStep, SetbackKind};
 
@@ -63,11 +65,9 @@ fn relabelled(node: Node, nodes: Vec<Node>, answer: &Answer) -> Vec<Consequence>
         _ if !is_coming(&node) => Vec::new(),
         Answer::Failed(failure) => refused(node, failure, "its agent did not get its labels"),
         Answer::Id(_) | Answer::Done | Answer::Text(_) => {
-            let (provider, name, target) = (node.provider.clone(), node.label.clone(), node.target.clone());
-            let mut follow = vec![
-                Consequence::Recovered { kind: SetbackKind::Launch, provider, name },
-                Consequence::Recovered { kind: SetbackKind::Target, provider: target, name: String::new() },
-            ];
+            let (kind, provider) = (SetbackKind::Target, node.target.clone());
+            let mut follow = launch_succeeded(&node);
+            follow.push(Consequence::Recovered { kind, provider, name: String::new() });
             let reason = "its test job succeeded, and its agent has its labels".into();
             let rows = nodes.into_iter().filter(is_coming).collect();
             follow.push(Consequence::Nodes { rows, event: NodeEvent::Enrolled, reason });
@@ -99,11 +99,9 @@ fn launch_log(node: Node, answer: &Answer) -> Vec<Consequence> {
         Answer::Id(_) | Answer::Done => "the target says nothing about it".to_owned(),
     };
     let reason = Reason(format!("its agent did not come online within the enroll-timeout; {why}"));
-    let (provider, label) = (node.provider.clone(), node.label.clone());
-    vec![
-        set_back(SetbackKind::Launch, provider, label, reason.clone()),
-        Consequence::Node { row: Box::new(node), event: NodeEvent::Doomed, reason },
-    ]
+    let mut follow = launch_failed(&node, &reason);
+    follow.push(Consequence::Node { row: Box::new(node), event: NodeEvent::Doomed, reason });
+    follow
 }
 
 /// A target that understood and refused will refuse the next node, too. What is not certain is tried again.

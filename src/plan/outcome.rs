@@ -250,7 +250,7 @@ fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
         Answer::Done | Answer::Text(_) => return Vec::new(),
         Answer::Failed(failure) => failure,
     };
-    let (provider, label) = (node.provider.clone(), node.label.clone());
+    let provider = node.provider.clone();
     let reason = Reason(format!("its server was not created: {}", failure.text));
     let row = Box::new(Node { attempted: None, ..node });
     let building = matches!(row.state, NodeState::Building(_));
@@ -262,10 +262,11 @@ fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
             set_back(SetbackKind::Capacity, provider, String::new(), reason.clone()),
             Consequence::Node { row, event: NodeEvent::Doomed, reason },
         ],
-        Fault::NotFound | Fault::Refused | Fault::Unreachable | Fault::Busy => vec![
-            set_back(SetbackKind::Launch, provider, label, reason.clone()),
-            Consequence::Node { row, event: NodeEvent::Doomed, reason },
-        ],
+        Fault::NotFound | Fault::Refused | Fault::Unreachable | Fault::Busy => {
+            let mut follow = launch_failed(&row, &reason);
+            follow.push(Consequence::Node { row, event: NodeEvent::Doomed, reason });
+            follow
+        }
     }
 }
 
@@ -383,7 +384,7 @@ fn set_prepared(primary: &Node, rows: Vec<Node>, answer: &Answer) -> Vec<Consequ
     if !whole || rows.iter().any(|row| row.state != NodeState::Building(NodeStep::Ssh)) {
         return Vec::new();
     }
-    let (provider, name) = (primary.provider.clone(), primary.label.clone());
+    let provider = primary.provider.clone();
     match answer {
         Answer::Id(_) | Answer::Done | Answer::Text(_) => vec![
             Consequence::Recovered { kind: SetbackKind::Capacity, provider, name: String::new() },
@@ -391,10 +392,9 @@ fn set_prepared(primary: &Node, rows: Vec<Node>, answer: &Answer) -> Vec<Consequ
         ],
         Answer::Failed(failure) => {
             let reason = Reason(failure.text.clone());
-            vec![
-                set_back(SetbackKind::Launch, provider, name, reason.clone()),
-                Consequence::Nodes { rows, event: NodeEvent::Doomed, reason },
-            ]
+            let mut follow = launch_failed(primary, &reason);
+            follow.push(Consequence::Nodes { rows, event: NodeEvent::Doomed, reason });
+            follow
         }
     }
 }
@@ -435,6 +435,26 @@ pub(super) fn went_away(answer: &Answer) -> bool {
         Answer::Id(_) | Answer::Done | Answer::Text(_) => true,
         Answer::Failed(failure) => failure.fault == Fault::NotFound,
     }
+}
+
+/// A launch failed: that counts for its label, its provider and the snapshot that it booted.
+pub(super) fn launch_failed(node: &Node, reason: &Reason) -> Vec<Consequence> {
+    let count = |(kind, name)| set_back(kind, node.provider.clone(), name, reason.clone());
+    counted_for(node).map(count).collect()
+}
+
+/// A node became ready: what failed before counts no more.
+pub(super) fn launch_succeeded(node: &Node) -> Vec<Consequence> {
+    let forget = |(kind, name)| Consequence::Recovered { kind, provider: node.provider.clone(), name };
+    counted_for(node).map(forget).collect()
+}
+
+/// For what the launches of a node count.
+fn counted_for(node: &Node) -> impl Iterator<Item = (SetbackKind, String)> {
+    let snapshot = node.image_id.map(|id| (SetbackKind::Snapshot, id.to_string()));
+    [(SetbackKind::Launch, node.label.clone()), (SetbackKind::Provider, String::new())]
+        .into_iter()
+        .chain(snapshot)
 }
 
 pub(super) fn set_back(kind: SetbackKind, provider: String, name: String, reason: Reason) -> Consequence {

@@ -1,7 +1,7 @@
 //! What follows from the answers to what opens the way to a machine: its floating IP, its host key.
 
 use super::action::{Errand, Reason};
-use super::outcome::{Answer, Consequence, Fault, not_made, set_back, went_away};
+use super::outcome::{Answer, Consequence, Fault, launch_failed, not_made, set_back, went_away};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
@@ -116,8 +116,7 @@ fn image_got_floating_ip(image: Image, owner: Owner, answer: &Answer) -> Vec<Con
 }
 
 fn doom_node(node: Node, reason: Reason) -> Vec<Consequence> {
-    vec![
-        set_back(SetbackKind::Launch, node.provider.clone(), node.label.clone(), reason.clone()),
-        Consequence::Node { row: Box::new(node), event: NodeEvent::Doomed, reason },
-    ]
+    let mut follow = launch_failed(&node, &reason);
+    follow.push(Consequence::Node { row: Box::new(node), event: NodeEvent::Doomed, reason });
+    follow
 }

@@ -44,6 +44,8 @@ pub struct Listing<T> {
     pub ended: Option<Timestamp>,
     /// Why the last try to list failed; `None` when it did not.
     pub trouble: Option<String>,
+    /// Of each item, when the first complete listing began that showed it, and how many in a row did.
+    seen: BTreeMap<String, (Timestamp, u32)>,
 }
 
 impl<T> Default for Listing<T> {
@@ -55,6 +57,7 @@ impl<T> Default for Listing<T> {
             began: None,
             ended: None,
             trouble: None,
+            seen: BTreeMap::new(),
         }
     }
 }
@@ -62,6 +65,11 @@ impl<T> Default for Listing<T> {
 impl<T> Listing<T> {
     /// Takes in a complete listing.
     pub fn replace(&mut self, began: Timestamp, items: BTreeMap<String, T>) {
+        let again = |id: &String| match self.seen.get(id) {
+            Some((first, listings)) => (*first, listings.saturating_add(1)),
+            None => (began, 1),
+        };
+        self.seen = items.keys().map(|id| (id.clone(), again(id))).collect();
         let before = std::mem::replace(&mut self.items, items);
         self.previous = self.complete.map(|when| (when, before));
         self.complete = Some(began);
@@ -72,6 +80,13 @@ impl<T> Listing<T> {
     /// Takes in that a listing failed. What was known stays known; it is just not fresh.
     pub fn failed(&mut self, trouble: String) {
         self.trouble = Some(trouble);
+    }
+
+    /// When the first of the complete listings in a row began that showed this item, and how many they are. What only a
+    /// listing of changes showed was seen in none.
+    pub(super) fn sighting(&self, id: &str) -> (Timestamp, u32) {
+        let last = self.began.unwrap_or_default();
+        self.seen.get(id).copied().unwrap_or((last, 0))
     }
 
     /// Whether the last listing is complete and came.

@@ -45,6 +45,8 @@ impl Draft<'_> {
             WishKind::ImageDelete(image) => self.delete_image(*image),
             WishKind::Check => self.check_nodes(),
             WishKind::Cleanup => self.clean_up(wish.created),
+            WishKind::ConfirmCleanup => self.confirm_cleanup(wish.created),
+            WishKind::AlienDelete { provider, server } => self.delete_alien(provider, server, wish.created),
         }
     }
 

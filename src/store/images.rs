@@ -34,7 +34,7 @@ macro_rules! select {
             "SELECT id, provider_name, image_name, hostname, version, keypair, server_external_id, host_key, ",
             "external_id, verify_external_id, az, state, step, state_time, created, attempt, attempted, ",
             "snapshot_attempted, verify_attempted, floating_ip_id, floating_ip_attempted, verify_host_key, ",
-            "verify_floating_ip_id, verify_floating_ip_attempted, reason, revision FROM snapshot_image ",
+            "verify_floating_ip_id, verify_floating_ip_attempted, nodes_ready, reason, revision FROM snapshot_image ",
             $rest
         )
     };
@@ -51,6 +51,9 @@ const UPDATE: &str = "UPDATE snapshot_image SET keypair = $1, server_external_id
     snapshot_attempted = $10, verify_attempted = $11, reason = $12, az = $13, floating_ip_id = $14, \
     floating_ip_attempted = $15, verify_host_key = $16, verify_floating_ip_id = $17, \
     verify_floating_ip_attempted = $18, revision = revision + 1 WHERE id = $19 AND revision = $20";
+// The bound is what the row type can count.
+const COUNT_READY: &str = "UPDATE snapshot_image SET nodes_ready = nodes_ready + CASE WHEN nodes_ready < 4294967295 \
+    THEN 1 ELSE 0 END WHERE id = $1";
 const REMOVE: &str = "DELETE FROM snapshot_image WHERE id = $1 AND revision = $2";
 
 impl Store {
@@ -129,6 +132,11 @@ impl Store {
         Ok(image)
     }
 
+    /// Counts one more node that became ready from a snapshot. Nobody's compare-and-set is disturbed by that.
+    pub async fn count_node_ready(&self, id: ImageId) -> Result<(), StoreError> {
+        self.db.execute(COUNT_READY, &[id.0.into()]).await.map(|_written| ())
+    }
+
     /// Removes the row of an image of which nothing is left on its cloud, and writes the last line of its history.
     ///
     /// # Errors
@@ -187,6 +195,8 @@ fn image(row: &Row) -> Result<Image, StoreError> {
         attempted: columns.optional_time("attempted")?,
         snapshot_attempted: columns.optional_time("snapshot_attempted")?,
         verify_attempted: columns.optional_time("verify_attempted")?,
+        nodes_ready: u32::try_from(columns.integer("nodes_ready")?)
+            .map_err(|_error| columns.corrupt("column nodes_ready: out of range"))?,
         reason: columns.text("reason")?,
         revision: columns.integer("revision")?,
     })

@@ -17,6 +17,7 @@ mod images;
 mod installation;
 mod jobs;
 mod leases;
+mod leftovers;
 mod nodes;
 mod picture;
 mod providers;

@@ -30,7 +30,7 @@ impl Store {
         now: Timestamp,
         reason: &str,
     ) -> Result<(), StoreError> {
-        let (kind, reason) = (word(kind), bounded(reason));
+        let (kind, reason) = (kind.word(), bounded(reason));
         let mut write = self.db.begin().await?;
         let values = [now.into(), reason.as_str().into(), kind.into(), provider.into(), name.into()];
         if write.execute(AGAIN, &values).await? == 0 {
@@ -47,24 +47,11 @@ impl Store {
         provider: &str,
         name: &str,
     ) -> Result<(), StoreError> {
-        let key = [word(kind).into(), provider.into(), name.into()];
+        let key = [kind.word().into(), provider.into(), name.into()];
         if self.db.row(ONE, &key).await?.is_some() {
             self.db.execute(CLEAR, &key).await?;
         }
         Ok(())
-    }
-}
-
-const KINDS: [SetbackKind; 5] =
-    [SetbackKind::Image, SetbackKind::Launch, SetbackKind::Capacity, SetbackKind::Zone, SetbackKind::Target];
-
-const fn word(kind: SetbackKind) -> &'static str {
-    match kind {
-        SetbackKind::Image => "image",
-        SetbackKind::Launch => "launch",
-        SetbackKind::Capacity => "capacity",
-        SetbackKind::Zone => "zone",
-        SetbackKind::Target => "target",
     }
 }
 
@@ -73,9 +60,9 @@ fn setback(row: &Row) -> Result<Setback, StoreError> {
     let (spelled, provider, name) =
         (columns.text("kind")?, columns.text("provider_name")?, columns.text("name")?);
     let columns = row.named("setback", &format!("{spelled} {provider} {name}"));
-    let kind = KINDS
+    let kind = SetbackKind::ALL
         .into_iter()
-        .find(|kind| word(*kind) == spelled)
+        .find(|kind| kind.word() == spelled)
         .ok_or_else(|| columns.corrupt(&format!("unknown kind {spelled:?}")))?;
     let failures = u32::try_from(columns.integer("failures")?)
         .map_err(|_error| columns.corrupt("column failures: out of range"))?;

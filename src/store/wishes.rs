@@ -20,10 +20,10 @@ pub struct Settled {
 /// The most wishes that one read gives; the rest follow when these are settled.
 const MOST_WISHES: u32 = 1000;
 
-const INSERT: &str = "INSERT INTO wish (kind, node_id, snapshot_image_id, provider_name, image_name, comment, \
-    held_until, insists, owner, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-const OPEN: &str = "SELECT id, kind, node_id, snapshot_image_id, provider_name, image_name, comment, held_until, \
-    insists, owner, created FROM wish WHERE settled IS NULL ORDER BY id LIMIT $1";
+const INSERT: &str = "INSERT INTO wish (kind, node_id, snapshot_image_id, provider_name, image_name, external_id, \
+    comment, held_until, insists, owner, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+const OPEN: &str = "SELECT id, kind, node_id, snapshot_image_id, provider_name, image_name, external_id, \
+    comment, held_until, insists, owner, created FROM wish WHERE settled IS NULL ORDER BY id LIMIT $1";
 const SETTLE: &str =
     "UPDATE wish SET settled = $1, granted = $2, outcome = $3 WHERE id = $4 AND settled IS NULL";
 const OUTCOME: &str = "SELECT id, settled, granted, outcome FROM wish WHERE id = $1 AND settled IS NOT NULL";
@@ -32,12 +32,13 @@ impl Store {
     /// Writes down a wish. Ring the daemon's bell, or wait for its next tick, and read the outcome.
     pub async fn add_wish(&self, kind: &WishKind, now: Timestamp) -> Result<WishId, StoreError> {
         let fields = Fields::of(kind);
-        let values: [Value; 10] = [
+        let values: [Value; 11] = [
             fields.kind.into(),
             fields.node.into(),
             fields.image_id.into(),
             fields.provider.map(bounded).into(),
             fields.image.map(bounded).into(),
+            fields.external_id.into(),
             fields.comment.map(bounded).into(),
             fields.until.into(),
             fields.insists.into(),
@@ -78,6 +79,7 @@ struct Fields<'w> {
     image_id: Option<i64>,
     provider: Option<&'w str>,
     image: Option<&'w str>,
+    external_id: Option<&'w str>,
     comment: Option<&'w str>,
     until: Option<Timestamp>,
     insists: bool,
@@ -107,6 +109,13 @@ impl<'w> Fields<'w> {
             }
             WishKind::Check => Self { kind: "check", ..Self::default() },
             WishKind::Cleanup => Self { kind: "cleanup", ..Self::default() },
+            WishKind::ConfirmCleanup => Self { kind: "cleanup-confirm", ..Self::default() },
+            WishKind::AlienDelete { provider, server } => Self {
+                kind: "alien-delete",
+                provider: Some(provider),
+                external_id: Some(server),
+                ..Self::default()
+            },
         }
     }
 }
@@ -136,6 +145,11 @@ fn kind(columns: &Columns<'_>) -> Result<WishKind, StoreError> {
         }),
         "check" => Ok(WishKind::Check),
         "cleanup" => Ok(WishKind::Cleanup),
+        "cleanup-confirm" => Ok(WishKind::ConfirmCleanup),
+        "alien-delete" => Ok(WishKind::AlienDelete {
+            provider: columns.text("provider_name")?,
+            server: columns.text("external_id")?,
+        }),
         "image-delete" => Ok(WishKind::ImageDelete(ImageId(columns.integer("snapshot_image_id")?))),
         unknown => Err(columns.corrupt(&format!("unknown kind {unknown:?}"))),
     }

@@ -18,13 +18,13 @@ use super::launches::{Launches, Move};
 use super::statsd::Statsd;
 use super::stock::{Gauges, Pool};
 use super::{
-    BUILD_INFO, CALLS_PUT_OFF, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK, CONFIG_RELOADS,
-    GEARMAN_ASKS, GEARMAN_SERVER_UP, JOB_EVENTS, LEAKS_FOUND, LEAKS_REMOVED, Metric, PACE_WAIT_SECONDS,
-    PUBLISHER_CONNECTED, QUOTA_LIMIT, QUOTA_USED, QuotaUsage, STORE_SECONDS, TARGET_CALL_SECONDS,
-    TARGET_CALLS, TICK_SECONDS, TICKS,
+    BREAKERS, BUILD_INFO, Breaker, CALLS_PUT_OFF, CLOUD_CALL_SECONDS, CLOUD_CALLS, CONFIG_RELOAD_OK,
+    CONFIG_RELOADS, GEARMAN_ASKS, GEARMAN_SERVER_UP, JOB_EVENTS, LEAKS_FOUND, LEAKS_REMOVED, LEFTOVERS,
+    Metric, PACE_WAIT_SECONDS, PUBLISHER_CONNECTED, QUOTA_LIMIT, QUOTA_USED, QuotaUsage, STORE_SECONDS,
+    TARGET_CALL_SECONDS, TARGET_CALLS, TICK_SECONDS, TICKS,
 };
 use crate::config::Config;
-use crate::model::{Image, JobRun, Node, Timestamp};
+use crate::model::{Fate, Image, JobRun, Leftover, Node, Timestamp};
 use crate::plan::Stock;
 
 /// The upper ends of the buckets for calls to clouds, in seconds: a token takes milliseconds, a stuck call a minute.
@@ -84,6 +84,8 @@ pub struct Metrics {
     store_seconds: HistogramVec,
     calls_put_off: IntCounterVec,
     pace_wait: GaugeVec,
+    leftovers: IntGaugeVec,
+    breakers: IntGaugeVec,
     cloud_calls: IntCounterVec,
     cloud_call_seconds: HistogramVec,
     target_calls: IntCounterVec,
@@ -140,6 +142,8 @@ impl Metrics {
             calls_put_off: counters(&registry, CALLS_PUT_OFF)?,
             pace_wait,
             store_seconds,
+            leftovers: gauges(&registry, LEFTOVERS)?,
+            breakers: gauges(&registry, BREAKERS)?,
             cloud_calls: counters(&registry, CLOUD_CALLS)?,
             gearman_asks: counters(&registry, GEARMAN_ASKS)?,
             gearman_server_up: gauges(&registry, GEARMAN_SERVER_UP)?,
@@ -185,6 +189,27 @@ impl Metrics {
     pub fn target_call(&self, target: &str, operation: &'static str, outcome: &'static str, took: Duration) {
         self.target_calls.with_label_values(&[target, operation, outcome]).inc();
         self.target_call_seconds.with_label_values(&[target, operation]).observe(took.as_secs_f64());
+    }
+
+    /// What failed several times in a row, as the last tick saw it.
+    pub fn breakers(&self, told: &[Breaker]) {
+        let _alone = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.breakers.reset();
+        for Breaker { setback, state } in told {
+            self.breakers.with_label_values(&[&setback.provider, setback.kind.word(), state.word()]).inc();
+        }
+    }
+
+    /// What the last tick knew to be left behind.
+    pub fn leftovers(&self, found: &[Leftover]) {
+        let _alone = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.leftovers.reset();
+        for one in found {
+            for fate in Fate::ALL {
+                let count = self.leftovers.with_label_values(&[one.provider.as_str(), fate.word()]);
+                count.add(i64::from(one.fate == fate));
+            }
+        }
     }
 
     /// A tick ended.

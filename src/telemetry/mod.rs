@@ -23,8 +23,8 @@ pub use outputs::{LogGuard, is_journal, log_to};
 pub use statsd::{DEFAULT_PORT as STATSD_PORT, Statsd};
 pub use stock::Pool;
 
-use crate::model::{Node, NodeState, Resource, Timestamp, Usage};
-use crate::plan::Plan;
+use crate::model::{Node, NodeState, Resource, Setback, Timestamp, Usage};
+use crate::plan::{BreakerState, Plan};
 
 /// A metric: its name, its labels, what it tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,20 @@ pub const QUOTA_USED: Metric = metric(
     "nodepool_quota_used",
     &["provider", "resource"],
     "How much of a resource the project has, whoever made it, as the cloud told last",
+);
+/// What failed several times in a row.
+pub const BREAKERS: Metric = metric(
+    "nodepool_breakers",
+    &["provider", "kind", "state"],
+    "Labels, images, zones, snapshots, targets and whole providers where launches or builds failed several times in a row: \
+     open (left alone for a while) or half-open (one node tries it)",
+);
+/// What was left behind.
+pub const LEFTOVERS: Metric = metric(
+    "nodepool_leftovers",
+    &["provider", "fate"],
+    "Things on a cloud that carry our mark and have no row, by what becomes of them (watched, deleted, stopped: a cleanup \
+     that would delete so much waits for `nodepool gc --confirm`)",
 );
 /// Calls to clouds.
 pub const CLOUD_CALLS: Metric = metric(
@@ -271,7 +285,7 @@ pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 41] = [
+pub const METRICS: [Metric; 43] = [
     NODES,
     SUBNODES,
     IMAGES,
@@ -279,6 +293,8 @@ pub const METRICS: [Metric; 41] = [
     MAX_SERVERS,
     QUOTA_LIMIT,
     QUOTA_USED,
+    LEFTOVERS,
+    BREAKERS,
     CLOUD_CALLS,
     CLOUD_CALL_SECONDS,
     TARGET_CALLS,
@@ -344,6 +360,26 @@ pub struct LastTick {
     pub census: Census,
     /// What the clouds told of their limits, as it was read last.
     pub usage: Arc<QuotaUsage>,
+    /// What failed several times in a row.
+    pub breakers: Arc<Vec<Breaker>>,
+}
+
+/// Something that failed several times in a row, and how its breaker stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// What failed.
+    pub setback: Setback,
+    /// Open or half-open.
+    pub state: BreakerState,
+}
+
+impl Breaker {
+    /// Those that are not closed.
+    pub fn not_closed(setbacks: &[Setback], now: Timestamp) -> Vec<Self> {
+        let all = setbacks.iter();
+        let all = all.map(|one| Self { setback: one.clone(), state: BreakerState::of(one, now) });
+        all.filter(|one| one.state != BreakerState::Closed).collect()
+    }
 }
 
 /// What the clouds told of their limits, by provider and resource.

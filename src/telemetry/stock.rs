@@ -171,22 +171,13 @@ impl Gauges {
     fn set_setbacks(&self, pool: &Pool<'_>) {
         self.setbacks.reset();
         self.pauses.reset();
-        for setback in pool.setbacks {
-            let labels = [kind(setback.kind), &setback.provider, &setback.name];
+        // The numbers of snapshots go on for ever, and each would be a series of its own.
+        for setback in pool.setbacks.iter().filter(|setback| setback.kind != SetbackKind::Snapshot) {
+            let labels = [setback.kind.word(), &setback.provider, &setback.name];
             self.setbacks.with_label_values(&labels).set(setback.failures.into());
             let again = setback.last.plus(backoff(setback.kind, setback.failures));
             self.pauses.with_label_values(&labels).set(again.since(pool.now).as_secs_f64());
         }
-    }
-}
-
-const fn kind(kind: SetbackKind) -> &'static str {
-    match kind {
-        SetbackKind::Image => "image",
-        SetbackKind::Launch => "launch",
-        SetbackKind::Capacity => "capacity",
-        SetbackKind::Zone => "zone",
-        SetbackKind::Target => "target",
     }
 }
 

@@ -9,8 +9,8 @@ use super::html::Html;
 use crate::cli::{Age, rfc3339};
 use crate::config::Config;
 use crate::model::{Image, ImageStep, Node, NodeStep, Timestamp};
-use crate::plan::Subject;
-use crate::telemetry::LastTick;
+use crate::plan::{BreakerState, Subject};
+use crate::telemetry::{Breaker, LastTick};
 
 /// The most rows of one table; the CLI shows all.
 const MOST_ROWS: usize = 500;
@@ -57,6 +57,7 @@ impl Shown<'_> {
         self.head(&mut html);
         self.labels(&mut html);
         self.refusals(&mut html);
+        self.breakers(&mut html);
         self.providers(&mut html);
         self.list_nodes(&mut html);
         self.list_images(&mut html);
@@ -138,6 +139,24 @@ impl Shown<'_> {
             .zip(&subjects)
             .map(|(refusal, subject)| vec![Cell::Text(subject), Cell::Wide(&refusal.reason.0)]);
         table(html, "What is not done, and why", &["About", "Reason"], rows, "Nothing is held up.");
+    }
+
+    fn breakers(&self, html: &mut Html) {
+        let rows = self.last.breakers.iter().map(|Breaker { setback, state }| {
+            let colour = if *state == BreakerState::Open { "bad" } else { "busy" };
+            let failures = usize::try_from(setback.failures).unwrap_or(usize::MAX);
+            vec![
+                Cell::Text(setback.kind.word()),
+                Cell::Text(&setback.provider),
+                Cell::Text(&setback.name),
+                Cell::Marked(state.word().into(), colour),
+                Cell::Number(failures),
+                Cell::Owned(rfc3339(setback.last)),
+                Cell::Wide(&setback.reason),
+            ]
+        });
+        let columns = ["Kind", "Provider", "Name", "Breaker", "Failures", "Last", "Reason"];
+        table(html, "What keeps failing", &columns, rows, "Nothing keeps failing.");
     }
 
     fn providers(&self, html: &mut Html) {

@@ -253,7 +253,10 @@ async fn grant(store: &Store, wish: &WishKind) -> (bool, String) {
             store.insert_image(&new).await.unwrap();
             (true, format!("a new image of {provider} {image} is being built"))
         }
-        WishKind::Check | WishKind::Cleanup => (true, "the clock writes it, not a command".to_owned()),
+        WishKind::Check => (true, "the clock writes it, not a command".to_owned()),
+        WishKind::Cleanup => (true, "everything was listed".to_owned()),
+        WishKind::ConfirmCleanup => (true, "it goes on".to_owned()),
+        WishKind::AlienDelete { server, .. } => (true, format!("server {server} is gone")),
         WishKind::ImageDelete(image) => {
             let mut row = store.image(*image).await.unwrap().unwrap();
             row.state = ImageState::Delete;

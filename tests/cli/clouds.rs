@@ -214,6 +214,45 @@ async fn aliens_are_what_does_not_carry_our_tag() {
     assert_eq!((ran.status, ran.err.as_str()), (0, ""));
 }
 
+/// Deleting what is not ours takes its id, a person's yes, and the daemon.
+#[tokio::test]
+async fn an_alien_goes_only_when_somebody_names_it_and_says_yes() {
+    let bench = bench(&[nowhere()]).await;
+    let ours = bench.store.installation().await.unwrap();
+    let server = |id: &str, name: &str, installation: Option<&str>| {
+        let tag = installation.map_or_else(|| json!({}), |installation| {
+            json!({"nodepool_installation": installation, "nodepool_owner": "node", "nodepool_owner_id": "1",
+                "nodepool_attempt": "a-1"})
+        });
+        json!({"id": id, "name": name, "status": "ACTIVE", "metadata": tag})
+    };
+    let servers = json!([
+        server("s-3", "zz-other-pool", Some("elsewhere")),
+        server("s-1", "ci-jessie-1", Some(&ours)),
+        server("s-2", "by-hand", None),
+    ]);
+    let cloud = cloud(servers, json!([])).await;
+    let yaml = bench.folder.path().join("nodepool.yaml");
+    let config = std::fs::read_to_string(&yaml).unwrap();
+    std::fs::write(&yaml, config.replace(&nowhere(), &format!("{}/identity", cloud.uri()))).unwrap();
+
+    let ran = bench.run(&["alien-list", "--all"]).await;
+    let whose: Vec<[String; 2]> = ran.rows().iter().map(|row| [row[3].clone(), row[6].clone()]).collect();
+    let whose: Vec<[&str; 2]> = whose.iter().map(|[id, whose]| [id.as_str(), whose.as_str()]).collect();
+    assert_eq!(whose, [["s-2", "foreign"], ["s-1", "leaked"], ["s-3", "foreign: installation elsewhere"]]);
+
+    let ran = bench.run(&["alien-delete", "s-2"]).await;
+    assert_eq!(ran.status, 1, "a pipe cannot say yes: {ran:?}");
+    assert!(ran.err.contains("about to be deleted for good: server s-2 (by-hand) at cloud1"), "{}", ran.err);
+    assert_eq!(bench.store.open_wishes().await.unwrap(), []);
+    let ran = bench.run(&["alien-delete", "--yes", "s-2", "s-1", "by-hand"]).await;
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.err.contains("server s-1 is ours: leaked") && ran.err.contains("No server by-hand found."));
+    let wishes = bench.store.open_wishes().await.unwrap();
+    let wish = WishKind::AlienDelete { provider: "cloud1".to_owned(), server: "s-2".to_owned() };
+    assert_eq!(wishes.iter().map(|wish| wish.kind.clone()).collect::<Vec<_>>(), [wish]);
+}
+
 #[tokio::test]
 async fn a_cloud_that_is_down_does_not_hide_the_others() {
     let up = cloud(json!([{"id": "s-2", "name": "by-hand", "status": "ACTIVE"}]), json!([])).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nodepool::model::{NodeId, NodeState, WishKind};
+use nodepool::model::{Fate, Leftover, LeftoverKind, NodeId, NodeState, WishKind};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::bench::{Bench, ago, note, now};
@@ -162,4 +162,38 @@ async fn jobs_are_watched_under_their_exact_names() {
     assert_eq!(ran.status, 1);
     assert!(ran.err.contains("no rule has the number 7") && ran.err.contains("job-list"), "{ran:?}");
     assert_eq!(bench.run(&["job-list", "-o", "json"]).await.json().as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stopped_cleanup_is_shown_and_confirmed_by_a_person_only() {
+    let bench = Bench::new().await;
+    let ran = bench.run(&["gc", "--confirm", "--yes"]).await;
+    assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{ran:?}");
+    assert!(ran.err.contains("no cleanup is stopped"), "{}", ran.err);
+    let leftover = |id: &str, fate| Leftover {
+        provider: "wmflabs".to_owned(),
+        kind: LeftoverKind::Server,
+        id: id.to_owned(),
+        made_for: "node 17, attempt a-1".to_owned(),
+        first_seen: ago(90),
+        listings: 4,
+        fate,
+        reason: "no row has it".to_owned(),
+    };
+    let found = [leftover("s-1", Fate::Deleted), leftover("s-2", Fate::Stopped)];
+    bench.store.keep_leftovers(&found).await.unwrap();
+    assert_eq!(bench.store.leftovers().await.unwrap(), found);
+    let ran = bench.run(&["gc", "--dry-run"]).await;
+    assert_eq!((ran.status, ran.err.as_str()), (0, ""));
+    assert_eq!(ran.rows()[1][1..5], ["wmflabs", "server", "s-2", "node 17, attempt a-1"]);
+    assert_eq!((ran.rows()[1][6].as_str(), ran.rows()[1][8].as_str()), ("4", "stopped"));
+    let ran = bench.run(&["gc", "--confirm"]).await;
+    assert_eq!((ran.status, ran.rows().len()), (1, 1), "nobody can be asked here: {ran:?}");
+    assert_eq!(bench.store.open_wishes().await.unwrap(), []);
+    let ran = bench.run(&["gc", "--confirm", "--yes"]).await;
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let ran = bench.run(&["gc"]).await;
+    assert_eq!((ran.status, ran.out.as_str()), (0, ""), "{ran:?}");
+    let wishes: Vec<_> = bench.store.open_wishes().await.unwrap().into_iter().map(|wish| wish.kind).collect();
+    assert_eq!(wishes, [WishKind::ConfirmCleanup, WishKind::Cleanup]);
 }

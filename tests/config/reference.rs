@@ -240,12 +240,13 @@ fn what_config_show_prints_loads_again() {
 ",
     );
     let general = "cron: {check: never, cleanup: 'CRON_TZ=Europe/Paris */5 * * * *', time-zone: UTC}
-nodepoold: {delete-delay: 1m}
+nodepoold: {delete-delay: 1m, leak-limit: 40}
 logging: {format: json, level: debug, levels: {nodepool.image: trace}, directory: /var/log/nodepool, keep: 3}
 ";
     let shown = comes_back(scene.yaml(&format!("{general}{text}")));
     for line in [
         "delete-delay: 60",
+        "leak-limit: 40",
         "schedule:",
         "volume-size: 50",
         "connection-address: inside",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use nodepool::fsm;
 use nodepool::fsm::node::NodeEvent;
-use nodepool::model::{ImageState, NodeState, Owner};
+use nodepool::model::{ImageState, NodeState, Owner, WishKind};
 use nodepool::plan::{Action, Errand, Observation, Plan, Subject};
 
 use super::errands;
@@ -127,10 +127,13 @@ fn wrong_errand(seen: &Observation<'_>, errand: &Errand) -> Option<String> {
         return Some(format!("sent to a cloud that could not be read: {text}"));
     }
     let Errand::DeleteServer { id, owner, .. } = errand else { return None };
-    let ours = listing
-        .items
-        .get(id)
-        .is_none_or(|server| server.tag.as_ref().is_some_and(|tag| tag.installation == seen.installation));
+    let wished = seen.wishes.iter().any(
+        |wish| matches!(&wish.kind, WishKind::AlienDelete { server, .. } if server == id && owner.is_none()),
+    );
+    let ours = wished
+        || listing.items.get(id).is_none_or(|server| {
+            server.tag.as_ref().is_some_and(|tag| tag.installation == seen.installation)
+        });
     if !ours {
         return Some(format!("a server that is not ours: {text}"));
     }

@@ -26,6 +26,19 @@ pub fn plan(seen: &Observation<'_>, plan: &Plan) -> String {
             lines.push(format!("still in vain asks for {what}: {}", labels.join(", ")));
         }
     }
+    for one in &plan.leftovers {
+        lines.push(format!(
+            "left behind at {}: {} {}, made for {}, seen in {} listings since {} s: {} because {}",
+            one.provider,
+            one.kind.word(),
+            one.id,
+            one.made_for,
+            one.listings,
+            seen.now.since(one.first_seen).as_secs(),
+            one.fate.word(),
+            one.reason
+        ));
+    }
     lines.push(match plan.wake {
         Some(wake) => format!("look again in {} s", wake.since(seen.now).as_secs_f64()),
         None => "look again when there is news".to_owned(),
@@ -103,6 +116,8 @@ pub fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
         SetbackKind::Capacity => "capacity",
         SetbackKind::Zone => "zone",
         SetbackKind::Target => "target",
+        SetbackKind::Provider => "every launch",
+        SetbackKind::Snapshot => "snapshot",
     };
     if name.is_empty() { format!("{kind} at {provider}") } else { format!("{kind} of {name} at {provider}") }
 }

@@ -43,6 +43,8 @@ pub struct Scenario {
     /// Rules for jobs that fail: how many nodes are held for each.
     #[serde(default)]
     pub job_rules: BTreeMap<String, u32>,
+    /// The leak-limit of the configuration, in percent; left out: its usual value.
+    pub leak_limit: Option<u32>,
     /// The delete-delay of the configuration.
     #[serde(default)]
     pub delete_delay: u64,
@@ -183,6 +185,9 @@ pub struct ImageRow {
     pub floating_ip: Option<String>,
     pub floating_ip_asked: Option<u64>,
     pub verifier_floating_ip: Option<String>,
+    /// How many nodes became ready from it.
+    #[serde(default = "many")]
+    pub nodes_ready: u32,
     #[serde(default = "hour")]
     pub since: u64,
     #[serde(default)]
@@ -213,11 +218,13 @@ pub struct WishRow {
     /// `provider/image`.
     pub image_update: Option<String>,
     pub image_delete: Option<i64>,
+    /// `provider/server`: a server that is not ours.
+    pub alien_delete: Option<String>,
     /// Whether the operator of a deletion insists.
     #[serde(default)]
     pub insists: bool,
     pub owner: Option<String>,
-    /// `check` or `cleanup`.
+    /// `check`, `cleanup` or `confirm-cleanup`.
     pub clock: Option<String>,
     pub comment: Option<String>,
     pub until: Option<u64>,
@@ -473,6 +480,10 @@ const fn first() -> i64 {
 
 const fn minute() -> u64 {
     60
+}
+
+const fn many() -> u32 {
+    1000
 }
 
 const fn hour() -> u64 {

@@ -65,6 +65,7 @@ impl Situation {
         if let Some(unknown) = scenario.clouds.keys().find(|name| !clouds.contains_key(*name)) {
             return Err(format!("the pool has no provider {unknown}"));
         }
+        config.leak_limit = scenario.leak_limit.unwrap_or(config.leak_limit);
         config.delete_delay = Duration::from_secs(scenario.delete_delay);
         let mut targets = BTreeMap::new();
         for (name, part) in &scenario.targets {
@@ -260,6 +261,7 @@ pub fn read_image(row: &ImageRow) -> Result<Image, String> {
         attempted: asked(row.builder_asked, &row.builder),
         snapshot_attempted: asked(row.snapshot_asked, &row.snapshot),
         verify_attempted: asked(row.verifier_asked, &row.verifier),
+        nodes_ready: row.nodes_ready,
         reason: if row.reason.is_empty() { "the reason in its row".to_owned() } else { row.reason.clone() },
         revision: 1,
     })
@@ -281,8 +283,16 @@ fn wish(id: i64, row: &WishRow) -> Result<Wish, String> {
         Some("cleanup") => {
             return Ok(Wish { id: WishId(id), kind: WishKind::Cleanup, created: ago(row.ago) });
         }
+        Some("confirm-cleanup") => {
+            return Ok(Wish { id: WishId(id), kind: WishKind::ConfirmCleanup, created: ago(row.ago) });
+        }
         Some(other) => return Err(format!("{other} is not what a clock asks for")),
         None => {}
+    }
+    if let Some(alien) = &row.alien_delete {
+        let (provider, server) = alien.split_once('/').ok_or("alien_delete: provider/server")?;
+        let kind = WishKind::AlienDelete { provider: provider.to_owned(), server: server.to_owned() };
+        return Ok(Wish { id: WishId(id), kind, created: ago(row.ago) });
     }
     let kind = match (row.hold, row.unhold, row.delete, &row.image_update, row.image_delete) {
         (Some(node), None, None, None, None) => WishKind::Hold {
@@ -328,6 +338,8 @@ fn setback(row: &SetbackRow) -> Result<Setback, String> {
         "capacity" => SetbackKind::Capacity,
         "zone" => SetbackKind::Zone,
         "target" => SetbackKind::Target,
+        "provider" => SetbackKind::Provider,
+        "snapshot" => SetbackKind::Snapshot,
         other => return Err(format!("{other} is not a setback")),
     };
     Ok(Setback {

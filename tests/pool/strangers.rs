@@ -56,9 +56,16 @@ async fn foreign_servers_stay_and_leaked_ones_go() {
     })
     .await;
     assert_eq!(full(&pool).await["server_id"], node["server_id"], "the node lived through it");
-    let mut expected = vec![alien, neighbour, text(&node, "server_id")];
+    let mut expected = vec![alien, neighbour.clone(), text(&node, "server_id")];
     expected.sort();
     assert_eq!(pool.cloud.server_ids().await, expected, "{}", pool.log());
+    let ran = pool.nodepool(&["alien-delete", "--yes", &neighbour]).await;
+    assert!(ran.success, "{ran:?}");
+    pool.until("the server that an operator named is gone, and no other", DEADLINE, async |pool| {
+        let ids = pool.cloud.server_ids().await;
+        (!ids.contains(&neighbour)).then(|| assert_eq!(ids.len(), 2, "{ids:?}"))
+    })
+    .await;
     assert!(pool.daemon_log().contains("4711"), "a deletion of what no row has is told:\n{}", pool.log());
     pool.end().await;
 }

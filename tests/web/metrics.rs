@@ -6,14 +6,38 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nodepool::model::{
-    AgentFacts, FloatingFacts, ImageState, JobFacts, Node, NodeId, NodeState, NodeStep, Resource,
-    SetbackKind, Timestamp, Usage,
+    AgentFacts, Fate, FloatingFacts, ImageState, JobFacts, Leftover, LeftoverKind, Node, NodeId, NodeState,
+    NodeStep, Resource, Setback, SetbackKind, Timestamp, Usage,
 };
 use nodepool::plan::{Balance, Plan, Space, Stock};
 use nodepool::store::{NewImage, Note};
-use nodepool::telemetry::{EventOutcome, Found, METRICS, Metrics, Move, Pool};
+use nodepool::telemetry::{Breaker, EventOutcome, Found, METRICS, Metrics, Move, Pool};
 
 use super::{Served, config, now};
+
+/// Something was left behind, and something keeps failing.
+fn troubled(metrics: &Metrics) {
+    let leftover = |fate| Leftover {
+        provider: "cloud1".to_owned(),
+        kind: LeftoverKind::Server,
+        id: "s-1".to_owned(),
+        made_for: "node 17, attempt a-1".to_owned(),
+        first_seen: now(),
+        listings: 2,
+        fate,
+        reason: "no row has it".to_owned(),
+    };
+    metrics.leftovers(&[leftover(Fate::Stopped), leftover(Fate::Stopped), leftover(Fate::Watched)]);
+    let failed = |failures| Setback {
+        kind: SetbackKind::Launch,
+        provider: "cloud1".to_owned(),
+        name: "ci-jessie".to_owned(),
+        failures,
+        last: now(),
+        reason: "connect: no answer".to_owned(),
+    };
+    metrics.breakers(&Breaker::not_closed(&[failed(3), failed(2)], now()));
+}
 
 /// Makes everything happen that a metric tells of.
 pub async fn busy(served: &Served) {
@@ -43,6 +67,7 @@ pub async fn busy(served: &Served) {
     let told = [(Resource::Cores, usage(Some(40), 38)), (Resource::Ram, usage(None, 4096))];
     metrics.quota(&[("cloud0".to_owned(), told.into())].into());
     metrics.quota(&[("cloud1".to_owned(), told.into())].into());
+    troubled(metrics);
     metrics.config_reload(true);
     metrics.gearman_ask("zuul:4730", "ok");
     metrics.gearman_ask("left:4730", "ok");
@@ -186,6 +211,9 @@ const TOLD: &[&str] = &[
     "nodepool_config_reload_ok 1",
     "nodepool_gearman_asks_total{outcome=\"ok\",server=\"zuul:4730\"} 1",
     "nodepool_gearman_server_up{server=\"zuul:4730\"} 1",
+    "nodepool_leftovers{fate=\"deleted\",provider=\"cloud1\"} 0",
+    "nodepool_leftovers{fate=\"stopped\",provider=\"cloud1\"} 2",
+    "nodepool_breakers{kind=\"launch\",provider=\"cloud1\",state=\"open\"} 1",
     "nodepool_job_events_total{outcome=\"written\",source=\"webhook\"} 1",
     "nodepool_zmq_publisher_connected{publisher=\"tcp://jenkins1:8888\"} 1",
 ];

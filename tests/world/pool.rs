@@ -42,6 +42,7 @@ pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config
         event_token: None,
         crons: Crons { image_update: None, cleanup: None, check: None },
         delete_delay: Duration::ZERO,
+        leak_limit: 25,
         logging: None,
         labels: vec![label("small", 2, 0, &["alpha"]), label("large", 1, 1, &["alpha", "beta"])],
         providers: vec![

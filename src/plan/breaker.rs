@@ -1,0 +1,183 @@
+//! Breakers: what failed several times in a row is left alone for a while, and then tried by one node before it is used
+//! as before.
+//!
+//! Each launch that fails counts against its label at its provider, against the provider, and against the snapshot that
+//! it boots; one that succeeds clears all three. A breaker is *closed* while there were few failures; *open* while its
+//! pause lasts; and *half-open* afterwards: one node of each label tries it, and other providers serve meanwhile.
+//!
+//! A new snapshot is tried, too: one node boots it first, then every other one, and when some of them became ready all do.
+//! If its nodes fail where those of the snapshot before it do not, it is set aside: it stays in the cloud for people to
+//! look at, and nodes boot the one before it.
+
+use super::action::Subject;
+use super::{Draft, limits};
+use crate::model::{Image, ImageId, ImageState, Node, NodeState, Setback, SetbackKind, Timestamp};
+
+/// How a breaker stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BreakerState {
+    /// It was used lately, with few failures or none.
+    Closed,
+    /// Its pause is over, and one node tries it.
+    HalfOpen,
+    /// It is left alone.
+    Open,
+}
+
+impl BreakerState {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+        }
+    }
+
+    /// How the breaker of these failures stands.
+    pub fn of(setback: &Setback, now: Timestamp) -> Self {
+        let again = setback.last.plus(limits::backoff(setback.kind, setback.failures));
+        if setback.failures < limits::breaks_after(setback.kind) {
+            Self::Closed
+        } else if now < again {
+            Self::Open
+        } else {
+            Self::HalfOpen
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Counts a launch that failed.
+    pub(super) fn launch_failed(&mut self, node: &Node, reason: &str) {
+        self.set_back(SetbackKind::Launch, &node.provider, &node.label, reason);
+        self.set_back(SetbackKind::Provider, &node.provider, "", reason);
+        if let Some(image) = node.image_id {
+            self.set_back(SetbackKind::Snapshot, &node.provider, &image.to_string(), reason);
+        }
+    }
+
+    /// A node became ready: what failed before counts no more.
+    pub(super) fn launch_succeeded(&mut self, node: &Node) {
+        let reason = "a node became ready";
+        self.recover(SetbackKind::Launch, &node.provider, &node.label, reason);
+        self.recover(SetbackKind::Provider, &node.provider, "", reason);
+        if let Some(image) = node.image_id {
+            self.recover(SetbackKind::Snapshot, &node.provider, &image.to_string(), reason);
+        }
+    }
+
+    /// Whether a node of this label may be launched at a provider, as far as earlier launches are concerned.
+    pub(super) fn check_breakers(&mut self, provider: &str, label: &str) -> Result<(), String> {
+        self.check_setback(SetbackKind::Launch, provider, label)?;
+        self.check_probe(provider, label)
+    }
+
+    /// Whether no node tries already what failed several times in a row: launches of this label, or all at the provider.
+    /// There each label may try for itself, or one that never comes up would keep the others from showing that they do.
+    pub(super) fn check_probe(&self, provider: &str, label: &str) -> Result<(), String> {
+        let what = if self.is_broken(SetbackKind::Launch, provider, label) {
+            format!("launches of {label} at {provider}")
+        } else if self.is_broken(SetbackKind::Provider, provider, "") {
+            format!("launches at {provider}")
+        } else {
+            return Ok(());
+        };
+        let mut rows = self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.primary.is_none());
+        let tries = rows.find(|node| {
+            matches!(node.state, NodeState::Building(_)) && node.provider == provider && node.label == label
+        });
+        if let Some(node) = tries {
+            return Err(format!("{what} failed several times in a row; node {} tries it first", node.id));
+        }
+        let key = (provider.to_owned(), label.to_owned());
+        if self.granted.launches.get(&key).is_some_and(|count| *count > 0) {
+            return Err(format!("{what} failed several times in a row; one node tries it first"));
+        }
+        Ok(())
+    }
+
+    /// Whether so much failed in a row that one node has to try it first.
+    fn is_broken(&self, kind: SetbackKind, provider: &str, name: &str) -> bool {
+        self.seen
+            .setback(kind, provider, name)
+            .is_some_and(|setback| BreakerState::of(setback, self.now()) != BreakerState::Closed)
+    }
+
+    /// The newest snapshot that nodes may boot, and the one before it; none of them is set aside, unless all are.
+    fn snapshots(&self, provider: &str, image: &str) -> (Option<&Image>, Option<&Image>) {
+        let rows = self.images.values().map(|drafted| &drafted.row);
+        let ready = rows
+            .filter(|row| row.provider == provider && row.image == image && row.state == ImageState::Ready);
+        let mut ready: Vec<&Image> = ready.collect();
+        ready.sort_by_key(|row| std::cmp::Reverse((row.version, row.id)));
+        let good: Vec<&Image> = ready.iter().copied().filter(|row| !self.keeps_failing(row)).collect();
+        let usable = if good.is_empty() { ready } else { good };
+        (usable.first().copied(), usable.get(1).copied())
+    }
+
+    /// Whether nodes of a snapshot failed several times in a row.
+    fn keeps_failing(&self, image: &Image) -> bool {
+        let setback = self.seen.setback(SetbackKind::Snapshot, &image.provider, &image.id.to_string());
+        setback.is_some_and(|setback| setback.failures >= limits::breaks_after(SetbackKind::Snapshot))
+    }
+
+    /// The image that nodes boot from, if there is one.
+    pub(super) fn current_image(&self, provider: &str, image: &str) -> Option<ImageId> {
+        self.snapshots(provider, image).0.map(|row| row.id)
+    }
+
+    /// The image for one more node: while the newest one is on trial, not every node boots it.
+    pub(super) fn image_for_node(&self, provider: &str, image: &str) -> Option<ImageId> {
+        let (newest, before) = self.snapshots(provider, image);
+        let (newest, Some(before)) = (newest?, before) else { return newest.map(|row| row.id) };
+        if newest.nodes_ready >= limits::TRIED_BY {
+            return Some(newest.id);
+        }
+        let (trying, others) = (self.booting(newest.id), self.booting(before.id));
+        let takes = if newest.nodes_ready == 0 { trying == 0 } else { trying <= others };
+        Some(if takes { newest.id } else { before.id })
+    }
+
+    /// How many nodes are on their way from a snapshot, or will be.
+    fn booting(&self, image: ImageId) -> u32 {
+        let rows = self.nodes.values().map(|drafted| &drafted.row);
+        let there = rows.filter(|node| {
+            node.image_id == Some(image)
+                && node.primary.is_none()
+                && matches!(node.state, NodeState::Building(_))
+        });
+        let granted = self.granted.images.get(&image).copied().unwrap_or(0);
+        u32::try_from(there.count()).unwrap_or(u32::MAX).saturating_add(granted)
+    }
+
+    /// Why a ready snapshot is set aside, if it is: its nodes fail, and there is one before it whose nodes do not.
+    pub(super) fn is_set_aside(&self, image: &Image) -> Option<String> {
+        if !self.keeps_failing(image) {
+            return None;
+        }
+        let rows = self.images.values().map(|drafted| &drafted.row);
+        let proven = rows.filter(|row| {
+            (&row.provider, &row.image, row.state) == (&image.provider, &image.image, ImageState::Ready)
+                && row.nodes_ready > 0
+                && row.id != image.id
+                && !self.keeps_failing(row)
+        });
+        let usable = proven.max_by_key(|row| (row.version, row.id))?;
+        let setback = self.seen.setback(SetbackKind::Snapshot, &image.provider, &image.id.to_string())?;
+        let (failures, reason) = (setback.failures, &setback.reason);
+        Some(format!(
+            "set aside: {failures} launches in a row failed with it, and those with image {} did not: {reason}",
+            usable.id
+        ))
+    }
+
+    /// Writes down that a snapshot is set aside, where people look for it, and says that it is.
+    pub(super) fn note_set_aside(&mut self, image: &Image) {
+        let Some(reason) = self.is_set_aside(image) else { return };
+        self.refuse(Subject::Image(image.id), reason.clone());
+        if !image.reason.starts_with("set aside") {
+            self.image_facts(Image { reason: reason.clone(), ..image.clone() }, reason);
+        }
+    }
+}
