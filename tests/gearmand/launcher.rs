@@ -10,7 +10,7 @@ use gearman::protocol::{Packet, PacketType};
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::server::DEADLINE;
+use super::server::{DEADLINE, workers_of};
 
 /// What a launcher does with a node that is assigned to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,12 @@ impl Launcher {
         let mut connection = Connection::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         for function in ["node_assign:zuul".to_owned(), format!("node_revoke:{name}")] {
             say(&mut connection, PacketType::CanDo, &[function.as_bytes()]).await;
+        }
+        // Nobody answers to that, and another connection may be served sooner.
+        let end = Instant::now() + DEADLINE;
+        while workers_of(port, &format!("node_revoke:{name}")).await == 0 {
+            assert!(Instant::now() < end, "{name} is not known at the server");
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let got = Arc::new(Mutex::new(Vec::new()));
         let working = tokio::spawn(work(connection, name.to_owned(), manners, Arc::clone(&got)));

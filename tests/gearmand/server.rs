@@ -117,9 +117,21 @@ pub(crate) async fn admin(port: u16, question: &str) -> String {
 
 /// How many jobs of a function a server has.
 pub(crate) async fn jobs_of(port: u16, function: &str) -> u32 {
+    status_of(port, function).await[0]
+}
+
+/// How many workers have registered a function at a server.
+pub(crate) async fn workers_of(port: u16, function: &str) -> u32 {
+    status_of(port, function).await[2]
+}
+
+/// The jobs of a function, those of them that run, and its workers.
+async fn status_of(port: u16, function: &str) -> [u32; 3] {
     let answer = admin(port, "status").await;
     let line = answer.lines().find_map(|line| line.strip_prefix(function)?.strip_prefix('\t'));
-    line.map_or(0, |rest| rest.split('\t').next().unwrap().parse().unwrap())
+    let Some(line) = line else { return [0; 3] };
+    let numbers: Vec<u32> = line.split('\t').map(|number| number.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
 }
 
 impl Drop for Server {
