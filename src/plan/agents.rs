@@ -24,6 +24,11 @@ pub(super) enum Seat<'a> {
     Unsure,
 }
 
+/// Whether an agent was set offline because its one job is over.
+pub(super) fn is_spent(agent: &Agent) -> bool {
+    agent.idle && agent.set_offline && agent.offline_reason.contains(SPENT)
+}
+
 impl Draft<'_> {
     pub(super) fn target(&self, name: &str) -> Option<&TargetView> {
         self.seen.targets.get(name)
@@ -82,11 +87,11 @@ impl Draft<'_> {
             let reason = format!("its agent was seen with a job on it{told}");
             return self.node_event(Node { job, ..node }, NodeEvent::JobStarted, reason);
         }
+        if is_spent(agent) {
+            let reason = "its job is over: its agent was set offline after it";
+            return self.node_event(node, NodeEvent::JobFinished, reason);
+        }
         if agent.set_offline {
-            if agent.offline_reason.contains(SPENT) {
-                let reason = "its job is over: its agent was set offline after it";
-                return self.node_event(node, NodeEvent::JobFinished, reason);
-            }
             let reason = format!("takes no jobs: somebody set its agent offline: {}", agent.offline_reason);
             return self.refuse(Subject::Node(node.id), reason);
         }

@@ -2,7 +2,7 @@
 //! target has a test job, that has to succeed.
 
 use super::action::{Action, Errand, Subject};
-use super::agents::{Seat, words};
+use super::agents::{Seat, is_spent, words};
 use super::target_view::TargetView;
 use super::{Draft, Drafted, limits};
 use crate::config::{Jenkins, Launcher, Offer};
@@ -45,6 +45,11 @@ impl Draft<'_> {
         }
         match self.seat(view, &node) {
             Seat::Shown(agent) if agent.online => self.admit(node),
+            Seat::Shown(agent) if is_spent(agent) => {
+                let reason =
+                    "its job is over: its agent was set offline after it, before anybody saw it online";
+                self.node_event(node, NodeEvent::JobFinished, reason);
+            }
             Seat::Shown(agent) => self.await_agent(&node, view, agent),
             Seat::Taken => {
                 self.fail_enrollment(node, "another agent has its name".to_owned());
