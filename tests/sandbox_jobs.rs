@@ -63,7 +63,7 @@ async fn lost_events_killed_daemons_and_a_restarted_jenkins_cost_no_job_and_no_n
     ci.until_done(150, PATIENCE).await;
     ci.restart_jenkins().await;
     ci.until_done(2 * JOBS, PATIENCE).await;
-    let nodes = ci.nodes_of_builds().await;
+    let nodes = ci.nodes_of_successes().await;
     let distinct: BTreeSet<_> = nodes.iter().collect();
     assert_eq!(distinct.len(), nodes.len(), "no node runs two jobs");
     ci.until_nothing_is_left(PATIENCE).await;

@@ -111,6 +111,14 @@ impl Ci {
             .await;
     }
 
+    /// The node of each build that came to its end. One that a restart of the Jenkins cut off did not: a Jenkins gives such
+    /// an agent the next build by itself, as soon as it is up and before it can be told to let the agent go.
+    pub(crate) async fn nodes_of_successes(&self) -> Vec<String> {
+        let mut builds = self.builds().await;
+        builds.retain(|build| build["result"] == "SUCCESS");
+        builds.iter().map(|build| build["builtOn"].as_str().unwrap().to_owned()).collect()
+    }
+
     /// The node of each build.
     pub(crate) async fn nodes_of_builds(&self) -> Vec<String> {
         self.builds().await.iter().map(|build| build["builtOn"].as_str().unwrap().to_owned()).collect()
