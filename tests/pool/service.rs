@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::setup::{DEADLINE, Pool, Settings};
+use super::setup::{DEADLINE, Pool, Settings, scripts};
 
 fn read(path: &PathBuf) -> Option<u32> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
@@ -108,7 +108,16 @@ impl Listener {
 
 #[tokio::test]
 async fn it_tells_systemd_what_it_does_and_usr2_what_it_waits_for() {
-    let mut pool = Pool::new(&Settings { ready_script: Some("ready.sh"), ..Settings::default() }, &[]).await;
+    // A setup that takes so long that nobody misses it.
+    let ours = include_str!("../../scripts/setup_node.sh");
+    let slow = ours.replacen("set -euo pipefail\n", "set -euo pipefail\nsleep 6\n", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        scripts: Some(scripts(folder.path(), &[("setup_node.sh", &slow)])),
+        ready_script: Some("ready.sh"),
+        ..Settings::default()
+    };
+    let mut pool = Pool::new(&settings, &[]).await;
     let socket = pool.folder.path().join("notify.sock");
     let systemd = Listener(tokio::net::UnixDatagram::bind(&socket).unwrap());
     pool.start_in(&[], &[("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
