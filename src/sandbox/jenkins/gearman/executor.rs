@@ -187,11 +187,12 @@ impl<'a> Executor<'a> {
         if !build::wants_once(&parameters) {
             reserved = None;
         }
+        let stage = self.jenkins.stage();
         let running = {
-            let (stage, inside, begun) = (self.jenkins.stage(), Arc::clone(self.jenkins), begun.clone());
+            let (life, inside, begun) = (stage.life.clone(), Arc::clone(self.jenkins), begun.clone());
             // In a task of its own: it goes on when this connection is closed.
-            stage.tasks.clone().spawn(async move {
-                stage.life.run_until_cancelled(build::run(&inside, &begun)).await;
+            stage.tasks.spawn(async move {
+                life.run_until_cancelled(build::run(&inside, &begun)).await;
             })
         };
         self.tell(PacketType::WorkData, job, &begun).await?;
@@ -200,8 +201,12 @@ impl<'a> Executor<'a> {
             controller.jobs.get(&begun.job).map_or(-1, super::super::job::Job::estimate)
         };
         self.wire.tell(PacketType::WorkStatus, job, &["0", &estimate.to_string()]).await?;
-        // It cannot panic; were it cut off, the controller goes down and we with it.
+        // It cannot panic.
         let _ = running.await;
+        if stage.life.is_cancelled() {
+            // A Jenkins that goes down says nothing of its builds: the server gives the job to somebody else.
+            return Err(Lost::going_down());
+        }
         let told = self.tell(PacketType::WorkComplete, job, &begun).await;
         drop(reserved);
         told

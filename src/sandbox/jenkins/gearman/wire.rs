@@ -32,6 +32,13 @@ pub(super) struct Assigned {
     pub(super) data: Bytes,
 }
 
+impl Lost {
+    /// The controller goes down.
+    pub(super) fn going_down() -> Self {
+        Self("the controller goes down".into())
+    }
+}
+
 impl Wire {
     /// Connects and says who we are.
     pub(super) async fn connect(address: SocketAddr, id: &str) -> Result<Wire, Lost> {
