@@ -136,6 +136,13 @@ impl Cloud {
         by_status.unwrap_or(0)
     }
 
+    /// How often an operation did what it was asked for, as far as the cloud knows.
+    pub(crate) async fn successes(&self, operation: &str) -> u64 {
+        let counts = self.ask("GET", "/sandbox/requests", None).await["requests"][operation].take();
+        let of_success = |(status, count): (&String, &Value)| status.starts_with('2').then(|| count.as_u64());
+        counts.as_object().map_or(0, |counts| counts.iter().filter_map(of_success).flatten().sum())
+    }
+
     /// The names of all operations that were asked for since the start.
     pub(crate) async fn operations(&self) -> Vec<String> {
         let counts = self.ask("GET", "/sandbox/requests", None).await["requests"].take();

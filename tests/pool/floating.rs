@@ -49,17 +49,19 @@ async fn with_a_pool_nodes_have_floating_ips_and_leave_none_behind() {
     // The answer to the call for a new node's floating IP is lost, and the daemon dies over it.
     let answers = json!([{"operation": "floating-ip-create", "answer": "lost", "count": 1}]);
     pool.cloud.faults(&json!({ "answers": answers })).await;
-    let asked = pool.cloud.requests("floating-ip-create").await;
+    let made = pool.cloud.successes("floating-ip-create").await;
     pool.rows(&["delete", &id(&nodes[0])]).await;
-    pool.until("a floating IP is asked for", DEADLINE, async |pool| {
-        (pool.cloud.requests("floating-ip-create").await > asked).then_some(())
+    pool.until("a floating IP is made", DEADLINE, async |pool| {
+        (pool.cloud.successes("floating-ip-create").await > made).then_some(())
     })
     .await;
     pool.kill_after(std::time::Duration::ZERO).await;
     pool.start();
     let nodes = pool.until_full(2, LONG).await;
     check_nodes(&pool, &nodes).await;
-    assert_eq!(pool.cloud.requests("floating-ip-create").await, asked + 1, "it was found by its mark");
+    // Others may fail: a daemon that starts anew does not know yet which of the networks has a router.
+    let made_in_all = pool.cloud.successes("floating-ip-create").await;
+    assert_eq!(made_in_all, made + 1, "it was found by its mark\n{}", pool.log());
 
     pool.reconfigure(&Settings { min_ready: 0, ..settings }).await;
     for node in &nodes {

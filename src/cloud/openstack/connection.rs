@@ -5,7 +5,7 @@
 //! not used: they hide the status and `Retry-After` of a refusal, and one odd entry fails a whole listing.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -34,6 +34,8 @@ pub(super) struct Connection {
     keystone: Arc<Keystone>,
     deadline: Duration,
     offer: Cached<Offer>,
+    /// The network of the port that the last floating IP leads to.
+    pub(super) routed: Mutex<Option<String>>,
 }
 
 /// A request to a service.
@@ -96,7 +98,7 @@ impl Connection {
         let keystone = Arc::new(Keystone::new(http.clone(), url, settings));
         let session = Session::new_with_client(http, Shared(keystone.clone())).await;
         let session = session.map_err(|error| session_failure(&error))?;
-        Ok(Self { session, keystone, deadline, offer: Cached::new(OFFER_LIFE) })
+        Ok(Self { session, keystone, deadline, offer: Cached::new(OFFER_LIFE), routed: Mutex::new(None) })
     }
 
     /// Makes a call.

@@ -1,6 +1,7 @@
 //! Neutron: floating IPs.
 
 use std::net::IpAddr;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
@@ -41,7 +42,8 @@ impl Connection {
     /// Makes a floating IP of that external network that leads to the server, and gives its id.
     ///
     /// A server on several networks has several ports, and only those on a network with a router to the external one
-    /// can be led to. Neutron says so, and makes nothing, when asked for another: then the next port is asked for.
+    /// can be led to. Neutron says so, and makes nothing, when asked for another: then the next port is asked for. The
+    /// network that had a router is asked for first the next time.
     pub(super) async fn create_floating_ip(
         &self,
         network: &str,
@@ -58,6 +60,7 @@ impl Connection {
                 Ok(answer) => {
                     let read: Result<Created, _> = serde_json::from_slice(&answer.body);
                     let id = read.map_err(|_| unreadable("the new floating IP's id", &answer))?.floatingip.id;
+                    self.routed().clone_from(&port.network_id);
                     self.put_tags(&id, request).await;
                     return Ok(id);
                 }
@@ -79,12 +82,19 @@ impl Connection {
         Ok(())
     }
 
-    /// The ports of a server, by network and then by id, so that servers alike get theirs on the same network.
+    fn routed(&self) -> MutexGuard<'_, Option<String>> {
+        self.routed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ports of a server: first those on the network that the last floating IP led to, then by network and by id,
+    /// so that servers alike get theirs on the same network.
     async fn ports(&self, server: &str) -> Result<Vec<WirePort>, CloudError> {
         let filter = [("device_id", server.to_owned())];
         let mut ports = self.list::<PortsPage>(Network, &["ports"], None, &filter).await?;
         ports.retain(|port| port.device_id.as_deref().is_none_or(|device| device == server));
-        ports.sort_by(|a, b| (&a.network_id, &a.id).cmp(&(&b.network_id, &b.id)));
+        let routed = self.routed().clone();
+        let place = |port: &WirePort| (port.network_id != routed, port.network_id.clone(), port.id.clone());
+        ports.sort_by_cached_key(place);
         Ok(ports)
     }
 
