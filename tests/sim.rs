@@ -56,29 +56,29 @@ fn the_promises_hold_for_every_seed() {
             (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(100, |count| count.parse().expect("a number")))
         }
     };
-    let seeds = Arc::new(std::sync::Mutex::new(first..first + count));
-    let workers: Vec<_> = (0..2)
-        .map(|_| {
-            let seeds = Arc::clone(&seeds);
-            std::thread::spawn(move || {
-                let mut failed = Vec::new();
-                loop {
-                    let Some(seed) = seeds.lock().unwrap().next() else { return failed };
-                    if let Err(broken) = run(seed) {
-                        failed.push(format!("seed {seed}: {broken}"));
-                    }
-                }
-            })
-        })
-        .collect();
-    let failed: Vec<String> =
-        workers.into_iter().flat_map(|worker| worker.join().expect("a seed panicked")).collect();
+    let failed = in_parallel(first..first + count, |seed| {
+        run(seed).err().map(|broken| format!("seed {seed}: {broken}"))
+    });
     assert!(
         failed.is_empty(),
         "{} of {count} seeds failed; see one again with tools/test sim SEED\n{}",
         failed.len(),
         failed.join("\n")
     );
+}
+
+/// Does something with each, two at a time, and gives what came of those that something came of.
+fn in_parallel<T: Send, R: Send>(
+    each: impl Iterator<Item = T> + Send,
+    work: impl Fn(T) -> Option<R> + Sync,
+) -> Vec<R> {
+    let each = std::sync::Mutex::new(each);
+    let next = || each.lock().unwrap().next();
+    std::thread::scope(|scope| {
+        let worker = || std::iter::from_fn(next).filter_map(&work).collect::<Vec<R>>();
+        let workers: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("one of them panicked")).collect()
+    })
 }
 
 /// The worth of a seed is that it gives the same history again.

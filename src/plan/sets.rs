@@ -12,7 +12,7 @@ use crate::fsm::node::NodeEvent;
 use crate::model::{Node, NodeId, NodeState, NodeStep, Server, ServerStatus};
 
 impl Draft<'_> {
-    /// Lets a subnode do as its primary did. `false`: it goes its own way for now, as every node that is no subnode.
+    /// Lets a subnode do as its primary did. `false`: what its primary does says nothing about it, or it is no subnode.
     pub(super) fn follow_primary(&mut self, node: &Node) -> bool {
         let Some(id) = node.primary else { return false };
         let Some(primary) = self.nodes.get(&id).map(|drafted| drafted.row.clone()) else {

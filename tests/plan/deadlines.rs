@@ -3,7 +3,7 @@
 //! A row is put into a state that it came to a month ago, with clouds and targets that can be read and show nothing new.
 //! The plan then has to do something about that row itself; to look once more and to say that it waits is not enough.
 
-use nodepool::model::{ImageState, NodeState};
+use nodepool::model::{ImageState, ImageStep, NodeState, NodeStep};
 use nodepool::plan::{Action, Errand, Observation, Plan, plan};
 
 use super::folder;
@@ -46,46 +46,50 @@ fn acts_on_image(seen: &Observation<'_>, plan: &Plan) -> bool {
 fn a_node_waits_in_no_state_for_ever() {
     let image = "images: [{id: 1, state: ready, snapshot: i1}]";
     let cases = [
-        (NodeState::STORED[0], "server: null", ""),
-        (NodeState::STORED[0], "asked: 2592000", ""),
-        (NodeState::STORED[1], "server: s1, shown: BUILD, asked: 2592000", ""),
-        (NodeState::STORED[1], "server: s1, shown: SHUTOFF, asked: 2592000", ""),
-        (NodeState::STORED[1], "server: s1, asked: 2592000", ""),
-        (NodeState::STORED[2], "server: s1, shown: ACTIVE, address: none, asked: 2592000", ""),
-        (NodeState::STORED[3], "server: s1, shown: ACTIVE, asked: 2592000", ""),
+        (NodeState::Building(NodeStep::Create), "server: null", ""),
+        (NodeState::Building(NodeStep::Create), "asked: 2592000", ""),
+        (NodeState::Building(NodeStep::Boot), "server: s1, shown: BUILD, asked: 2592000", ""),
+        (NodeState::Building(NodeStep::Boot), "server: s1, shown: SHUTOFF, asked: 2592000", ""),
+        (NodeState::Building(NodeStep::Boot), "server: s1, asked: 2592000", ""),
         (
-            NodeState::STORED[4],
+            NodeState::Building(NodeStep::Address),
+            "server: s1, shown: ACTIVE, address: none, asked: 2592000",
+            "",
+        ),
+        (NodeState::Building(NodeStep::Ssh), "server: s1, shown: ACTIVE, asked: 2592000", ""),
+        (
+            NodeState::Building(NodeStep::Enroll),
             "server: s1, shown: ACTIVE, asked: 2592000, enrolled: 2592000",
             "targets: {jenkins: {listed: [100, 10]}}",
         ),
         (
-            NodeState::STORED[4],
+            NodeState::Building(NodeStep::Enroll),
             "server: s1, shown: ACTIVE, asked: 2592000, enrolled: 2592000, agent: offline",
             "targets: {jenkins: {listed: [2591999, 10]}}",
         ),
         (
-            NodeState::STORED[4],
+            NodeState::Building(NodeStep::Enroll),
             "server: s1, shown: ACTIVE, asked: 2592000, enroll_asked: 2592000",
             "targets: {jenkins: {kind: gearman, listed: [2591999, 10]}}",
         ),
         (
-            NodeState::STORED[5],
+            NodeState::Test,
             "server: s1, shown: ACTIVE, asked: 2592000, enrolled: 2592000, agent: busy",
             "targets: {jenkins: {test_job: check, listed: [2591999, 10]}}",
         ),
         (
-            NodeState::STORED[6],
+            NodeState::Ready,
             "server: s1, shown: ACTIVE, asked: 2592000, enrolled: 2592000, agent: lost",
             "targets: {jenkins: {listed: [2591999, 10]}}",
         ),
         (
-            NodeState::STORED[7],
+            NodeState::Used,
             "server: s1, shown: ACTIVE, asked: 2592000, enrolled: 2592000, job: build, job_ended: 60",
             "targets: {jenkins: {listed: [2591999, 10]}}",
         ),
-        (NodeState::STORED[8], "server: s1, shown: ACTIVE, asked: 2592000, until: 0", ""),
-        (NodeState::STORED[9], "server: s1, shown: ACTIVE, asked: 2592000, delete_called: 2592000", ""),
-        (NodeState::STORED[9], "asked: 2592000", ""),
+        (NodeState::Hold, "server: s1, shown: ACTIVE, asked: 2592000, until: 0", ""),
+        (NodeState::Delete, "server: s1, shown: ACTIVE, asked: 2592000, delete_called: 2592000", ""),
+        (NodeState::Delete, "asked: 2592000", ""),
     ];
     for (state, facts, rest) in cases {
         let step = state.step().map_or_else(String::new, |step| format!(" {}", step.word()));
@@ -100,25 +104,39 @@ fn a_node_waits_in_no_state_for_ever() {
 
 #[test]
 fn an_image_waits_in_no_state_for_ever() {
-    let building = |step: usize| ImageState::STORED[step];
     let cases = [
-        (building(0), "builder_asked: 2592000"),
-        (building(1), "builder: s1, builder_shown: BUILD, builder_asked: 2592000"),
-        (building(2), "builder: s1, builder_shown: ACTIVE, builder_asked: 2592000"),
-        (building(2), "builder: s1, builder_shown: SHUTOFF, builder_asked: 2592000"),
-        (building(3), "builder: s1, builder_shown: ACTIVE, builder_asked: 2592000"),
-        (building(3), "builder: s1, builder_shown: ACTIVE, builder_asked: 2592000, snapshot_asked: 2592000"),
+        (ImageState::Building(ImageStep::Create), "builder_asked: 2592000"),
+        (ImageState::Building(ImageStep::Boot), "builder: s1, builder_shown: BUILD, builder_asked: 2592000"),
         (
-            building(4),
+            ImageState::Building(ImageStep::Setup),
+            "builder: s1, builder_shown: ACTIVE, builder_asked: 2592000",
+        ),
+        (
+            ImageState::Building(ImageStep::Setup),
+            "builder: s1, builder_shown: SHUTOFF, builder_asked: 2592000",
+        ),
+        (
+            ImageState::Building(ImageStep::Snapshot),
+            "builder: s1, builder_shown: ACTIVE, builder_asked: 2592000",
+        ),
+        (
+            ImageState::Building(ImageStep::Snapshot),
+            "builder: s1, builder_shown: ACTIVE, builder_asked: 2592000, snapshot_asked: 2592000",
+        ),
+        (
+            ImageState::Building(ImageStep::Save),
             "builder: s1, builder_shown: ACTIVE, snapshot: i1, snapshot_shown: pending, snapshot_asked: 2592000",
         ),
         (
-            building(5),
+            ImageState::Building(ImageStep::Verify),
             "snapshot: i1, snapshot_asked: 2592000, verifier: s2, verifier_shown: BUILD, verifier_asked: 2592000",
         ),
-        (building(5), "snapshot: i1, snapshot_asked: 2592000, verifier_asked: 2592000"),
-        (building(7), "snapshot: i1, snapshot_asked: 2592000"),
-        (building(7), "snapshot_asked: 2592000"),
+        (
+            ImageState::Building(ImageStep::Verify),
+            "snapshot: i1, snapshot_asked: 2592000, verifier_asked: 2592000",
+        ),
+        (ImageState::Delete, "snapshot: i1, snapshot_asked: 2592000"),
+        (ImageState::Delete, "snapshot_asked: 2592000"),
     ];
     for (state, facts) in cases {
         let step = state.step().map_or_else(String::new, |step| format!(" {}", step.word()));
