@@ -16,6 +16,7 @@ use sqlx::{Sqlite, SqliteConnection};
 use super::StoreError;
 use super::row::Row;
 use super::url::Location;
+use super::watch::{Commits, Watch};
 use crate::model::Timestamp;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -42,9 +43,8 @@ const ROWS_WAITING: usize = 1000;
 pub(super) struct Db {
     write: SqlitePool,
     read: SqlitePool,
-    /// A connection that only watches for commits: SQLite counts them for each connection by itself. `None` where every
-    /// connection would be another database.
-    watch: Option<SqlitePool>,
+    /// `None` where every connection would be another database.
+    watch: Option<Watch>,
     stopwatch: Stopwatch,
 }
 
@@ -103,7 +103,7 @@ impl Db {
         let (read, watch) = match location {
             Location::File(_) => {
                 let options = options.pragma("query_only", "ON");
-                (pool(READERS).connect_lazy_with(options.clone()), Some(pool(1).connect_lazy_with(options)))
+                (pool(READERS).connect_lazy_with(options.clone()), Some(Watch::new(pool(1), options)))
             }
             // Another connection would see another database.
             Location::Memory => (write.clone(), None),
@@ -149,12 +149,12 @@ impl Db {
         Ok(Write { transaction: within(beginning).await?, began, stopwatch: self.stopwatch.clone() })
     }
 
-    /// A number that is another one after every commit, whoever made it: what was read after it was asked for is true
-    /// as long as it stays the same. `None` when this database has no such number.
-    pub(super) async fn commits(&self) -> Result<Option<i64>, StoreError> {
-        let Some(watch) = &self.watch else { return Ok(None) };
-        let asked = sqlx::query_scalar("PRAGMA data_version").fetch_one(watch);
-        within(async { Ok(Some(asked.await?)) }).await
+    /// The commits until now; `None` when this database does not tell.
+    pub(super) async fn commits(&self) -> Result<Option<Commits>, StoreError> {
+        match &self.watch {
+            Some(watch) => within(watch.commits()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The rows that a SELECT gives.

@@ -4,8 +4,9 @@
 //! by the plan. Every write to a node or a snapshot image is a compare-and-set on the row's revision, and its line of
 //! history is part of the same transaction.
 //!
-//! Only `db` knows which database it is. The statements everywhere else are the ones that SQLite, PostgreSQL and
-//! MariaDB have in common, with `$1..$n` used once each and in order; times are milliseconds since the epoch.
+//! Only `db`, `watch` and `row` know which database it is. The statements everywhere else are the ones that SQLite,
+//! PostgreSQL and MariaDB have in common, with `$1..$n` used once each and in order; times are milliseconds since the
+//! epoch.
 
 mod build_log;
 mod db;
@@ -26,6 +27,7 @@ mod setbacks;
 mod targets;
 mod text;
 mod url;
+mod watch;
 mod wishes;
 
 pub use build_log::{BuildLine, MOST_BYTES, MOST_LINES, NewLine};

@@ -1,13 +1,14 @@
 //! All rows that decisions are made from, read again only when somebody wrote.
 
+use super::watch::Commits;
 use super::{Store, StoreError};
 use crate::model::{Image, JobEvent, JobRule, Node, Setback, Wish};
 
 /// All rows that decisions are made from. Rows of history are not among them.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// The number of commits that the database had seen before the rows were read.
-    commits: Option<i64>,
+    /// The commits that the database had seen before the rows were read.
+    commits: Option<Commits>,
     /// All nodes.
     pub nodes: Vec<Node>,
     /// All snapshot images.
