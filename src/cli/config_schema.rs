@@ -109,6 +109,9 @@ fn accepted(kind: Kind) -> Value {
         Kind::Integer(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         // A reader of YAML 1.2 takes the words of YAML 1.1 for text.
         Kind::Boolean => json!({"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "on", "off"]}]}),
+        Kind::BooleanOr(word) => {
+            json!({"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "on", "off", word]}]})
+        }
         Kind::Time(zero) => {
             let least = if zero { "minimum" } else { "exclusiveMinimum" };
             json!({"anyOf": [{"type": "number", least: 0}, {"type": "string", "pattern": "^[0-9]+ ?[a-z]+"}]})

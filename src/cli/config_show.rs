@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::facts::Facts;
 use super::{Console, Failure};
 use crate::config::{
-    CloudCredentials, Config, ConnectionAddress, Cron, Domain, GearmanServer, HostKeySource, Identity,
-    ImageSource, Jenkins, Label, Launcher, Loaded, LogFormat, LogLevel, Logging, Named, Network, NetworkName,
-    Offer, Provider, ProviderImage, Target,
+    CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Cron, Domain, GearmanServer,
+    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, Loaded, LogFormat, LogLevel, Logging,
+    Named, Network, NetworkName, Offer, Provider, ProviderImage, Target,
 };
 
 /// What stands for a secret.
@@ -120,6 +120,7 @@ fn label(label: &Label) -> Facts {
     ]);
     facts.add_if("ready-script", label.ready_script.clone());
     facts.add("ready-script-timeout", time(label.ready_script_timeout));
+    facts.add_if("max-ready-age", label.max_ready_age.map(time));
     facts
 }
 
@@ -136,6 +137,11 @@ fn provider(provider: &Provider) -> Facts {
     facts.add("availability-zones", Facts::texts(&provider.availability_zones));
     facts.add("networks", Facts::List(provider.networks.iter().map(network).collect()));
     facts.add_if("pool", provider.pool.clone());
+    match provider.clean_floating_ips {
+        CleanFloatingIps::OfPool => facts.add("clean-floating-ips", false),
+        CleanFloatingIps::Ours => facts.add("clean-floating-ips", true),
+        CleanFloatingIps::All => facts.add("clean-floating-ips", "all"),
+    }
     facts.add("security-groups", Facts::texts(&provider.security_groups));
     facts.add("ipv6-preferred", provider.ipv6_preferred);
     facts.add("host-key-checking", provider.host_key_checking);

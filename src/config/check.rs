@@ -278,6 +278,7 @@ fn make_provider(
         availability_zones: provider.availability_zones.into_iter().map(|zone| zone.value).collect(),
         networks: provider.networks,
         pool: provider.pool.map(|pool| pool.value),
+        clean_floating_ips: provider.clean_floating_ips,
         security_groups: provider.security_groups.into_iter().map(|group| group.value).collect(),
         host_key_checking: provider.host_key_checking.is_none_or(|checking| checking.value),
         ipv6_preferred: provider.ipv6_preferred.is_some_and(|preferred| preferred.value),
@@ -300,6 +301,7 @@ fn make_label(label: RawLabel) -> Option<Label> {
         subnodes: label.subnodes.and_then(|number| count(number.value)).unwrap_or(0),
         ready_script: label.ready_script.map(|script| script.value),
         ready_script_timeout: label.ready_script_timeout.unwrap_or(READY_SCRIPT_TIMEOUT),
+        max_ready_age: label.max_ready_age,
         providers: label.providers.into_iter().map(|provider| provider.value).collect(),
     })
 }

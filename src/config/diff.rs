@@ -183,13 +183,23 @@ fn cron(cron: &Cron) -> String {
 }
 
 fn label_fields(label: &Label) -> Fields {
-    let Label { name: _, image, min_ready, subnodes, ready_script, ready_script_timeout, providers } = label;
+    let Label {
+        name: _,
+        image,
+        min_ready,
+        subnodes,
+        ready_script,
+        ready_script_timeout,
+        max_ready_age,
+        providers,
+    } = label;
     let Collected(fields) = Collected::default()
         .open("image", image)
         .count("min-ready", *min_ready)
         .open("subnodes", subnodes)
         .maybe("ready-script", ready_script.as_ref())
         .open("ready-script-timeout", ready_script_timeout)
+        .maybe("max-ready-age", max_ready_age.as_ref())
         .open("providers", providers);
     fields
 }
@@ -208,6 +218,7 @@ fn provider_fields(provider: &Provider) -> Fields {
         availability_zones,
         networks,
         pool,
+        clean_floating_ips,
         security_groups,
         host_key_checking,
         ipv6_preferred,
@@ -226,6 +237,7 @@ fn provider_fields(provider: &Provider) -> Fields {
         .open("availability-zones", availability_zones)
         .open("networks", networks)
         .maybe("pool", pool.as_ref())
+        .open("clean-floating-ips", clean_floating_ips)
         .open("security-groups", security_groups)
         .open("host-key-checking", host_key_checking)
         .open("ipv6-preferred", ipv6_preferred)

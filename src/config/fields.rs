@@ -324,6 +324,30 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// Reads a boolean, or the word that may stand in its place: `None`.
+    pub(super) fn boolean_or(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+    ) -> Option<Located<Option<bool>>> {
+        let node = self.find(key)?;
+        let word = match self.kind(key) {
+            Kind::BooleanOr(word) => word,
+            _ => "",
+        };
+        if let Value::Scalar { text, plain } = &node.value {
+            if let Meaning::Boolean(value) = meaning(text, *plain) {
+                return Some(Located { value: Some(value), at: node.at.clone() });
+            }
+            if text == word {
+                return Some(Located { value: None, at: node.at.clone() });
+            }
+        }
+        let accepted = format!("a boolean (true, false, yes, no, on, off) or `{word}`");
+        wrong(node, &format!("`{key}`"), &accepted, report);
+        None
+    }
+
     /// Reads one of some words.
     pub(super) fn one_of<T: Copy>(
         &mut self,

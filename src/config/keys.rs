@@ -59,6 +59,8 @@ pub enum Kind {
     Integer(i64, i64),
     /// Yes or no.
     Boolean,
+    /// Yes or no, or this word.
+    BooleanOr(&'static str),
     /// Seconds, or text such as `10m`; zero only where this is true.
     Time(bool),
     /// Five or six fields; or a mapping with a time zone; or `never`.

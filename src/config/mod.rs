@@ -38,9 +38,9 @@ pub use diagnostic::{Diagnostic, Severity, SnippetLine, render};
 pub use log_outputs::{LogDestination, LogOutput, Rotation};
 pub use sources::{DEFAULT_SECURE_CONF, SecureConf, Sources};
 pub use types::{
-    CloudCredentials, Config, ConnectionAddress, Cron, Crons, DatabaseUrl, Domain, GearmanServer, GearmanTls,
-    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, LogFormat, LogLevel, Logging, Named,
-    Network, NetworkName, Offer, Provider, ProviderImage, Retirement, Target,
+    CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Cron, Crons, DatabaseUrl, Domain,
+    GearmanServer, GearmanTls, HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, LogFormat,
+    LogLevel, Logging, Named, Network, NetworkName, Offer, Provider, ProviderImage, Retirement, Target,
 };
 
 use diagnostic::Report;

@@ -7,7 +7,8 @@ use super::diagnostic::Report;
 use super::keys::{API_TIMEOUT, ENROLL_TIMEOUT};
 use super::sources::Sources;
 use super::types::{
-    CloudCredentials, Identity, Jenkins, Launcher, Named, Offer, Provider, Retirement, Target,
+    CleanFloatingIps, CloudCredentials, Identity, Jenkins, Launcher, Named, Offer, Provider, Retirement,
+    Target,
 };
 use super::{clouds, read_secure};
 use crate::model::{KnownProvider, KnownTarget, Place};
@@ -55,6 +56,7 @@ impl Provider {
             availability_zones: Vec::new(),
             networks: Vec::new(),
             pool: None,
+            clean_floating_ips: CleanFloatingIps::OfPool,
             security_groups: Vec::new(),
             host_key_checking: true,
             ipv6_preferred: false,

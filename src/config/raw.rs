@@ -14,7 +14,9 @@ use super::fields::{self, Fields};
 use super::keys;
 use super::source_text::{Located, Position};
 use super::tree::{Node, Value};
-use super::types::{ConnectionAddress, Crons, HostKeySource, Launcher, Logging, Network, NetworkName};
+use super::types::{
+    CleanFloatingIps, ConnectionAddress, Crons, HostKeySource, Launcher, Logging, Network, NetworkName,
+};
 use super::{cron, logging};
 
 /// The credentials that may stand in a provider itself, and the setting of clouds.yaml that each is.
@@ -78,6 +80,7 @@ pub(super) struct RawLabel {
     pub(super) subnodes: Option<Located<i64>>,
     pub(super) ready_script: Option<Located<String>>,
     pub(super) ready_script_timeout: Option<Duration>,
+    pub(super) max_ready_age: Option<Duration>,
     pub(super) providers: Vec<Located<String>>,
 }
 
@@ -97,6 +100,7 @@ pub(super) struct RawProvider {
     pub(super) availability_zones: Vec<Located<String>>,
     pub(super) networks: Vec<Network>,
     pub(super) pool: Option<Located<String>>,
+    pub(super) clean_floating_ips: CleanFloatingIps,
     pub(super) security_groups: Vec<Located<String>>,
     pub(super) host_key_checking: Option<Located<bool>>,
     pub(super) ipv6_preferred: Option<Located<bool>>,
@@ -277,6 +281,7 @@ fn label(node: &Node, report: &mut Report) -> Option<RawLabel> {
         subnodes: fields.integer("subnodes", report),
         ready_script: fields.text("ready-script", report),
         ready_script_timeout: fields.time("ready-script-timeout", report),
+        max_ready_age: fields.time("max-ready-age", report),
         providers: each(fields.list("providers", report), named, report),
     };
     if let Some(node) = fields.find("providers")
@@ -316,6 +321,7 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
         availability_zones: fields.texts("availability-zones", report),
         networks: each(fields.list("networks", report), network, report),
         pool: fields.text("pool", report),
+        clean_floating_ips: clean_floating_ips(&mut fields, report),
         security_groups: fields.texts("security-groups", report),
         host_key_checking: fields.boolean("host-key-checking", report),
         ipv6_preferred: fields.boolean("ipv6-preferred", report),
@@ -325,9 +331,17 @@ fn provider(node: &Node, report: &mut Report) -> Option<RawProvider> {
     for key in ["image-type", "nodepool-id"] {
         fields.text(key, report);
     }
-    fields.boolean("clean-floating-ips", report);
     fields.finish(report);
     Some(provider)
+}
+
+/// nodepool v0 took a boolean.
+fn clean_floating_ips(fields: &mut Fields<'_>, report: &mut Report) -> CleanFloatingIps {
+    match fields.boolean_or("clean-floating-ips", report).map(|found| found.value) {
+        None | Some(Some(false)) => CleanFloatingIps::OfPool,
+        Some(Some(true)) => CleanFloatingIps::Ours,
+        Some(None) => CleanFloatingIps::All,
+    }
 }
 
 /// Reads the credentials that stand in a provider itself.

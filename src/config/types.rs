@@ -136,6 +136,8 @@ pub struct Label {
     pub ready_script: Option<String>,
     /// How long the ready script may run.
     pub ready_script_timeout: Duration,
+    /// How long a node may wait for a job until another one takes its place; `None`: for ever.
+    pub max_ready_age: Option<Duration>,
     /// Names of the providers that may boot its nodes, in order of preference.
     pub providers: Vec<String>,
 }
@@ -167,6 +169,8 @@ pub struct Provider {
     pub networks: Vec<Network>,
     /// The external network, by name or id, from which each server gets a floating IP; `None` uses no floating IPs.
     pub pool: Option<String>,
+    /// Which floating IPs are looked for to delete them.
+    pub clean_floating_ips: CleanFloatingIps,
     /// Security groups of every server, by name or id; empty leaves the choice to the cloud.
     pub security_groups: Vec<String>,
     /// Whether a machine whose host key is not the one that is known is refused.
@@ -179,6 +183,18 @@ pub struct Provider {
     pub images: Vec<ProviderImage>,
     /// Whether it left the configuration and is kept only to clean up what it still has. Always `None` in what was loaded.
     pub retired: Option<Retirement>,
+}
+
+/// Which floating IPs are looked for to delete them when nothing needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CleanFloatingIps {
+    /// Those that we made, where there is a `pool`.
+    #[default]
+    OfPool,
+    /// Those that we made, whether there is a `pool` or not.
+    Ours,
+    /// Those of others as well that lead to no server.
+    All,
 }
 
 /// Why a provider is kept that is not in the configuration.

@@ -215,6 +215,7 @@ impl Memory {
             Errand::DeleteFloatingIp { provider, id, .. } => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {
                     cloud.floating_ips.items.remove(id);
+                    cloud.loose.items.remove(id);
                 }
             }
             Errand::Withdraw { target, name, .. } => self.forget_agent(target, name),
@@ -409,9 +410,7 @@ impl Memory {
             }
             (Errand::ListFloatingIps { provider }, Outcome::FloatingIps(Ok(floating_ips))) => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {
-                    let floating_ips =
-                        floating_ips.into_iter().map(|shown| (shown.id.clone(), shown)).collect();
-                    cloud.floating_ips.replace(began, floating_ips);
+                    cloud.take_floating_ips(began, floating_ips);
                 }
                 None
             }

@@ -49,9 +49,13 @@ impl<'a> Draft<'a> {
         let (spares, more) =
             self.share_out(&deficits, &seen.waiting.spares, |deficit| deficit.spares, &mut room);
         self.plan.waiting.spares = seen.waiting.spares.after(seen.now, &spares, &more);
+        let jobs_wait = jobs.iter().any(|request| missing(request, &added) > 0);
         for (deficit, (jobs, spares)) in deficits.iter().zip(jobs.iter().zip(&spares)) {
             let lacks = missing(jobs, &added).saturating_add(missing(spares, &more));
             self.explain_lack(deficit, lacks, &room);
+            if lacks > 0 && !jobs_wait {
+                self.renew_in_place(deficit.label, &room);
+            }
         }
     }
 
@@ -137,14 +141,12 @@ impl<'a> Draft<'a> {
     /// What a label lacks: nodes for its jobs, and its spare ones. A label with `min-ready: -1` lacks nothing.
     fn deficit(&mut self, label: &'a Label) -> Option<Deficit<'a>> {
         let open = self.open_targets();
-        // It may serve again one day; whoever waits does not wait for that.
-        let given_up = self.given_up_targets();
-        let given_up = if open.is_ok() { given_up } else { Vec::new() };
+        let given_up = self.replaced_targets();
         let balance = self.balance(label, &given_up);
         self.plan.stock.labels.insert(label.name.clone(), balance);
         let spare = balance.spares?;
-        let (jobs, there, missing) = (balance.jobs, balance.there(), balance.missing());
-        if missing == 0 {
+        let (jobs, there, wanted) = (balance.jobs, balance.there(), balance.wanted());
+        if wanted == 0 {
             return None;
         }
         if self.config.targets.is_empty() {
@@ -157,12 +159,15 @@ impl<'a> Draft<'a> {
             self.refuse(Subject::Label(label.name.clone()), reason);
             return None;
         }
-        let reason = format!(
+        let mut reason = format!(
             "label {} wants nodes for {jobs} jobs and {spare} spare ones, and has {there}",
             label.name
         );
+        if let (Some(age), 1..) = (label.max_ready_age, balance.renewing) {
+            reason.push_str(&super::renew::said(age, balance.renewing));
+        }
         let for_jobs = jobs.saturating_sub(there);
-        let spares = missing.saturating_sub(for_jobs);
+        let spares = wanted.saturating_sub(for_jobs);
         Some(Deficit { label, jobs: for_jobs, spares, reason, providers: self.able_providers(label) })
     }
 
@@ -265,6 +270,13 @@ impl<'a> Draft<'a> {
             }
         }
         if open.is_empty() { Err(troubles.join("; ")) } else { Ok(open) }
+    }
+
+    /// The targets that others serve in place of, while one of these is open: they may serve again one day, and whoever
+    /// waits does not wait for that.
+    pub(super) fn replaced_targets(&mut self) -> Vec<String> {
+        let given_up = self.given_up_targets();
+        if self.open_targets().is_ok() { given_up } else { Vec::new() }
     }
 
     /// The targets that cannot be read for so long that others serve in their place.
@@ -426,7 +438,7 @@ impl<'a> Draft<'a> {
 }
 
 /// How many servers a node of this label is.
-fn size(label: &Label) -> u32 {
+pub(super) fn size(label: &Label) -> u32 {
     label.subnodes.saturating_add(1)
 }
 

@@ -22,6 +22,8 @@ pub struct Balance {
     pub building: u32,
     /// Nodes that a job has.
     pub busy: u32,
+    /// Ready nodes that are too old and are to be replaced now, beyond what is missing.
+    pub renewing: u32,
 }
 
 impl Balance {
@@ -34,6 +36,16 @@ impl Balance {
     pub const fn missing(&self) -> u32 {
         match self.spares {
             Some(spares) => self.jobs.saturating_add(spares).saturating_sub(self.there()),
+            None => 0,
+        }
+    }
+
+    /// Nodes to add: those that are missing, and those that are to take the places of nodes that are too old.
+    pub const fn wanted(&self) -> u32 {
+        match self.spares {
+            Some(spares) => {
+                self.jobs.saturating_add(spares).saturating_add(self.renewing).saturating_sub(self.there())
+            }
             None => 0,
         }
     }
@@ -96,6 +108,7 @@ impl Draft<'_> {
         // Jobs that run are part of the demand; where nothing tells the demand, the busy nodes do.
         let demand = asked(self.seen.demand).max(balance.busy);
         balance.jobs = demand.saturating_add(asked(self.seen.waiting_jobs));
+        balance.renewing = self.renewing(label, &balance, given_up);
         balance
     }
 

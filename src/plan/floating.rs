@@ -13,7 +13,7 @@ use super::lifecycle::word;
 use super::limits;
 use super::view::CloudView;
 use super::whereabouts::{Asked, Standing, locate_floating_ip};
-use crate::config::Provider;
+use crate::config::{CleanFloatingIps, Provider};
 use crate::model::{
     FloatingFacts, FloatingIp, Image, ImageState, Node, NodeState, NodeStep, Owner, Server, ServerStatus,
     SetbackKind, Tag, Timestamp,
@@ -325,14 +325,12 @@ impl Draft<'_> {
     }
 
     pub(super) fn list_floating_ips(&mut self, provider: &str, cloud: &CloudView) {
-        let has_pool = self.config.provider(provider).is_some_and(|provider| provider.pool.is_some());
-        let awaited = self.awaits_floating_ip(provider);
-        if !has_pool && awaited.is_none() {
+        if !self.uses_floating_ips(provider) {
             return;
         }
-        let pause = if awaited == Some(true) {
+        let pause = if self.awaits_floating_ip(provider) == Some(true) {
             limits::LIST_FLOATING_IPS_WHILE_WAITING
-        } else if self.suspects_leaked_floating_ip(cloud) {
+        } else if self.suspects_leaked_floating_ip(cloud) || self.doubts_loose(provider, cloud) {
             limits::CONFIRM_ABSENCE
         } else {
             limits::LIST_STORE_WHEN_IDLE
@@ -352,8 +350,11 @@ impl Draft<'_> {
 
     /// Whether floating IPs are of any interest at this provider. Elsewhere no call is made about them.
     pub(super) fn uses_floating_ips(&self, provider: &str) -> bool {
-        let has_pool = self.config.provider(provider).is_some_and(|provider| provider.pool.is_some());
-        has_pool || self.awaits_floating_ip(provider).is_some()
+        let configured = self.config.provider(provider);
+        let looked_for = configured.is_some_and(|provider| {
+            provider.pool.is_some() || provider.clean_floating_ips != CleanFloatingIps::OfPool
+        });
+        looked_for || self.awaits_floating_ip(provider).is_some()
     }
 
     /// Whether some row at this provider has a floating IP (or may have), and then whether a listing would tell it more.

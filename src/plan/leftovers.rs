@@ -8,6 +8,7 @@ use super::action::{Errand, Subject};
 use super::view::{CloudView, Listing};
 use super::wishes::Verdict;
 use super::{Draft, limits};
+use crate::config::CleanFloatingIps;
 use crate::model::{Fate, Leftover, LeftoverKind, Owner, Tag, Timestamp, WishKind};
 use crate::planted::{Bug, is_planted};
 
@@ -24,10 +25,15 @@ impl Draft<'_> {
             for one in &mut found {
                 self.deal_with(one, stopped.as_deref());
             }
+            let mut loose = self.loose(&provider);
+            for one in &mut loose {
+                self.deal_with(one, None);
+            }
             if let Some(one) = found.iter().find(|one| one.fate == Fate::Stopped) {
                 self.refuse(Subject::Provider(provider.clone()), one.reason.clone());
             }
             self.plan.leftovers.append(&mut found);
+            self.plan.leftovers.append(&mut loose);
         }
     }
 
@@ -97,6 +103,47 @@ impl Draft<'_> {
             self.judge_age(one);
         }
         found
+    }
+
+    /// Floating IPs of others that lead to no server, where the configuration wants them deleted. Those of another Nodepool
+    /// are its own business. No store is so wrong that it made them, so their number is not limited.
+    fn loose(&mut self, provider: &str) -> Vec<Leftover> {
+        let Some(cloud) = self.cloud(provider) else { return Vec::new() };
+        if !self.takes_loose(provider) || cloud.floating_ips.trouble.is_some() {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for one in cloud.loose.items.values().filter(|one| one.tag.is_none()) {
+            let mut one = finding(provider, LeftoverKind::FloatingIp, &one.id, "somebody else", &cloud.loose);
+            let ripe = one.first_seen.plus(limits::LOOSE_AGE);
+            // What was loose a while ago may lead to a server by now: only a listing since then tells.
+            let is_fresh = cloud.loose.complete.is_some_and(|began| began >= ripe);
+            if self.has_come(ripe) && is_fresh && one.listings >= 2 {
+                one.fate = Fate::Deleted;
+                "it leads to no server, and clean-floating-ips is `all`".clone_into(&mut one.reason);
+            } else {
+                let age = limits::LOOSE_AGE.as_secs();
+                one.reason =
+                    format!("it goes when it has led to no server for {age} s, as clean-floating-ips wants");
+            }
+            found.push(one);
+        }
+        found
+    }
+
+    /// Whether a listing now would tell of a floating IP whether it still leads nowhere.
+    pub(super) fn doubts_loose(&self, provider: &str, cloud: &CloudView) -> bool {
+        let (true, Some(complete)) = (self.takes_loose(provider), cloud.loose.complete) else { return false };
+        let mut loose = cloud.loose.items.values().filter(|one| one.tag.is_none());
+        loose.any(|one| {
+            let ripe = cloud.loose.sighting(&one.id).0.plus(limits::LOOSE_AGE);
+            complete < ripe && self.now() >= ripe
+        })
+    }
+
+    fn takes_loose(&self, provider: &str) -> bool {
+        let configured = self.config.provider(provider).filter(|provider| provider.retired.is_none());
+        configured.is_some_and(|provider| provider.clean_floating_ips == CleanFloatingIps::All)
     }
 
     /// What is not old enough waits, and is looked at again when it is.

@@ -47,6 +47,13 @@ pub(super) const LIST_IMAGES_IN_DOUBT: Duration = Duration::from_secs(30);
 /// The pause between two listings of images, keypairs or floating IPs when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 
+/// How long a floating IP that is not ours leads nowhere until it is deleted, where the configuration wants that: whoever
+/// makes one leads it to a server next.
+pub(super) const LOOSE_AGE: Duration = Duration::from_secs(60);
+
+/// The part of a label's ready nodes that is replaced at once because they are too old: so many times fewer, at least one.
+pub(super) const RENEWED_PART: u32 = 4;
+
 /// The pause between two readings of a project's limits when nobody lacks anything.
 pub(super) const READ_QUOTA: Duration = Duration::from_secs(300);
 

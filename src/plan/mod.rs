@@ -29,6 +29,7 @@ mod offered;
 mod outcome;
 mod quota;
 mod reaching;
+mod renew;
 mod room;
 mod sets;
 pub mod shares;
@@ -71,6 +72,7 @@ pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
     draft.settle_wishes();
     draft.settle_job_events();
     draft.settle_nodes();
+    draft.renew_nodes();
     draft.settle_images();
     draft.forget_providers();
     draft.forget_targets();

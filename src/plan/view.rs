@@ -21,6 +21,8 @@ pub struct CloudView {
     pub keypairs: Listing<Keypair>,
     /// Floating IPs, by the cloud's id. Nobody looks where no pool is configured and no row has one.
     pub floating_ips: Listing<FloatingIp>,
+    /// Those of them that lead to no server.
+    pub loose: Listing<FloatingIp>,
     /// What the project may have and has.
     pub quota: QuotaView,
     /// Servers that the cloud itself called deleted or unknown, and when it did.
@@ -132,6 +134,14 @@ impl CloudView {
         for server in deleted {
             self.saw_gone(&server.id, now);
         }
+    }
+
+    /// Takes in a listing of floating IPs.
+    pub fn take_floating_ips(&mut self, began: Timestamp, floating_ips: Vec<FloatingIp>) {
+        let all: BTreeMap<_, _> = floating_ips.into_iter().map(|one| (one.id.clone(), one)).collect();
+        let loose = all.iter().filter(|(_, one)| !one.server_attached);
+        self.loose.replace(began, loose.map(|(id, one)| (id.clone(), one.clone())).collect());
+        self.floating_ips.replace(began, all);
     }
 
     /// Takes in that the cloud called a server deleted or unknown.

@@ -21,6 +21,7 @@ fn takes(kind: Kind) -> String {
         Kind::OneOf(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Integer(least, most) => format!("{least} to {most}"),
         Kind::Boolean => "boolean".into(),
+        Kind::BooleanOr(word) => format!("boolean or `{word}`"),
         Kind::Time(true) => "time".into(),
         Kind::Time(false) => "time above 0".into(),
         Kind::Schedule => "schedule".into(),

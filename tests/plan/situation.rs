@@ -389,13 +389,14 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
     }
     let keypairs: Vec<_> =
         part.keypairs.iter().map(|stray| (stray.once, Keypair { name: stray.name.clone() })).collect();
+    let shown = floating_ips(provider, part, scenario)?;
+    let loose: Vec<_> = shown.iter().filter(|(_, one)| !one.server_attached).cloned().collect();
     let mut view = CloudView {
         servers: listing(&part.listed, &servers, |server| server.id.clone()),
         images: listing(&part.images_listed, &snapshots(provider, part, scenario)?, |image| image.id.clone()),
         keypairs: listing(&part.keypairs_listed, &keypairs, |keypair| keypair.name.clone()),
-        floating_ips: listing(&part.floating_ips_listed, &floating_ips(provider, part, scenario)?, |shown| {
-            shown.id.clone()
-        }),
+        floating_ips: listing(&part.floating_ips_listed, &shown, |shown| shown.id.clone()),
+        loose: listing(&part.floating_ips_listed, &loose, |shown| shown.id.clone()),
         quota: quota::view(provider, &part.limits, scenario)?,
         gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
         rowless_since: part.rowless.map(ago),

@@ -114,6 +114,20 @@ impl Cloud {
         self.listed("/network/v2.0/floatingips", "floatingips").await
     }
 
+    /// The ports of a server.
+    pub(crate) async fn ports(&self, server: &str) -> Vec<Value> {
+        self.listed(&format!("/network/v2.0/ports?device_id={server}"), "ports").await
+    }
+
+    /// Makes a floating IP of the network `public` with these fields as somebody else would, and gives its id.
+    pub(crate) async fn create_floating_ip(&self, fields: &Value) -> String {
+        let networks = self.listed("/network/v2.0/networks", "networks").await;
+        let public = networks.iter().find(|network| network["name"] == "public").unwrap();
+        let mut body = json!({"floatingip": fields});
+        body["floatingip"]["floating_network_id"] = public["id"].clone();
+        text(&self.ask("POST", "/network/v2.0/floatingips", Some(&body)).await["floatingip"], "id")
+    }
+
     /// Creates a server as somebody else would, and gives its id.
     pub(crate) async fn create_server(&self, name: &str, metadata: &Value) -> String {
         let images = self.images().await;

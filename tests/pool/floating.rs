@@ -76,6 +76,34 @@ async fn with_a_pool_nodes_have_floating_ips_and_leave_none_behind() {
 }
 
 #[tokio::test]
+async fn floating_ips_of_others_that_lead_nowhere_go_where_the_configuration_says_all() {
+    let settings =
+        Settings { min_ready: 0, pool: Some("public"), clean_floating_ips: "all", ..Settings::default() };
+    let mut pool = Pool::new(&settings, &[]).await;
+    let server = pool.cloud.create_server("theirs", &json!({})).await;
+    let port = pool
+        .until("their server has a port", DEADLINE, async |pool| pool.cloud.ports(&server).await.pop())
+        .await;
+    let used = pool.cloud.create_floating_ip(&json!({"port_id": port["id"]})).await;
+    let loose = pool.cloud.create_floating_ip(&json!({})).await;
+    let mark = json!({"nodepool_installation": "another", "nodepool_owner": "node", "nodepool_owner_id": "1",
+        "nodepool_attempt": "a1"});
+    let of_another = pool.cloud.create_floating_ip(&json!({"description": mark.to_string()})).await;
+    pool.start();
+    pool.until("the one that leads nowhere is gone", LONG, async |pool| {
+        let left = pool.cloud.floating_ips().await;
+        let ids: Vec<String> = left.iter().map(|one| text(one, "id")).collect();
+        assert!(ids.contains(&used) && ids.contains(&of_another), "{left:?}\n{}", pool.log());
+        (!ids.contains(&loose)).then_some(())
+    })
+    .await;
+    let log = pool.daemon_log();
+    assert!(log.contains("it leads to no server, and clean-floating-ips is `all`"), "{log}");
+    assert!(pool.cloud.server_ids().await.contains(&server), "servers of others stay");
+    pool.end().await;
+}
+
+#[tokio::test]
 async fn without_a_pool_no_call_is_about_floating_ips() {
     let mut pool = Pool::filled(&Settings { min_ready: 1, ..Settings::default() }).await;
     let first = pool.nodes().await.remove(0);

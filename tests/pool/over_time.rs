@@ -32,6 +32,31 @@ async fn a_cron_fires_again_and_again_in_a_running_daemon() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_ready_for_too_long_goes_when_another_one_is_ready() {
+    let pool = Pool::filled(&Settings { min_ready: 1, ..Settings::default() }).await;
+    let old = pool.nodes().await.remove(0);
+    pool.reconfigure(&Settings { min_ready: 1, max_ready_age: Some(2), ..Settings::default() }).await;
+    pool.until("the old one is to go", DEADLINE, async |pool| {
+        let nodes = pool.nodes().await;
+        let serves = |node: &serde_json::Value| node["state"] == "ready";
+        assert!(nodes.iter().any(serves), "there is always one: {nodes:?}\n{}", pool.log());
+        (!nodes.iter().any(|node| node["id"] == old["id"] && serves(node))).then_some(())
+    })
+    .await;
+    let told = pool.nodepool(&["history", &super::setup::id(&old)]).await;
+    assert!(told.out.contains("longer than the max-ready-age of 2 s, and others are"), "{told:?}");
+    // No node is renewed any more, and so the pool comes to rest.
+    pool.reconfigure(&Settings { min_ready: 1, ..Settings::default() }).await;
+    pool.until("nothing is under way", DEADLINE, async |pool| {
+        let nodes = pool.nodes().await;
+        let rests = nodes.iter().all(|node| node["state"] == "ready");
+        (rests && pool.holds_only(&nodes).await).then_some(())
+    })
+    .await;
+    pool.end().await;
+}
+
+#[tokio::test]
 async fn a_provider_that_left_while_the_daemon_did_not_run_is_emptied_and_watched() {
     let mut pool = Pool::filled(&Settings { min_ready: 2, ..Settings::default() }).await;
     pool.stop().await;

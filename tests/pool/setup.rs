@@ -33,8 +33,12 @@ pub(crate) struct Settings {
     pub(crate) setup: &'static str,
     pub(crate) ready_script: Option<&'static str>,
     pub(crate) ready_script_timeout: Duration,
+    /// How long a node may be ready, in seconds.
+    pub(crate) max_ready_age: Option<u32>,
     /// Where floating IPs come from.
     pub(crate) pool: Option<&'static str>,
+    /// Which of them are looked for.
+    pub(crate) clean_floating_ips: &'static str,
     /// The networks of a server; the cloud's choice, if none is named.
     pub(crate) networks: &'static [&'static str],
 }
@@ -49,7 +53,9 @@ impl Default for Settings {
             setup: "setup_node.sh",
             ready_script: None,
             ready_script_timeout: Duration::from_secs(60),
+            max_ready_age: None,
             pool: None,
+            clean_floating_ips: "no",
             networks: &[],
         }
     }
@@ -58,7 +64,7 @@ impl Default for Settings {
 impl Settings {
     /// What the provider says of networks and addresses.
     fn place(&self) -> String {
-        let mut yaml = String::new();
+        let mut yaml = format!("    clean-floating-ips: {}\n", self.clean_floating_ips);
         if let Some(pool) = self.pool {
             writeln!(yaml, "    pool: {pool}").unwrap();
         }
@@ -139,6 +145,9 @@ impl Pool {
         .unwrap();
         if let Some(script) = settings.ready_script {
             writeln!(yaml, "    ready-script: {script}").unwrap();
+        }
+        if let Some(age) = settings.max_ready_age {
+            writeln!(yaml, "    max-ready-age: {age}").unwrap();
         }
         write!(
             yaml,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nodepool::config::{
-    CloudCredentials, Config, ConnectionAddress, Crons, DatabaseUrl, GearmanServer, HostKeySource, Identity,
-    ImageSource, Jenkins, Label, Launcher, Named, Offer, Provider, ProviderImage, Target,
+    CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Crons, DatabaseUrl, GearmanServer,
+    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, Named, Offer, Provider, ProviderImage,
+    Target,
 };
 
 /// The image that every label boots at first, and one that none does.
@@ -66,6 +67,7 @@ fn label(name: &str, min_ready: u32, subnodes: u32, providers: &[&str]) -> Label
         subnodes,
         ready_script: Some("ready.sh".to_owned()),
         ready_script_timeout: Duration::from_secs(60),
+        max_ready_age: None,
         providers: providers.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
@@ -101,6 +103,7 @@ fn provider(name: &str, max_servers: u32, has_pool: bool, source: HostKeySource)
         availability_zones: Vec::new(),
         networks: Vec::new(),
         pool: has_pool.then(|| "external".to_owned()),
+        clean_floating_ips: CleanFloatingIps::OfPool,
         security_groups: Vec::new(),
         host_key_checking: true,
         ipv6_preferred: false,

@@ -47,6 +47,13 @@ pub static LABEL: Section = Section {
             "how long that script may run",
         )
         .new_here(),
+        key(
+            "max-ready-age",
+            Kind::Time(false),
+            Absent::Words("for ever"),
+            "how long a node may be ready until another one takes its place; it goes when that one is ready",
+        )
+        .new_here(),
     ],
 };
 
@@ -163,11 +170,11 @@ pub static PROVIDER: Section = Section {
         key("image-type", Kind::Text, NONE, "the format of diskimage-builder's images").later(NO_DISKIMAGES),
         key(
             "clean-floating-ips",
-            Kind::Boolean,
+            Kind::BooleanOr("all"),
             Absent::Boolean(false),
-            "whether floating IPs without a server are deleted",
-        )
-        .replaced("floating IPs that Nodepool made are always cleaned up, and no others"),
+            "whether floating IPs that Nodepool made are looked for even without a `pool`; with one they always are; \
+             `all` also deletes those of others in the project that lead nowhere",
+        ),
         key("nodepool-id", Kind::Text, NONE, "whose servers are ours")
             .replaced("servers carry the id of the installation, which is in the database"),
     ],
