@@ -14,7 +14,7 @@ use nodepool::model::{
     JobResult, JobRun, NewJobEvent, Node, NodeId, NodeState, NodeStep, SetbackKind, Timestamp, WishId,
     WishKind,
 };
-use nodepool::store::{NewImage, NewNode, Note, Picture, Store, StoreError, Subject};
+use nodepool::store::{NewImage, NewNode, NodeLine, Note, Picture, Store, StoreError, Subject};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use tempfile::TempDir;
@@ -155,6 +155,14 @@ fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict { .. }))
 }
 
+/// The lines of all nodes say the same as their rows.
+async fn assert_lines(store: &Store) {
+    let mut lines = store.node_lines().await.unwrap();
+    lines.sort_by_key(|line| line.id);
+    let expected: Vec<NodeLine> = store.nodes().await.unwrap().iter().map(NodeLine::from).collect();
+    assert_eq!(lines, expected);
+}
+
 #[tokio::test]
 async fn a_node_from_its_first_line_to_its_last() {
     let place = Place::new();
@@ -202,6 +210,7 @@ async fn a_node_from_its_first_line_to_its_last() {
     assert_eq!(store.node(node.id).await.unwrap(), Some(written.clone()));
     let second = add_node(&store, "a2").await;
     assert_eq!(store.nodes().await.unwrap(), [written.clone(), second]);
+    assert_lines(&store).await;
 
     store.remove_node(&written, &note("gone", at(300))).await.unwrap();
     assert_eq!(store.node(node.id).await.unwrap(), None);
@@ -256,6 +265,7 @@ async fn every_state_of_a_node_is_stored_and_read() {
         node.state = state;
         node = store.update_node(&node, &note("moved", at(200))).await.unwrap();
         assert_eq!(node.state, state);
+        assert_lines(&store).await;
     }
     node.state = NodeState::Gone;
     let refused = store.update_node(&node, &note("moved", at(200))).await;
@@ -721,6 +731,7 @@ async fn a_row_that_cannot_be_read_is_named() {
     let expected = "table node, row 1: unknown state \"dreaming\" with step None";
     assert_eq!(text(store.nodes().await.unwrap_err()), expected);
     assert_eq!(text(store.node(node.id).await.unwrap_err()), expected);
+    assert_eq!(text(store.node_lines().await.unwrap_err()), expected);
 
     place.execute(&damage("UPDATE wish SET kind = 'sing'")).await;
     assert_eq!(text(store.open_wishes().await.unwrap_err()), "table wish, row 1: unknown kind \"sing\"");
@@ -800,6 +811,7 @@ async fn a_set_is_made_whole_and_each_of_its_rows_has_its_own_life() {
         (primary.id, primary.primary, primary.subnode_index, primary.subnodes),
         (NodeId(2), None, 0, 2)
     );
+    assert_lines(&store).await;
     let subnodes: Vec<Node> = store.nodes().await.unwrap().into_iter().skip(2).collect();
     let facts = subnodes.iter().map(|node| {
         let place = (node.primary, node.subnode_index, node.subnodes, node.state);

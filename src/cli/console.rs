@@ -50,6 +50,11 @@ impl Console {
         self.colours
     }
 
+    /// Prints a table, for a command that was asked for one.
+    pub fn table(self, table: &Table) -> Result<(), Failure> {
+        print(table.render(self.colours))
+    }
+
     /// Prints rows: the table, or all that is known of each row.
     pub fn rows<T: Serialize + Default>(
         self,

@@ -10,6 +10,7 @@ use super::view::NodeView;
 use super::{Age, Failure, Format, Session, Table, suggest, watch};
 use crate::config::Config;
 use crate::model::{Node, NodeStep, Timestamp};
+use crate::store::NodeLine;
 
 /// How tables of nodes and images look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -87,35 +88,57 @@ pub enum Column {
 
 /// Prints the nodes, ordered by provider and label unless it is said otherwise.
 pub async fn run(session: &Session, config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let plain_table = session.console.format() == Format::Table && !arguments.look.detail;
+    if plain_table && !arguments.watch {
+        let lines = session.store.node_lines().await?;
+        arguments.filter.check(config, &lines)?;
+        let chosen = arguments.choose_by(lines, true, |line| line);
+        return session.console.table(&plain(&chosen, arguments.look, now()));
+    }
     let nodes = session.store.nodes().await?;
-    arguments.filter.check(config, &nodes)?;
+    arguments.filter.check(config, &lines_of(&nodes))?;
     if arguments.watch {
         return watch::run(session, arguments, nodes).await;
     }
-    let plain_table = session.console.format() == Format::Table && !arguments.look.detail;
-    let chosen = arguments.choose(nodes, plain_table);
+    let chosen = arguments.choose(nodes, false);
     session.console.rows(|| table(&chosen, arguments.look, now()), || views(&chosen, now()))
 }
 
 /// Prints these nodes.
-pub(super) fn show(session: &Session, mut nodes: Vec<Node>, look: Look) -> Result<(), Failure> {
-    usual_order(&mut nodes);
+pub(super) fn show(session: &Session, nodes: Vec<Node>, look: Look) -> Result<(), Failure> {
+    let nodes = Arguments::default().choose(nodes, false);
     session.console.rows(|| table(&nodes, look, now()), || views(&nodes, now()))
 }
 
 impl Arguments {
     /// The nodes that are meant, in the order that is wanted; without subnodes unless they are.
-    pub(super) fn choose(&self, mut nodes: Vec<Node>, without_subnodes: bool) -> Vec<Node> {
-        nodes.retain(|node| self.filter.takes(node) && !(without_subnodes && node.primary.is_some()));
-        usual_order(&mut nodes);
-        sort::sort(&mut nodes, &self.sort, compare);
+    pub(super) fn choose(&self, nodes: Vec<Node>, without_subnodes: bool) -> Vec<Node> {
+        let lined = nodes.into_iter().map(|node| (NodeLine::from(&node), node)).collect();
+        let chosen = self.choose_by(lined, without_subnodes, |(line, _)| line);
+        chosen.into_iter().map(|(_, node)| node).collect()
+    }
+
+    fn choose_by<T>(
+        &self,
+        mut nodes: Vec<T>,
+        without_subnodes: bool,
+        line: impl Fn(&T) -> &NodeLine,
+    ) -> Vec<T> {
+        let meant =
+            |node: &NodeLine| self.filter.takes(node) && !(without_subnodes && node.primary.is_some());
+        nodes.retain(|node| meant(line(node)));
+        nodes.sort_by(|one, other| {
+            let (one, other) = (line(one), line(other));
+            (&one.provider, &one.label, one.id).cmp(&(&other.provider, &other.label, other.id))
+        });
+        sort::sort(&mut nodes, &self.sort, |column, one, other| compare(column, line(one), line(other)));
         nodes
     }
 }
 
 impl Filter {
     /// Whether a node is meant.
-    pub(super) fn takes(&self, node: &Node) -> bool {
+    pub(super) fn takes(&self, node: &NodeLine) -> bool {
         let fits =
             |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|one| one == value);
         fits(&self.label, &node.label)
@@ -125,8 +148,8 @@ impl Filter {
     }
 
     /// Names that are neither in the configuration nor in a row are slips of the pen.
-    fn check(&self, config: &Config, nodes: &[Node]) -> Result<(), Failure> {
-        let known = |configured: Vec<&'_ str>, of: fn(&Node) -> &str| -> BTreeSet<String> {
+    fn check(&self, config: &Config, nodes: &[NodeLine]) -> Result<(), Failure> {
+        let known = |configured: Vec<&'_ str>, of: fn(&NodeLine) -> &str| -> BTreeSet<String> {
             configured.into_iter().chain(nodes.iter().map(of)).map(str::to_owned).collect()
         };
         let check = |kind: &str, wanted: &[String], known: &dyn Fn() -> BTreeSet<String>| {
@@ -148,14 +171,8 @@ impl Filter {
     }
 }
 
-fn usual_order(nodes: &mut [Node]) {
-    nodes.sort_by(|one, other| {
-        (&one.provider, &one.label, one.id).cmp(&(&other.provider, &other.label, other.id))
-    });
-}
-
-fn compare(column: Column, one: &Node, other: &Node) -> Ordering {
-    let address = |node: &Node| node.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+fn compare(column: Column, one: &NodeLine, other: &NodeLine) -> Ordering {
+    let address = |node: &NodeLine| node.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
     match column {
         Column::Id => one.id.cmp(&other.id),
         Column::Provider => one.provider.cmp(&other.provider),
@@ -176,51 +193,58 @@ pub(super) fn views(nodes: &[Node], now: Timestamp) -> Vec<NodeView> {
     nodes.iter().map(|node| NodeView::new(node, now)).collect()
 }
 
-/// The columns of nodepool 0.1 and 0.2 in their places: scripts cut them out by their number.
+fn lines_of(nodes: &[Node]) -> Vec<NodeLine> {
+    nodes.iter().map(NodeLine::from).collect()
+}
+
+/// The table of nodes that look wants.
 pub(super) fn table(nodes: &[Node], look: Look, now: Timestamp) -> Table {
-    let mut columns = vec![
-        "ID",
-        "Provider",
-        "AZ",
-        "Label",
-        "Target",
-        "Hostname",
-        "NodeName",
-        "Server ID",
-        "IP",
-        "State",
-        look.age.title(),
-    ];
-    if look.detail {
-        columns.extend(["Step", "Comment", "Held until", "Reason", "Subnode of", "Held by", "Job"]);
+    if !look.detail {
+        return plain(&lines_of(nodes), look, now);
     }
-    let mut table = Table::new(columns);
+    let added = ["Step", "Comment", "Held until", "Reason", "Subnode of", "Held by", "Job"];
+    let mut table = Table::new(columns(look).into_iter().chain(added));
     for node in nodes {
-        let mut cells = vec![
-            Some(node.id.to_string()),
-            Some(node.provider.clone()),
-            node.az.clone(),
-            Some(node.label.clone()),
-            Some(node.target.clone()),
-            Some(node.hostname.clone()),
-            Some(node.nodename.clone()),
-            node.server_id.clone(),
-            node.ip.clone(),
-            Some(node.state.word().to_owned()),
-            Some(look.age.text(now.since(node.state_time))),
+        let detail = [
+            node.state.step().map(|step| NodeStep::word(step).to_owned()),
+            node.comment.clone(),
+            node.held_until.map(super::rfc3339),
+            Some(node.reason.clone()),
+            node.primary.map(|primary| primary.to_string()),
+            node.held_by.clone(),
+            node.job.name.clone(),
         ];
-        if look.detail {
-            cells.extend([
-                node.state.step().map(|step| NodeStep::word(step).to_owned()),
-                node.comment.clone(),
-                node.held_until.map(super::rfc3339),
-                Some(node.reason.clone()),
-                node.primary.map(|primary| primary.to_string()),
-                node.held_by.clone(),
-                node.job.name.clone(),
-            ]);
-        }
-        table.row(cells);
+        table.row(cells(&NodeLine::from(node), look, now).into_iter().chain(detail));
     }
     table
+}
+
+fn plain(lines: &[NodeLine], look: Look, now: Timestamp) -> Table {
+    let mut table = Table::new(columns(look));
+    for line in lines {
+        table.row(cells(line, look, now));
+    }
+    table
+}
+
+/// The columns of nodepool 0.1 and 0.2 in their places: scripts cut them out by their number.
+fn columns(look: Look) -> [&'static str; 11] {
+    let age = look.age.title();
+    ["ID", "Provider", "AZ", "Label", "Target", "Hostname", "NodeName", "Server ID", "IP", "State", age]
+}
+
+fn cells(line: &NodeLine, look: Look, now: Timestamp) -> [Option<String>; 11] {
+    [
+        Some(line.id.to_string()),
+        Some(line.provider.clone()),
+        line.az.clone(),
+        Some(line.label.clone()),
+        Some(line.target.clone()),
+        Some(line.hostname.clone()),
+        Some(line.nodename.clone()),
+        line.server_id.clone(),
+        line.ip.clone(),
+        Some(line.state.word().to_owned()),
+        Some(look.age.text(now.since(line.state_time))),
+    ]
 }

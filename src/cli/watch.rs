@@ -10,6 +10,7 @@ use super::list::{self, Arguments};
 use super::session::now;
 use super::{Failure, Format, Session, rfc3339};
 use crate::model::{Node, NodeId};
+use crate::store::NodeLine;
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -74,7 +75,7 @@ async fn changes(
 ) -> Result<(), Failure> {
     let mut known: BTreeMap<NodeId, Node> = BTreeMap::new();
     loop {
-        nodes.retain(|node| arguments.filter.takes(node));
+        nodes.retain(|node| arguments.filter.takes(&NodeLine::from(node)));
         let seen: BTreeMap<NodeId, Node> = nodes.into_iter().map(|node| (node.id, node)).collect();
         let mut text = String::new();
         for change in differences(&known, &seen) {

@@ -6,7 +6,7 @@
 //!
 //! Only `db`, `watch` and `row` know which database it is. The statements everywhere else are the ones that SQLite,
 //! PostgreSQL and MariaDB have in common, with `$1..$n` used once each and in order; times are milliseconds since the
-//! epoch.
+//! epoch. The one exception is in `node_lines`, which says what it is called elsewhere.
 
 mod build_log;
 mod db;
@@ -19,6 +19,7 @@ mod installation;
 mod jobs;
 mod leases;
 mod leftovers;
+mod node_lines;
 mod nodes;
 mod picture;
 mod providers;
@@ -38,6 +39,7 @@ pub use history::{HistoryLine, Note, Subject};
 pub use images::NewImage;
 pub use jobs::JobRuntime;
 pub use leases::{ENGINE_LEASE, Lease};
+pub use node_lines::NodeLine;
 pub use nodes::NewNode;
 pub use picture::Picture;
 pub use url::database_file;

@@ -138,7 +138,7 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "store",
         rooms: &["model"],
-        crates: &["sqlx", "thiserror", "tokio", "tracing"],
+        crates: &["serde_json", "sqlx", "thiserror", "tokio", "tracing"],
         never: &["std::env", "SystemTime::now"],
         because: "It keeps facts: what follows from them, and what time it is, are told by others.",
     },
