@@ -10,6 +10,8 @@ mod builds;
 mod choosing;
 #[path = "cli/clouds.rs"]
 mod clouds;
+#[path = "cli/hours.rs"]
+mod hours;
 #[path = "cli/lists.rs"]
 mod lists;
 #[path = "cli/probes.rs"]

@@ -79,6 +79,11 @@ enum Command {
     ///
     /// Each line says what is so, and the lines below it what is behind that.
     Why(cli::why::Arguments),
+    /// Show how many spare nodes labels are to have as the clock goes on, and why
+    ///
+    /// The largest of `min-ready`, the windows of `schedule` and `headroom` applies; the last of them follows how many nodes jobs have,
+    /// which is taken as it is now.
+    Schedule(cli::schedule::Arguments),
     /// Show which launches and builds failed, equal failures together
     Failures(cli::failures::Arguments),
     /// List the snapshot images
@@ -270,6 +275,7 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::History(arguments) => cli::history::run(session, arguments).await,
         Command::Failures(arguments) => cli::failures::run(session, arguments).await,
         Command::Plan => cli::plan::run(session).await,
+        Command::Schedule(arguments) => cli::schedule::run(session, config, arguments).await,
         Command::Why(arguments) => cli::why::run(session, config, arguments).await,
         Command::ImageList(arguments) => cli::image_list::run(session, config, arguments).await,
         Command::ImageUpdate(arguments) => cli::image_update::run(session, config, arguments).await,

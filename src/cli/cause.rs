@@ -129,7 +129,7 @@ impl Evidence<'_> {
 
     fn label(&self, label: &Label, chain: &mut Chain) {
         let name = &label.name;
-        let told = self.plan.labels.get(name).copied().unwrap_or_default();
+        let told = self.plan.labels.get(name).cloned().unwrap_or_default();
         let rows = || self.nodes.iter().filter(|node| node.label == *name && node.primary.is_none());
         let in_state = |state: &str| rows().filter(|node| node.state.word() == state).count();
         let (held, going) = (in_state("hold"), in_state("delete"));
@@ -148,10 +148,11 @@ impl Evidence<'_> {
             return;
         };
         let missing = told.missing;
+        let by = told.spares_by.as_ref().map_or_else(String::new, |by| format!(" ({by})"));
         chain.say(
             0,
             format!(
-                "label {name}: demand {}, spare nodes wanted {spares}, {there}; missing {missing}",
+                "label {name}: demand {}, spare nodes wanted {spares}{by}, {there}; missing {missing}",
                 told.jobs
             ),
         );

@@ -118,6 +118,12 @@ fn accepted(kind: Kind) -> Value {
         }
         Kind::Schedule => json!({"anyOf": [
             {"type": "string"}, {"const": false}, {"$ref": "#/$defs/schedule"}]}),
+        Kind::Percent(_) => json!({"type": "string", "pattern": "^[0-9]{1,4}% *$"}),
+        Kind::Windows => json!({
+            "type": "object",
+            "propertyNames": {"pattern": "^ *[A-Za-z,-]+ +[0-9]{1,2}:[0-9]{2}-[0-9]{1,2}:[0-9]{2} +[A-Za-z0-9/_+-]+ *$"},
+            "additionalProperties": {"type": "integer", "minimum": 0, "maximum": keys::MOST},
+        }),
         Kind::Texts => json!({"type": "array", "items": {"type": "string", "minLength": 1}}),
         Kind::Words => {
             json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})

@@ -118,6 +118,9 @@ fn label(label: &Label) -> Facts {
         ("min-ready", count(label.min_ready)),
         ("subnodes", label.subnodes.into()),
     ]);
+    facts.add_if("headroom", (label.headroom > 0).then(|| format!("{}%", label.headroom)));
+    let windows = label.schedule.iter().map(|window| (window.text.clone(), window.spares.into()));
+    facts.add_if("schedule", (!label.schedule.is_empty()).then(|| Facts::Map(windows.collect())));
     facts.add_if("ready-script", label.ready_script.clone());
     facts.add("ready-script-timeout", time(label.ready_script_timeout));
     facts.add_if("max-ready-age", label.max_ready_age.map(time));

@@ -37,6 +37,7 @@ pub mod jobs;
 pub mod list;
 pub mod plan;
 pub mod plan_view;
+pub mod schedule;
 mod session;
 mod several;
 mod sort;

@@ -33,11 +33,13 @@ fn text(plan: &PlanView, colours: bool) -> String {
     section(&mut text, "What is not done", &table, plan.refusals.len(), plan.more_refusals, colours);
     let or =
         |number: Option<u32>, word: &str| number.map_or_else(|| word.to_owned(), |number| number.to_string());
-    let mut table = Table::new(["Label", "Jobs", "Spares", "Ready", "Building", "Busy", "Missing"]);
+    let mut table =
+        Table::new(["Label", "Jobs", "Spares", "Ready", "Building", "Busy", "Missing", "Spares by"]);
     for (name, view) in &plan.labels {
         let counts = [view.ready, view.building, view.busy, view.missing].map(|count| count.to_string());
         let wanted = [name.clone(), view.jobs.to_string(), or(view.spares, "off")];
-        table.row(wanted.into_iter().chain(counts).map(Some));
+        let by = view.spares_by.clone().or_else(|| view.spares.map(|_| "min-ready".to_owned()));
+        table.row(wanted.into_iter().chain(counts).map(Some).chain([by]));
     }
     section(&mut text, "Labels", &table, plan.labels.len(), 0, colours);
     let mut table = Table::new(["Provider", "Servers", "max-servers"]);

@@ -74,12 +74,14 @@ pub struct About {
 }
 
 /// What a label wants and has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelView {
     /// Nodes for jobs that wait or run.
     pub jobs: u32,
     /// Spare nodes beyond those; `None`: the label is switched off.
     pub spares: Option<u32>,
+    /// Which setting asks for so many; `None`: `min-ready`, beside which the label has no other.
+    pub spares_by: Option<String>,
     /// Nodes that wait for a job.
     pub ready: u32,
     /// Nodes on their way.
@@ -128,6 +130,7 @@ impl PlanView {
         let label = |balance: &crate::plan::Balance| LabelView {
             jobs: balance.jobs,
             spares: balance.spares,
+            spares_by: balance.spares_by.clone(),
             ready: balance.ready,
             building: balance.building,
             busy: balance.busy,

@@ -298,6 +298,8 @@ fn make_label(label: RawLabel) -> Option<Label> {
         name: label.name?.value,
         image: label.image?.value,
         min_ready: count(label.min_ready.map_or(MIN_READY, |number| number.value)),
+        headroom: label.headroom.map_or(0, |headroom| headroom.value),
+        schedule: label.schedule.into_iter().map(|window| window.value).collect(),
         subnodes: label.subnodes.and_then(|number| count(number.value)).unwrap_or(0),
         ready_script: label.ready_script.map(|script| script.value),
         ready_script_timeout: label.ready_script_timeout.unwrap_or(READY_SCRIPT_TIMEOUT),

@@ -187,15 +187,21 @@ fn label_fields(label: &Label) -> Fields {
         name: _,
         image,
         min_ready,
+        headroom,
+        schedule,
         subnodes,
         ready_script,
         ready_script_timeout,
         max_ready_age,
         providers,
     } = label;
+    let windows = schedule.iter().map(|window| format!("{}: {}", window.text, window.spares));
+    let windows: Vec<String> = windows.collect();
     let Collected(fields) = Collected::default()
         .open("image", image)
         .count("min-ready", *min_ready)
+        .open("headroom", headroom)
+        .open("schedule", &windows)
         .open("subnodes", subnodes)
         .maybe("ready-script", ready_script.as_ref())
         .open("ready-script-timeout", ready_script_timeout)

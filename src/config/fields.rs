@@ -151,10 +151,48 @@ pub(super) fn words(node: &Node, what: &str, report: &mut Report) -> Option<Loca
     }
 }
 
-fn wrong(node: &Node, what: &str, expected: &str, report: &mut Report) {
+pub(super) fn wrong(node: &Node, what: &str, expected: &str, report: &mut Report) {
     if !matches!(node.value, Value::Broken) {
         let found = describe(node, is_secret_key(what));
         report.error(&node.at, format!("{what} must be {expected}, but this is {found}"));
+    }
+}
+
+/// Reads a whole number from the first to the second of `bounds`.
+pub(super) fn whole(
+    node: &Node,
+    what: &str,
+    bounds: (i64, i64),
+    report: &mut Report,
+) -> Option<Located<i64>> {
+    let (least, most) = bounds;
+    let Value::Scalar { text, plain } = &node.value else {
+        wrong(node, what, "an integer", report);
+        return None;
+    };
+    match meaning(text, *plain) {
+        Meaning::Integer(Some(value)) if (least..=most).contains(&value) => {
+            Some(Located { value, at: node.at.clone() })
+        }
+        Meaning::Integer(None) if text.trim_start_matches(['+', '-']).starts_with('0') => {
+            report
+                .error(&node.at, format!("{what} has leading zeros, which YAML 1.1 reads as an octal number"))
+                .help("write the number without them");
+            None
+        }
+        Meaning::Integer(_) => {
+            report.error(&node.at, format!("{what} must be from {least} to {most}, but this is {text}"));
+            None
+        }
+        _ => {
+            let quoted = !plain && matches!(meaning(text, true), Meaning::Integer(Some(_)));
+            let found = describe(node, false);
+            let finding = report.error(&node.at, format!("{what} must be an integer, but this is {found}"));
+            if quoted {
+                finding.help("take the quotes away");
+            }
+            None
+        }
     }
 }
 
@@ -278,38 +316,32 @@ impl<'a> Fields<'a> {
             debug_assert!(false, "{key} is no integer in the table");
             return None;
         };
-        let Value::Scalar { text, plain } = &node.value else {
-            wrong(node, &format!("`{key}`"), "an integer", report);
+        whole(node, &format!("`{key}`"), (least, most), report)
+    }
+
+    /// Reads a whole share in percent.
+    pub(super) fn percent(&mut self, key: &'static str, report: &mut Report) -> Option<Located<u32>> {
+        let node = self.find(key)?;
+        let Kind::Percent(most) = self.kind(key) else {
+            debug_assert!(false, "{key} is no share in the table");
             return None;
         };
-        match meaning(text, *plain) {
-            Meaning::Integer(Some(value)) if (least..=most).contains(&value) => {
-                Some(Located { value, at: node.at.clone() })
-            }
-            Meaning::Integer(None) if text.trim_start_matches(['+', '-']).starts_with('0') => {
-                report
-                    .error(
-                        &node.at,
-                        format!("`{key}` has leading zeros, which YAML 1.1 reads as an octal number"),
-                    )
-                    .help("write the number without them");
-                None
-            }
-            Meaning::Integer(_) => {
-                report.error(&node.at, format!("`{key}` must be from {least} to {most}, but this is {text}"));
-                None
-            }
-            _ => {
-                let quoted = !plain && matches!(meaning(text, true), Meaning::Integer(Some(_)));
-                let found = describe(node, false);
-                let finding =
-                    report.error(&node.at, format!("`{key}` must be an integer, but this is {found}"));
-                if quoted {
-                    finding.help("take the quotes away");
-                }
-                None
-            }
+        if let Value::Scalar { text, .. } = &node.value
+            && let Some(digits) = text.trim_end().strip_suffix('%')
+            && let Some(value) = digits.parse().ok().filter(|share| *share <= most)
+            && digits.chars().all(|digit| digit.is_ascii_digit())
+        {
+            return Some(Located { value, at: node.at.clone() });
         }
+        let number = matches!(&node.value, Value::Scalar { text, plain }
+            if matches!(meaning(text, *plain), Meaning::Integer(Some(number)) if number >= 0));
+        let found = describe(node, false);
+        let finding = report.error(
+            &node.at,
+            format!("`{key}` must be a whole share from 0% to {most}%, but this is {found}"),
+        );
+        finding.help(if number { "write the sign `%` behind it" } else { "for example `20%`" });
+        None
     }
 
     /// Reads a yes or no.

@@ -65,6 +65,10 @@ pub enum Kind {
     Time(bool),
     /// Five or six fields; or a mapping with a time zone; or `never`.
     Schedule,
+    /// A whole share in percent, such as `20%`, at most this many.
+    Percent(u32),
+    /// A mapping from windows of the week to numbers.
+    Windows,
     /// A list of texts.
     Texts,
     /// A mapping from text to text, numbers or booleans.
@@ -108,7 +112,7 @@ pub enum Effect {
 /// Nothing.
 const NONE: Absent = Absent::Words("none");
 /// The most of anything that is counted.
-const MOST: i64 = 1_000_000;
+pub const MOST: i64 = 1_000_000;
 const PORTS: Kind = Kind::Integer(1, 65535);
 
 pub(super) const GEARMAN_PORT: u16 = 4730;

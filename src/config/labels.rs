@@ -119,6 +119,7 @@ fn check_watermark(label: &RawLabel, servers: i64, report: &mut Report) {
             .warning(at, "none of the label's providers can boot a node of it")
             .help("raise `max-servers` of one of them, or switch the label off with `min-ready: -1`");
     }
+    check_windows(label, (min_ready, of_each, servers), report);
     let needed = min_ready.saturating_mul(of_each);
     if servers > 0 && needed > servers {
         report
@@ -129,6 +130,42 @@ fn check_watermark(label: &RawLabel, servers: i64, report: &mut Report) {
                 ),
             )
             .help("lower `min-ready`, or raise `max-servers` of a provider");
+    }
+}
+
+/// A window or a headroom that changes nothing, or cannot be had, is none that somebody meant.
+fn check_windows(label: &RawLabel, (min_ready, of_each, servers): (i64, i64, i64), report: &mut Report) {
+    if min_ready < 0 {
+        let headroom = label.headroom.as_ref().map(|headroom| ("headroom", &headroom.at));
+        let windows = label.schedule.iter().map(|window| ("schedule", &window.at));
+        for (key, at) in headroom.into_iter().chain(windows.take(1)) {
+            report
+                .warning(at, format!("`{key}` has no effect: the label is switched off with `min-ready: -1`"))
+                .help("raise `min-ready`; 0 keeps no spare nodes outside of the windows");
+        }
+        return;
+    }
+    for window in &label.schedule {
+        let spares = i64::from(window.value.spares);
+        if spares <= min_ready {
+            report
+                .warning(
+                    &window.at,
+                    format!("this window changes nothing: the largest number applies, and `min-ready` is {min_ready}"),
+                )
+                .help("lower `min-ready`, and give the other hours a window of their own");
+        }
+        let needed = spares.saturating_mul(of_each);
+        if servers > 0 && needed > servers {
+            report
+                .warning(
+                    &window.at,
+                    format!(
+                        "{spares} spare nodes need {needed} servers, but all providers of the label together have {servers}"
+                    ),
+                )
+                .help("lower the number, or raise `max-servers` of a provider");
+        }
     }
 }
 

@@ -28,6 +28,7 @@ mod targets;
 pub mod template;
 mod tree;
 mod types;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -42,6 +43,7 @@ pub use types::{
     GearmanServer, GearmanTls, HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, LogFormat,
     LogLevel, Logging, Named, Network, NetworkName, Offer, Provider, ProviderImage, Retirement, Target,
 };
+pub use windows::Window;
 
 use diagnostic::Report;
 use secure::Secure;

@@ -17,6 +17,7 @@ use super::tree::{Node, Value};
 use super::types::{
     CleanFloatingIps, ConnectionAddress, Crons, HostKeySource, Launcher, Logging, Network, NetworkName,
 };
+use super::windows::{self, Window};
 use super::{cron, logging};
 
 /// The credentials that may stand in a provider itself, and the setting of clouds.yaml that each is.
@@ -77,6 +78,8 @@ pub(super) struct RawLabel {
     pub(super) name: Option<Located<String>>,
     pub(super) image: Option<Located<String>>,
     pub(super) min_ready: Option<Located<i64>>,
+    pub(super) headroom: Option<Located<u32>>,
+    pub(super) schedule: Vec<Located<Window>>,
     pub(super) subnodes: Option<Located<i64>>,
     pub(super) ready_script: Option<Located<String>>,
     pub(super) ready_script_timeout: Option<Duration>,
@@ -278,6 +281,8 @@ fn label(node: &Node, report: &mut Report) -> Option<RawLabel> {
         name: fields.text("name", report),
         image: fields.text("image", report),
         min_ready: fields.integer("min-ready", report),
+        headroom: fields.percent("headroom", report),
+        schedule: windows::read(fields.find("schedule"), report),
         subnodes: fields.integer("subnodes", report),
         ready_script: fields.text("ready-script", report),
         ready_script_timeout: fields.time("ready-script-timeout", report),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::windows::Window;
+
 /// The whole configuration. Maps are keyed by name; lists keep the order of the file.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -130,6 +132,10 @@ pub struct Label {
     pub image: String,
     /// How many spare nodes to keep ready beyond the demand; `None` when the label is switched off (`min-ready: -1`).
     pub min_ready: Option<u32>,
+    /// Spare nodes for every hundred that jobs have, a part of a node as a whole one, when that is more; 0: none.
+    pub headroom: u32,
+    /// Windows of the week with spare nodes of their own, when that is more.
+    pub schedule: Vec<Window>,
     /// Additional servers of each node.
     pub subnodes: u32,
     /// The script in the script folder that each node runs before it is ready.

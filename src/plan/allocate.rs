@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Draft;
 use super::action::{Action, Errand, NewNode, Subject};
 use super::observation::{NO_IMAGES, NO_LAUNCHES};
 use super::shares::{self, Free, Grant, Request, missing};
 use super::waiting::Waiting;
+use super::{Draft, Watermark};
 use crate::config::Label;
 use crate::fsm::node::NodeEvent;
 use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, SetbackKind};
@@ -143,9 +143,14 @@ impl<'a> Draft<'a> {
         let open = self.open_targets();
         let given_up = self.replaced_targets();
         let balance = self.balance(label, &given_up);
+        let (jobs, there, wanted, spare, renewing) =
+            (balance.jobs, balance.there(), balance.wanted(), balance.spares, balance.renewing);
+        let by = balance.spares_by.as_ref().map_or_else(String::new, |by| format!(" ({by})"));
         self.plan.stock.labels.insert(label.name.clone(), balance);
-        let spare = balance.spares?;
-        let (jobs, there, wanted) = (balance.jobs, balance.there(), balance.wanted());
+        let spare = spare?;
+        if let Some(change) = Watermark::next_change(label, self.seen.now) {
+            self.wake_at(change);
+        }
         if wanted == 0 {
             return None;
         }
@@ -160,11 +165,11 @@ impl<'a> Draft<'a> {
             return None;
         }
         let mut reason = format!(
-            "label {} wants nodes for {jobs} jobs and {spare} spare ones, and has {there}",
+            "label {} wants nodes for {jobs} jobs and {spare} spare ones{by}, and has {there}",
             label.name
         );
-        if let (Some(age), 1..) = (label.max_ready_age, balance.renewing) {
-            reason.push_str(&super::renew::said(age, balance.renewing));
+        if let (Some(age), 1..) = (label.max_ready_age, renewing) {
+            reason.push_str(&super::renew::said(age, renewing));
         }
         let for_jobs = jobs.saturating_sub(there);
         let spares = wanted.saturating_sub(for_jobs);

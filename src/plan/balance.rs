@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Draft;
+use super::{Draft, Watermark};
 use crate::config::Label;
 use crate::model::NodeState;
 
@@ -10,12 +10,14 @@ use crate::model::NodeState;
 const MOST_UNKNOWN: usize = 100;
 
 /// What a label wants and has. A node of several servers counts once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
     /// Nodes for jobs that wait or run.
     pub jobs: u32,
     /// Spare nodes beyond those; `None` for a label that is switched off.
     pub spares: Option<u32>,
+    /// Why so many: which setting asks for the most. `None` where there is `min-ready` alone.
+    pub spares_by: Option<String>,
     /// Nodes that wait for a job.
     pub ready: u32,
     /// Nodes on their way to be ready.
@@ -87,7 +89,7 @@ impl Draft<'_> {
     /// What a label wants and has. Nodes at targets that were given up serve nobody who waits, so where another target is
     /// open they do not count.
     pub(super) fn balance(&self, label: &Label, given_up: &[String]) -> Balance {
-        let mut balance = Balance { spares: label.min_ready, ..Balance::default() };
+        let mut balance = Balance::default();
         let nodes = self.nodes.values().map(|drafted| &drafted.row);
         for node in nodes.filter(|node| node.label == label.name && node.primary.is_none()) {
             if given_up.contains(&node.target) {
@@ -108,6 +110,11 @@ impl Draft<'_> {
         // Jobs that run are part of the demand; where nothing tells the demand, the busy nodes do.
         let demand = asked(self.seen.demand).max(balance.busy);
         balance.jobs = demand.saturating_add(asked(self.seen.waiting_jobs));
+        if let Some(watermark) = Watermark::of(label, balance.busy, self.seen.now) {
+            let settings = label.headroom > 0 || !label.schedule.is_empty();
+            balance.spares_by = settings.then(|| watermark.cause.to_string());
+            balance.spares = Some(watermark.spares);
+        }
         balance.renewing = self.renewing(label, &balance, given_up);
         balance
     }

@@ -36,6 +36,7 @@ pub mod shares;
 mod target_view;
 mod view;
 mod waiting;
+mod watermark;
 mod whereabouts;
 mod wishes;
 mod withdraw;
@@ -55,6 +56,7 @@ pub use quota::{Answered, QuotaView, Reading, answered};
 pub use target_view::TargetView;
 pub use view::{CloudView, Listing};
 pub use waiting::{Waiting, Waits};
+pub use watermark::{Watermark, WatermarkCause};
 
 use crate::config::Config;
 use crate::fsm;

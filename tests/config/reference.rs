@@ -25,6 +25,8 @@ fn takes(kind: Kind) -> String {
         Kind::Time(true) => "time".into(),
         Kind::Time(false) => "time above 0".into(),
         Kind::Schedule => "schedule".into(),
+        Kind::Percent(most) => format!("0% to {most}%"),
+        Kind::Windows => "mapping from windows to numbers".into(),
         Kind::Texts => "list of texts".into(),
         Kind::Words => "mapping to text".into(),
         Kind::Mapping(section) => format!("mapping, see {}", section.name),
@@ -173,6 +175,11 @@ fn the_schema_takes_what_is_right_and_refuses_what_is_not() {
         "port-out-of-range",
         "network-without-a-name",
         "word-that-is-unknown",
+        "headroom-without-a-sign",
+        "window-without-a-zone",
+        "window-without-minutes",
+        "window-of-text",
+        "schedule-as-a-list",
     ];
     let all: Vec<PathBuf> =
         fs::read_dir(Path::new(DATA).join("broken")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -240,6 +247,10 @@ fn what_config_show_prints_loads_again() {
       test-job: check, enroll-timeout: 90, api-timeout: 7, queue-demand: yes, cacert: id_rsa}
 ",
     );
+    let text = text.replace(
+        "{name: jessie, image: jessie, providers: [{name: cloud1}]}",
+        "name: jessie\n    image: jessie\n    headroom: 20%\n    schedule: {'mon-fri 08:00-19:00 Europe/Paris': 4, 'sat 22:00-02:00 UTC': 3}\n    providers: [{name: cloud1}]",
+    );
     let general = "cron: {check: never, cleanup: 'CRON_TZ=Europe/Paris */5 * * * *', time-zone: UTC}
 nodepoold: {delete-delay: 1m, leak-limit: 40}
 logging: {format: json, level: debug, levels: {nodepool.image: trace}, directory: /var/log/nodepool, keep: 3}
@@ -247,6 +258,8 @@ logging: {format: json, level: debug, levels: {nodepool.image: trace}, directory
     let shown = comes_back(scene.yaml(&format!("{general}{text}")));
     for line in [
         "delete-delay: 60",
+        "headroom: 20%",
+        "mon-fri 08:00-19:00 Europe/Paris\": 4",
         "leak-limit: 40",
         "schedule:",
         "volume-size: 50",

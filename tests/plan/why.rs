@@ -17,7 +17,7 @@ use super::situation::Situation;
 use super::{SEPARATOR, difference, folder};
 
 /// Each situation, and what the answer has to name.
-const CAUSES: [(&str, &str); 13] = [
+const CAUSES: [(&str, &str); 14] = [
     ("quota", "alpha is at quota: cores 38 of 38"),
     (
         "breaker",
@@ -31,6 +31,7 @@ const CAUSES: [(&str, &str); 13] = [
     ("held", "node 2 is held by jane until somebody ends it: look at the disk"),
     ("subnodes-too-large", "a node takes 6 servers, and max-servers of alpha is 4"),
     ("unknown-label", "label smal is not in the configuration; small is, which may be meant"),
+    ("schedule", "spare nodes wanted 5 (schedule fri 04:00-04:47 Europe/Paris), ready 0"),
     ("node", "its server is in ERROR: No valid host was found"),
     ("provider", "its servers could not be listed: no answer within its deadline"),
     ("image", "image 1 is ready, 1 h 5 min old"),

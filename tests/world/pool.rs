@@ -6,7 +6,7 @@ use std::time::Duration;
 use nodepool::config::{
     CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Crons, DatabaseUrl, GearmanServer,
     HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, Named, Offer, Provider, ProviderImage,
-    Target,
+    Target, Window,
 };
 
 /// The image that every label boots at first, and one that none does.
@@ -45,7 +45,10 @@ pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config
         delete_delay: Duration::ZERO,
         leak_limit: 25,
         logging: None,
-        labels: vec![label("small", 2, 0, &["alpha"]), label("large", 1, 1, &["alpha", "beta"])],
+        labels: vec![
+            by_the_clock(label("small", 2, 0, &["alpha"])),
+            label("large", 1, 1, &["alpha", "beta"]),
+        ],
         providers: vec![
             in_zones(provider("alpha", 5, pools.contains(&"alpha"), source)),
             provider("beta", 2, pools.contains(&"beta"), source),
@@ -64,12 +67,22 @@ fn label(name: &str, min_ready: u32, subnodes: u32, providers: &[&str]) -> Label
         name: name.to_owned(),
         image: IMAGE.to_owned(),
         min_ready: Some(min_ready),
+        headroom: 0,
+        schedule: Vec::new(),
         subnodes,
         ready_script: Some("ready.sh".to_owned()),
         ready_script_timeout: Duration::from_secs(60),
         max_ready_age: None,
         providers: providers.iter().map(|name| (*name).to_owned()).collect(),
     }
+}
+
+/// Three spare nodes in the first minutes and again after an hour, and one for every two that jobs have.
+fn by_the_clock(label: Label) -> Label {
+    // Each history begins at 22:13:20.
+    let windows = ["daily 22:00-22:25 UTC", "daily 23:15-23:40 UTC"];
+    let schedule = windows.map(|text| Window::parse(text, 3).expect("a window"));
+    Label { headroom: 50, schedule: schedule.into(), ..label }
 }
 
 fn in_zones(provider: Provider) -> Provider {

@@ -33,6 +33,22 @@ pub static LABEL: Section = Section {
             "how many spare nodes to keep ready; 0 makes nodes on demand only, -1 switches the label off",
         ),
         key(
+            "headroom",
+            Kind::Percent(1000),
+            NONE,
+            "keeps spare nodes for this share of the nodes that jobs have, such as `20%`, rounded up, when that is more than \
+             `min-ready`",
+        )
+        .new_here(),
+        key(
+            "schedule",
+            Kind::Windows,
+            NONE,
+            "windows of the week, each with how many spare nodes are kept in it when that is more than `min-ready`: \
+             `mon-fri 08:00-19:00 Europe/Paris: 12`",
+        )
+        .new_here(),
+        key(
             "subnodes",
             Kind::Integer(0, MOST),
             Absent::Number(0),
