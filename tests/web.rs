@@ -4,6 +4,8 @@
 mod api;
 #[path = "web/events.rs"]
 mod events;
+#[path = "web/live.rs"]
+mod live;
 #[path = "web/metrics.rs"]
 mod metrics;
 #[path = "web/prometheus.rs"]
@@ -18,7 +20,7 @@ use std::time::{Duration, SystemTime};
 use nodepool::config::{self, Config, SecureConf, Sources};
 use nodepool::events::{Ring, Writer};
 use nodepool::model::{NodeState, Resource, Setback, SetbackKind, Timestamp, Usage};
-use nodepool::plan::{Plan, Refusal, Subject};
+use nodepool::plan::{Balance, Plan, Refusal, Space, Subject};
 use nodepool::store::{NewImage, NewNode, Note, Store};
 use nodepool::telemetry::{Breaker, LastTick, Metrics};
 use nodepool::web::{self, State};
@@ -171,6 +173,18 @@ impl Served {
     }
 }
 
+/// The texts of the cells of all tables, one after the other.
+fn cells(html: &str) -> String {
+    let cells = html.split("<td").skip(1).filter_map(|rest| rest.split_once('>')?.1.split("</td>").next());
+    let mut text = String::new();
+    for cell in cells {
+        let outside = cell.split('<').map(|part| part.split_once('>').map_or(part, |(_, text)| text));
+        text.extend(outside);
+        text.push('|');
+    }
+    text
+}
+
 fn now() -> Timestamp {
     SystemTime::now().into()
 }
@@ -244,7 +258,11 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
         Refusal { subject: Subject::Provider("cloud1".to_owned()), reason: EVIL.into() },
         Refusal { subject: Subject::Label(EVIL.to_owned()), reason: "no quota".into() },
     ];
-    served.ticked(now(), Plan { refusals, ..Plan::default() }, None);
+    let mut plan = Plan { refusals, ..Plan::default() };
+    let balance = Balance { jobs: 4, spares: Some(3), ready: 1, busy: 1, ..Balance::default() };
+    plan.stock.labels.insert("ci-jessie".to_owned(), balance);
+    plan.stock.providers.insert("cloud1".to_owned(), Space { limit: Some(7), taken: 5 });
+    served.ticked(now(), plan, None);
     let failed = Setback {
         kind: SetbackKind::Launch,
         provider: "cloud1".to_owned(),
@@ -263,35 +281,46 @@ async fn the_page_shows_the_pool_and_escapes_what_others_wrote() {
     assert_eq!(page.status, 200);
     assert_eq!(page.headers["content-type"], "text/html; charset=utf-8");
     assert!(page.text.starts_with("<!doctype html>") && page.text.ends_with("</html>\n"));
-    assert!(!page.text.contains("<script"), "{}", page.text);
+    assert_eq!(page.text.matches("<script").count(), 1, "our own, by its address: {}", page.text);
     let escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; &quot;more&quot;";
-    assert_eq!(page.text.matches(escaped).count(), 3, "a comment, a reason and a subject: {}", page.text);
-    assert!(page.text.contains(&format!("<td>provider cloud1</td><td class=\"wide\">{escaped}</td>")));
-    let label = "<td>ci-jessie</td><td>jessie</td><td>3</td><td class=\"away\">0</td><td class=\"away\">0</td>\
-        <td class=\"bad\">1, 2 short</td><td class=\"away\">0</td><td>1</td><td class=\"away\">0</td>";
-    assert!(page.text.contains(label), "{}", page.text);
-    assert!(page.text.contains("<td>ci-off</td><td>jessie</td><td class=\"away\">off</td>"), "{}", page.text);
+    assert_eq!(
+        page.text.matches(escaped).count(),
+        4,
+        "a comment, twice, a reason and a subject: {}",
+        page.text
+    );
+    let text = cells(&page.text);
+    assert!(text.contains(&format!("provider cloud1|{escaped}|")), "{text}");
+    assert!(text.contains("ci-jessie|jessie|3|4|"), "{text}");
+    assert!(text.contains("|0|0|1, 2 short|0|1|0|"), "{text}");
+    assert!(text.contains("ci-off|jessie|off|"), "{text}");
     assert!(
-        page.text.contains(
-            "<td>cloud1</td><td>2</td><td class=\"away\">0</td><td class=\"away\">0</td><td>7</td>\
-             <td>instances 3 of 10, RAM in MiB 512 of 1024</td>"
+        text.contains(
+            "cloud1|5 of 7|2|0|0|7|instances 3 of 10RAM in MiB 512 of 1024|a call each 1 s, 1 open breakers|"
         ),
+        "{text}"
+    );
+    assert!(text.contains("launch|cloud1|ci-jessie|open|3|"), "{text}");
+    assert!(
+        page.text.contains("1 used, 1 ready, 0 building of 7 wanted: 4 for jobs and 3 spare"),
         "{}",
         page.text
     );
-    let breaker = "<td>launch</td><td>cloud1</td><td>ci-jessie</td><td class=\"bad\">open</td><td>3</td>";
-    assert!(page.text.contains(breaker), "{}", page.text);
     assert!(!page.text.contains("open-sesame"));
 }
 
 #[tokio::test]
 async fn every_answer_forbids_browsers_to_do_more_than_to_show_it() {
     let served = Served::new().await;
-    for path in ["/", "/image-list", "/metrics", "/healthz", "/readyz", "/nowhere"] {
-        let answer = served.get(path).await;
+    let paths =
+        ["/", "/node/1", "/style.css", "/page.js", "/icon.svg", "/live?view=home", "/image-list", "/metrics"];
+    for path in paths.into_iter().chain(["/healthz", "/readyz", "/nowhere", "/api/v1/plan"]) {
+        let answer = served.request(reqwest::Method::GET, path).send().await.unwrap();
         let header =
-            |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
-        assert!(header("content-security-policy").starts_with("default-src 'none'; "), "{path}: {answer:?}");
+            |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let policy = header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; "), "{path}: {answer:?}");
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{path}: {policy}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("x-frame-options"), "DENY", "{path}");
         assert_eq!(header("cache-control"), "no-store", "{path}");

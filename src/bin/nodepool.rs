@@ -262,7 +262,8 @@ async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
         return cli::doctor::show(console, &found);
     }
     let config = loaded.config;
-    let session = Session::open(config.database.0.expose_secret(), console).await?;
+    let token = config.web.read_token.clone().or_else(|| config.web.write_token.clone());
+    let session = Session::open(config.database.0.expose_secret(), console).await?.with_token(token);
     obey(&arguments.command, &session, &config).await
 }
 

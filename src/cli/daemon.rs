@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
 
 use super::{Failure, Session};
@@ -29,7 +30,11 @@ impl Session {
         };
         let client = http::client(DEADLINE).no_proxy().timeout(DEADLINE).build();
         let client = client.map_err(|error| unreachable(http::in_words(error)))?;
-        let answer = client.get(&url).send().await.map_err(|error| unreachable(http::in_words(error)))?;
+        let mut question = client.get(&url);
+        if let Some(token) = &self.token {
+            question = question.bearer_auth(token.expose_secret());
+        }
+        let answer = question.send().await.map_err(|error| unreachable(http::in_words(error)))?;
         let status = answer.status();
         let body = http::whole(answer, LARGEST).await.map_err(&unreachable)?;
         if !status.is_success() {

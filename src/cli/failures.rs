@@ -19,30 +19,38 @@ pub struct Arguments {
 
 /// Failures with the same fingerprint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-struct GroupView {
-    count: usize,
-    last: String,
-    provider: String,
-    az: Option<String>,
-    image: String,
-    step: String,
+pub struct GroupView {
+    /// How many there are.
+    pub count: usize,
+    /// When the last one was, RFC 3339.
+    pub last: String,
+    /// At which provider.
+    pub provider: String,
+    /// In which availability zone.
+    pub az: Option<String>,
+    /// Of which image.
+    pub image: String,
+    /// At which step.
+    pub step: String,
     /// The words of the last one.
-    message: String,
+    pub message: String,
     /// The node or image of the last one, as `nodepool history` takes it.
-    example: String,
+    pub example: String,
 }
 
 /// Prints the groups, the largest first.
 pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure> {
     let failed = session.store.failures_since(now().minus(arguments.since)).await?;
-    let views = groups(&failed);
+    let views: Vec<GroupView> =
+        groups(&failed).into_iter().map(|(count, last)| GroupView::new(count, last)).collect();
     session.console.rows(|| table(&views), || views.clone())
 }
 
 /// The step, the place, the image, and the words without what differs from one time to the next.
 type Fingerprint<'a> = (&'a str, Option<&'a str>, &'a str, &'a str, String);
 
-fn groups(failed: &[FailedTry]) -> Vec<GroupView> {
+/// Equal failures together: how many, and the last one of them; the largest groups first.
+pub fn groups(failed: &[FailedTry]) -> Vec<(usize, &FailedTry)> {
     let mut groups: BTreeMap<Fingerprint<'_>, (usize, &FailedTry)> = BTreeMap::new();
     for one in failed {
         let key = (
@@ -57,7 +65,7 @@ fn groups(failed: &[FailedTry]) -> Vec<GroupView> {
     }
     let mut sorted: Vec<(usize, &FailedTry)> = groups.into_values().collect();
     sorted.sort_by_key(|(count, last)| (std::cmp::Reverse(*count), std::cmp::Reverse(last.at)));
-    sorted.into_iter().map(|(count, last)| GroupView::new(count, last)).collect()
+    sorted
 }
 
 /// The words of a message without numbers, ids and addresses: each of those is `#`.
@@ -70,7 +78,8 @@ fn words(message: &str) -> String {
 }
 
 impl GroupView {
-    fn new(count: usize, last: &FailedTry) -> Self {
+    /// The view of a group.
+    pub fn new(count: usize, last: &FailedTry) -> Self {
         let example = match last.subject {
             Subject::Node(id) => id.to_string(),
             Subject::Image(id) => format!("--image {id}"),

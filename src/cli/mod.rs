@@ -57,7 +57,7 @@ pub use console::{Console, Format};
 pub use facts::Facts;
 pub use failure::{Failure, Status};
 pub use ids::Ids;
-pub use plan_view::PlanView;
+pub use plan_view::{ActionView, PlanView, RefusalView};
 pub use session::Session;
 pub use sort::Key;
 pub use table::Table;

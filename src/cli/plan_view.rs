@@ -160,13 +160,15 @@ impl PlanView {
 }
 
 impl ActionView {
-    fn new(planned: &Planned) -> Self {
+    /// The view of what is done.
+    pub fn new(planned: &Planned) -> Self {
         Self { action: words(&planned.action), reason: planned.reason.0.clone() }
     }
 }
 
 impl RefusalView {
-    fn new(refusal: &Refusal) -> Self {
+    /// The view of what is not done.
+    pub fn new(refusal: &Refusal) -> Self {
         let about = match refusal.subject.clone() {
             Subject::Node(id) => About { node: Some(id.0), ..About::default() },
             Subject::Image(id) => About { image_id: Some(id.0), ..About::default() },

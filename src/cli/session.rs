@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use secrecy::SecretString;
+
 use super::{Console, Failure};
 use crate::bell;
 use crate::model::Timestamp;
@@ -16,13 +18,22 @@ pub struct Session {
     /// Where to answer.
     pub console: Console,
     file: Option<PathBuf>,
+    /// What the daemon wants to see before it tells something, where its port is bound beyond this machine.
+    pub(super) token: Option<SecretString>,
 }
 
 impl Session {
     /// Opens the store.
     pub async fn open(database_url: &str, console: Console) -> Result<Self, Failure> {
         let file = store::database_file(database_url);
-        Ok(Self { store: Store::open(database_url).await?, console, file })
+        Ok(Self { store: Store::open(database_url).await?, console, file, token: None })
+    }
+
+    /// The same, with the token that opens what the daemon tells over its web port.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<SecretString>) -> Self {
+        self.token = token;
+        self
     }
 
     /// The file of the store; `None` for one in memory.

@@ -80,6 +80,7 @@ pub(super) fn check(
         gearman_servers,
         zmq_publishers: publishers::check(raw.zmq_publishers, report),
         event_token: secure.event_token,
+        web: secure.web,
         crons: raw.crons,
         delete_delay: raw.delete_delay.unwrap_or(Duration::ZERO),
         leak_limit: raw.leak_limit.or(count(LEAK_LIMIT)).unwrap_or(100),

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::types::{
     CloudCredentials, Config, Cron, Crons, GearmanServer, Identity, ImageSource, Jenkins, Label, Named,
-    Offer, Provider, ProviderImage, Target,
+    Offer, Provider, ProviderImage, Target, WebTokens,
 };
 
 /// What is compared: a value that may be shown, or a secret.
@@ -150,6 +150,7 @@ fn general(config: &Config) -> Fields {
         gearman_servers,
         zmq_publishers,
         event_token,
+        web: WebTokens { read_token, write_token },
         crons: Crons { image_update, cleanup, check },
         delete_delay,
         leak_limit,
@@ -165,6 +166,8 @@ fn general(config: &Config) -> Fields {
         .open("gearman-servers", &servers)
         .open("zmq-publishers", zmq_publishers)
         .maybe_secret("event token", event_token.as_ref())
+        .maybe_secret("read token", read_token.as_ref())
+        .maybe_secret("write token", write_token.as_ref())
         .maybe("cron image-update", image_update.as_ref().map(cron).as_ref())
         .maybe("cron cleanup", cleanup.as_ref().map(cron).as_ref())
         .maybe("cron check", check.as_ref().map(cron).as_ref())

@@ -42,6 +42,7 @@ pub use types::{
     CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Cron, Crons, DatabaseUrl, Domain,
     GearmanServer, GearmanTls, HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, LogFormat,
     LogLevel, Logging, Named, Network, NetworkName, Offer, Provider, ProviderImage, Retirement, Target,
+    WebTokens,
 };
 pub use windows::Window;
 

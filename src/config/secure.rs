@@ -12,8 +12,9 @@ use super::diagnostic::Report;
 use super::raw::RawLogin;
 use super::source_text::{Located, Position, SourceText, shown_key};
 use super::spelling;
+use super::types::WebTokens;
 
-/// The fewest characters of the token of those who tell of jobs.
+/// The fewest characters of a token.
 const SHORTEST_TOKEN: usize = 16;
 
 /// What secure.conf says.
@@ -23,6 +24,8 @@ pub(super) struct Secure {
     pub(super) dburi: Option<Located<SecretString>>,
     /// The token of those who tell of jobs over HTTP.
     pub(super) event_token: Option<SecretString>,
+    /// The tokens of those who read and steer over HTTP.
+    pub(super) web: WebTokens,
     /// How to log in to each Jenkins, by the name of the target; and where the section begins.
     pub(super) jenkins: BTreeMap<String, (Position, RawLogin)>,
 }
@@ -44,6 +47,8 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Secure {
             section.finish(&["dburi"], report);
         } else if section.name == "events" {
             secure.event_token = event_token(section, report);
+        } else if section.name == "web" {
+            secure.web = web_tokens(section, report);
         } else if let Some(name) = jenkins_name(&section.name) {
             let at = section.at.clone();
             let found = read_jenkins(section, report);
@@ -51,35 +56,55 @@ pub(super) fn read(source: &Arc<SourceText>, report: &mut Report) -> Secure {
         } else {
             report
                 .error(&section.at, format!("unknown section `{}`", shown_key(&section.name)))
-                .help("the sections are [database], [events] and [jenkins \"NAME\"]");
+                .help("the sections are [database], [events], [web] and [jenkins \"NAME\"]");
         }
     }
     secure
 }
 
-/// The token, which has to be long, since whoever reaches the port may guess, and must fit into a URL and a header.
+/// The token of those who tell of jobs.
 fn event_token(mut section: Section, report: &mut Report) -> Option<SecretString> {
     let at = section.at.clone();
     let token = section.text("token");
     let known = section.values.is_empty();
     section.finish(&["token"], report);
-    let Some(token) = token else {
-        if known {
-            report.error(&at, "the section [events] needs the key `token`");
-        }
-        return None;
-    };
+    if token.is_none() && known {
+        report.error(&at, "the section [events] needs the key `token`");
+    }
+    checked_token("token", token, report)
+}
+
+/// The tokens of those who read and steer, which must differ: who knows the one must not thereby know the other.
+fn web_tokens(mut section: Section, report: &mut Report) -> WebTokens {
+    let (read, write) = (section.text("read-token"), section.text("write-token"));
+    section.finish(&["read-token", "write-token"], report);
+    if let (Some(read), Some(write)) = (&read, &write)
+        && read.value == write.value
+    {
+        report
+            .error(&write.at, "`write-token` is the same as `read-token`: who may read could steer, too")
+            .help("openssl rand -hex 24");
+    }
+    WebTokens {
+        read_token: checked_token("read-token", read, report),
+        write_token: checked_token("write-token", write, report),
+    }
+}
+
+/// A token, which has to be long, since whoever reaches the port may guess, and must fit into a URL and a header.
+fn checked_token(key: &str, token: Option<Located<String>>, report: &mut Report) -> Option<SecretString> {
+    let token = token?;
     report.hide(&token.at);
     let fits = |character: char| character.is_ascii_alphanumeric() || "-._~".contains(character);
     if token.value.len() < SHORTEST_TOKEN {
         report
-            .error(&token.at, format!("`token` has to have at least {SHORTEST_TOKEN} characters"))
+            .error(&token.at, format!("`{key}` has to have at least {SHORTEST_TOKEN} characters"))
             .help("openssl rand -hex 24");
     } else if !token.value.chars().all(fits) {
         report
             .error(
                 &token.at,
-                "`token` may only have letters, digits, `-`, `.`, `_` and `~`, which fit into a URL",
+                format!("`{key}` may only have letters, digits, `-`, `.`, `_` and `~`, which fit into a URL"),
             )
             .help("openssl rand -hex 24");
     }

@@ -21,6 +21,8 @@ pub struct Config {
     pub zmq_publishers: Vec<String>,
     /// The token with which a Jenkins may tell of its jobs over HTTP; without one nobody may.
     pub event_token: Option<SecretString>,
+    /// Who may read and steer over HTTP.
+    pub web: WebTokens,
     /// When what is done by the clock is done.
     pub crons: Crons,
     /// How long a node rests between its job's end and its deletion.
@@ -146,6 +148,15 @@ pub struct Label {
     pub max_ready_age: Option<Duration>,
     /// Names of the providers that may boot its nodes, in order of preference.
     pub providers: Vec<String>,
+}
+
+/// The tokens of those who read and steer over HTTP.
+#[derive(Clone, Debug, Default)]
+pub struct WebTokens {
+    /// Opens what can be read when the port is bound beyond this machine; without one only the other token does.
+    pub read_token: Option<SecretString>,
+    /// Lets somebody hold and delete nodes and ask for images; it also opens what can be read. Without one nobody may steer.
+    pub write_token: Option<SecretString>,
 }
 
 /// A provider: a project on a cloud, and what we may do there.

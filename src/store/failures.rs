@@ -48,6 +48,8 @@ const OF_SUBJECT: &str = "SELECT id, created, subject, subject_id, provider_name
     waited_ms, deadline_ms, message, console, output FROM failure WHERE subject = $1 AND subject_id = $2 ORDER BY id";
 const SINCE: &str = "SELECT id, created, subject, subject_id, provider_name, az, image_name, label_name, step, waited_ms, \
     deadline_ms, message, console, output FROM failure WHERE created >= $1 ORDER BY id";
+const IN_SHORT: &str = "SELECT id, created, subject, subject_id, provider_name, az, image_name, label_name, step, waited_ms, \
+    deadline_ms, message, NULL AS console, NULL AS output FROM failure WHERE created >= $1 ORDER BY id";
 
 /// Removes failures from before a moment, oldest first; part of [`Store::prune`].
 pub(super) const PRUNE: &str = "DELETE FROM failure WHERE id IN (SELECT id FROM \
@@ -87,6 +89,11 @@ impl Store {
     /// What failed since a moment, oldest first.
     pub async fn failures_since(&self, since: Timestamp) -> Result<Vec<FailedTry>, StoreError> {
         self.db.rows(SINCE, &[since.into()]).await?.iter().map(failed_try).collect()
+    }
+
+    /// What failed since a moment, oldest first, without what the machines said: that can be much.
+    pub async fn failures_in_short(&self, since: Timestamp) -> Result<Vec<FailedTry>, StoreError> {
+        self.db.rows(IN_SHORT, &[since.into()]).await?.iter().map(failed_try).collect()
     }
 }
 

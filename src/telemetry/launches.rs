@@ -1,5 +1,6 @@
 //! How long launches took, as a whole and in each phase, and how they ended.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Registry};
@@ -78,6 +79,8 @@ impl Move<'_> {
 #[derive(Debug)]
 pub(super) struct Launches {
     ended: IntCounterVec,
+    /// Those that became ready and those that failed, of all providers and labels.
+    counts: [AtomicU64; 2],
     seconds: HistogramVec,
     phases: HistogramVec,
 }
@@ -86,6 +89,7 @@ impl Launches {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
             ended: counters(registry, LAUNCHES)?,
+            counts: Default::default(),
             seconds: histogram(registry, LAUNCH_SECONDS)?,
             phases: histogram(registry, LAUNCH_PHASE_SECONDS)?,
         })
@@ -102,7 +106,15 @@ impl Launches {
         let Some(ended) = moved.ended() else { return };
         let outcome = if ended == Ended::Ready { "ready" } else { "failed" };
         self.ended.with_label_values(&[&node.provider, &node.label, outcome]).inc();
+        let [ready, failed] = &self.counts;
+        let count = if ended == Ended::Ready { ready } else { failed };
+        count.fetch_add(1, Ordering::Relaxed);
         self.seconds.with_label_values(&[&node.provider, outcome]).observe(moved.lasted().as_secs_f64());
+    }
+
+    /// How many became ready, and how many failed.
+    pub(super) fn ended(&self) -> [u64; 2] {
+        self.counts.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 }
 

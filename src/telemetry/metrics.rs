@@ -57,6 +57,15 @@ pub enum EventOutcome {
     Lost,
 }
 
+/// How the pace of calls to a provider stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Pace {
+    /// How long the call that was due last had to wait, in seconds.
+    pub wait_seconds: f64,
+    /// How many calls had to wait since the process began.
+    pub put_off: u64,
+}
+
 impl EventOutcome {
     const fn word(self) -> &'static str {
         match self {
@@ -278,6 +287,19 @@ impl Metrics {
         if wait > Duration::ZERO {
             self.calls_put_off.with_label_values(&[provider]).inc();
         }
+    }
+
+    /// How the pace of calls to a provider stands.
+    pub fn pace(&self, provider: &str) -> Pace {
+        Pace {
+            wait_seconds: self.pace_wait.with_label_values(&[provider]).get(),
+            put_off: self.calls_put_off.with_label_values(&[provider]).get(),
+        }
+    }
+
+    /// How many launches have ended since the process began: those that became ready, and those that failed.
+    pub fn launches_ended(&self) -> [u64; 2] {
+        self.launches.ended()
     }
 
     /// A call to the store ended. The operation is a fixed word.

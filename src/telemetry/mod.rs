@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub use launches::Move;
 pub use log::{LogFormat, log};
-pub use metrics::{EventOutcome, Found, Metrics};
+pub use metrics::{EventOutcome, Found, Metrics, Pace};
 pub use outputs::{LogGuard, is_journal, log_to};
 pub use statsd::{DEFAULT_PORT as STATSD_PORT, Statsd};
 pub use stock::Pool;

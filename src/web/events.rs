@@ -14,13 +14,11 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State as Extracted};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
 
 use super::State;
+use super::door::{is_token, shown_token};
 use crate::events::{Heard, read};
 use crate::telemetry::EventOutcome;
 
@@ -74,28 +72,13 @@ fn refusal(token: Option<&SecretString>, headers: &HeaderMap) -> Option<Response
         let why = "no token is configured; write `token = ...` into the section [events] of secure.conf";
         return Some((StatusCode::FORBIDDEN, Json(json!({"error": why}))).into_response());
     };
-    let shown = headers.get(header::AUTHORIZATION).and_then(shown_token);
-    if shown.is_some_and(|shown| shown.as_slice().ct_eq(token.expose_secret().as_bytes()).into()) {
+    if shown_token(headers).is_some_and(|shown| is_token(&shown, token)) {
         return None;
     }
     let why = "the token is missing or wrong; send `Authorization: Bearer TOKEN`, or write \
                http://nodepool:TOKEN@HOST... as the URL";
     let ask = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
     Some((StatusCode::UNAUTHORIZED, ask, Json(json!({"error": why}))).into_response())
-}
-
-/// The token of `Bearer TOKEN`, or of `Basic` with whatever user and the token as the password.
-fn shown_token(value: &HeaderValue) -> Option<Vec<u8>> {
-    let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.trim().as_bytes().to_vec());
-    }
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let pair = STANDARD.decode(rest.trim()).ok()?;
-    let colon = pair.iter().position(|byte| *byte == b':')?;
-    pair.into_iter().skip(colon.checked_add(1)?).collect::<Vec<u8>>().into()
 }
 
 /// Whether a text was longer than it may be; otherwise the connection broke.

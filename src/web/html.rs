@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// A page in the making.
-#[derive(Debug, Default)]
+/// A page in the making, or a part of one.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Html(String);
 
 impl Html {
@@ -18,6 +18,29 @@ impl Html {
         // Writing to a string cannot fail.
         let _ = write!(Escaped(&mut self.0), "{text}");
         self
+    }
+
+    /// Text from anywhere as part of a URL in a quoted attribute: of a path, or of a value in a query.
+    pub(super) fn url_part(&mut self, text: &str) -> &mut Self {
+        for byte in text.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                self.0.push(char::from(byte));
+            } else {
+                let _ = write!(self.0, "%{byte:02X}");
+            }
+        }
+        self
+    }
+
+    /// A part that was made before.
+    pub(super) fn append(&mut self, part: &Self) -> &mut Self {
+        self.0.push_str(&part.0);
+        self
+    }
+
+    /// What was made so far.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// The page.
@@ -61,5 +84,12 @@ mod tests {
             html.into_string(),
             "<p title=\"&quot; onload=&#39;x&#39;\">&lt;b&gt;&amp;amp;  &lt;/b&gt;</p>"
         );
+    }
+
+    #[test]
+    fn part_of_a_url_stays_that() {
+        let mut html = Html::default();
+        html.markup("/?q=").url_part("a b&c=\"é\"/..");
+        assert_eq!(html.into_string(), "/?q=a%20b%26c%3D%22%C3%A9%22%2F..");
     }
 }

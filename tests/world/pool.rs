@@ -6,7 +6,7 @@ use std::time::Duration;
 use nodepool::config::{
     CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Crons, DatabaseUrl, GearmanServer,
     HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, Named, Offer, Provider, ProviderImage,
-    Target, Window,
+    Target, WebTokens, Window,
 };
 
 /// The image that every label boots at first, and one that none does.
@@ -41,6 +41,7 @@ pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config
         gearman_servers: if has_queues { vec![gearman] } else { Vec::new() },
         zmq_publishers: Vec::new(),
         event_token: None,
+        web: WebTokens::default(),
         crons: Crons { image_update: None, cleanup: None, check: None },
         delete_delay: Duration::ZERO,
         leak_limit: 25,
