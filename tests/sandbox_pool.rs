@@ -20,6 +20,8 @@ mod images;
 mod launchers;
 #[path = "pool/over_time.rs"]
 mod over_time;
+#[path = "pool/reach.rs"]
+mod reach;
 #[path = "pool/reload.rs"]
 mod reload;
 #[path = "pool/scripts.rs"]
@@ -34,3 +36,5 @@ mod setup;
 mod stop;
 #[path = "pool/strangers.rs"]
 mod strangers;
+#[path = "pool/why.rs"]
+mod why;

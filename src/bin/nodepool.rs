@@ -1,19 +1,24 @@
 //! `nodepool`: shows and steers what `nodepoold` does.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use nodepool::cli::reach::{Door, Machines, Ran};
 use nodepool::cli::{self, CloudReader, Console, Failure, Format, Session};
 use nodepool::cloud::Cloud as _;
 use nodepool::config::{self, Config, LogDestination, LogLevel, Provider};
 use nodepool::doctor;
 use nodepool::model::{CloudImage, Server};
+use nodepool::remote::{self, Connection, Endpoint, Remote as _, RemoteError, SshRemote, Trust};
 use nodepool::telemetry::{self, LogFormat, LogGuard};
 use nodepool::wiring;
 use secrecy::ExposeSecret as _;
+use tokio::signal::unix::SignalKind;
 
 /// What is logged unless the operator asks for more: the answer is what the command is about.
 const LOG: &str = "warn";
@@ -84,6 +89,21 @@ enum Command {
     /// The largest of `min-ready`, the windows of `schedule` and `headroom` applies; the last of them follows how many nodes jobs have,
     /// which is taken as it is now.
     Schedule(cli::schedule::Arguments),
+    /// See whether nodes let us in over ssh, and how long that takes
+    ///
+    /// Each is logged in to as the daemon does: the user, port and key of its image, and the host key on record. Answers are told as they
+    /// come, and then summed up. The status is 1 when a node did not reply.
+    Ping(cli::ping::Arguments),
+    /// Run a command on nodes over ssh, and show equal answers together
+    ///
+    /// A share of the nodes at a time; how far it is, is told on standard error. The status is 0 when the command ended
+    /// with 0 on every node, and 1 when it did not or a node was not reached. Of what it prints 64 KiB are kept of each node.
+    Run(cli::run::Arguments),
+    /// Open a shell on a node
+    ///
+    /// It calls the system's ssh with the right user, port and key, and believes the host key on record and no other. The status
+    /// is that of ssh: that of the remote command, or 255 when ssh itself failed.
+    Ssh(cli::ssh::Arguments),
     /// Show which launches and builds failed, equal failures together
     Failures(cli::failures::Arguments),
     /// List the snapshot images
@@ -277,6 +297,9 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::Failures(arguments) => cli::failures::run(session, arguments).await,
         Command::Plan => cli::plan::run(session).await,
         Command::Schedule(arguments) => cli::schedule::run(session, config, arguments).await,
+        Command::Ping(arguments) => cli::ping::run(session, config, &SshMachines::default(), arguments).await,
+        Command::Run(arguments) => cli::run::run(session, config, &SshMachines::default(), arguments).await,
+        Command::Ssh(arguments) => shell(cli::ssh::call(session, config, arguments).await?).await,
         Command::Why(arguments) => cli::why::run(session, config, arguments).await,
         Command::ImageList(arguments) => cli::image_list::run(session, config, arguments).await,
         Command::ImageUpdate(arguments) => cli::image_update::run(session, config, arguments).await,
@@ -298,6 +321,99 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         | Command::ConfigShow
         | Command::Completions { .. }
         | Command::Absent(_) => Ok(()),
+    }
+}
+
+/// Calls the system's ssh and ends as it ends.
+async fn shell(call: cli::ssh::Call) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::unreachable(
+            format!("ssh cannot be called: {error}"),
+            "install openssh-client, and see that /tmp can be written",
+        )
+    };
+    let mut known_hosts = tempfile::NamedTempFile::new().map_err(failed)?;
+    known_hosts.write_all(call.known_hosts.as_deref().unwrap_or_default().as_bytes()).map_err(failed)?;
+    let path = known_hosts.path().display().to_string();
+    let arguments = call.arguments.iter().map(|argument| argument.replace(cli::ssh::KNOWN_HOSTS, &path));
+    // Keys such as Ctrl-C are for what runs there. Here they would leave the file behind.
+    let mut signals = Vec::new();
+    for kind in [SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate(), SignalKind::hangup()] {
+        signals.push(tokio::signal::unix::signal(kind).map_err(failed)?);
+    }
+    let ended = tokio::process::Command::new("ssh")
+        .args(arguments)
+        .kill_on_drop(true)
+        .status()
+        .await
+        .map_err(failed)?;
+    drop(known_hosts);
+    match ended.code() {
+        Some(0) => Ok(()),
+        code => std::process::exit(code.unwrap_or(255)),
+    }
+}
+
+/// Machines over ssh.
+#[derive(Default)]
+struct SshMachines(SshRemote);
+
+impl SshMachines {
+    async fn connect(&self, door: &Door, patience: Duration) -> Result<Box<dyn Connection>, RemoteError> {
+        let endpoint = Endpoint {
+            address: door.address,
+            port: door.port,
+            users: vec![door.user.clone()],
+            private_key: door.private_key.clone(),
+            trust: door.host_key.clone().map_or(Trust::Anyone, Trust::Only),
+            patience,
+        };
+        self.0.connect(&endpoint).await
+    }
+}
+
+#[async_trait]
+impl Machines for SshMachines {
+    async fn log_in(&self, door: &Door, patience: Duration) -> anyhow::Result<()> {
+        self.connect(door, patience).await?;
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        door: &Door,
+        patience: Duration,
+        line: &str,
+        deadline: Duration,
+        most_bytes: usize,
+    ) -> anyhow::Result<Ran> {
+        let command = remote::Command { line: line.to_owned(), environment: Vec::new(), deadline };
+        let mut kept = Kept { lines: Vec::new(), left: most_bytes };
+        let status = self.connect(door, patience).await?.run(&command, &mut kept).await?;
+        Ok(Ran { status, lines: kept.lines })
+    }
+}
+
+/// The first lines that a command prints.
+struct Kept {
+    lines: Vec<String>,
+    left: usize,
+}
+
+impl remote::Output for Kept {
+    fn line(&mut self, line: &str) {
+        let taken = line.len().saturating_add(1);
+        match self.left.checked_sub(taken) {
+            Some(left) => {
+                self.left = left;
+                self.lines.push(line.to_owned());
+            }
+            None if self.left > 0 => {
+                self.left = 0;
+                self.lines.push("(what follows was not kept)".to_owned());
+            }
+            None => {}
+        }
     }
 }
 

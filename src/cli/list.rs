@@ -148,7 +148,7 @@ impl Filter {
     }
 
     /// Names that are neither in the configuration nor in a row are slips of the pen.
-    fn check(&self, config: &Config, nodes: &[NodeLine]) -> Result<(), Failure> {
+    pub(super) fn check(&self, config: &Config, nodes: &[NodeLine]) -> Result<(), Failure> {
         let known = |configured: Vec<&'_ str>, of: fn(&NodeLine) -> &str| -> BTreeSet<String> {
             configured.into_iter().chain(nodes.iter().map(of)).map(str::to_owned).collect()
         };
@@ -193,7 +193,7 @@ pub(super) fn views(nodes: &[Node], now: Timestamp) -> Vec<NodeView> {
     nodes.iter().map(|node| NodeView::new(node, now)).collect()
 }
 
-fn lines_of(nodes: &[Node]) -> Vec<NodeLine> {
+pub(super) fn lines_of(nodes: &[Node]) -> Vec<NodeLine> {
     nodes.iter().map(NodeLine::from).collect()
 }
 
