@@ -11,6 +11,9 @@ use super::setup::{Pool, Settings};
 
 const LABELS: [&str; 2] = ["debian", "fedora"];
 
+/// The spare nodes of each label.
+pub(crate) const WATERMARK: u32 = 2;
+
 /// A job runs this on its node.
 const JOB: &str = "<project><assignedNode>debian || fedora</assignedNode><canRoam>false</canRoam><builders>\
                    <hudson.tasks.Shell><command>test -s /etc/nodepool/uuid; sleep 0.1</command></hudson.tasks.Shell>\
@@ -26,13 +29,17 @@ pub(crate) struct Ci {
 impl Ci {
     /// Everything but the daemon.
     pub(crate) async fn start() -> Self {
+        Self::with(&Settings { min_ready: WATERMARK, max_servers: 24, ..Settings::default() }).await
+    }
+
+    /// The same with other settings of the pool, whose watermark is that of the second label.
+    pub(crate) async fn with(settings: &Settings) -> Self {
         let flags = ["--jenkins", "127.0.0.1:0", "--jenkins-token", TOKEN, "--zmq", "127.0.0.1:0"];
         let gearman = ["--gearman", "127.0.0.1:0", "--start-gearmand"];
         let prompt = ["--fault", "jenkins.launch-seconds=0", "--fault", "jenkins.finish-seconds=0"];
         let patient = ["--fault", "jenkins.relaunch-seconds=3", "--fault", "jenkins.restart-seconds=3"];
         let flags = [&flags[..], &gearman, &prompt, &patient].concat();
-        let settings = Settings { min_ready: 2, max_servers: 24, ..Settings::default() };
-        let pool = Pool::new(&settings, &flags).await;
+        let pool = Pool::new(settings, &flags).await;
         let told = pool.cloud.ask("GET", "/sandbox", None).await;
         let text = |key: &str| {
             let text = told["jenkins"][key].as_str();
@@ -50,8 +57,10 @@ impl Ci {
     fn configure(&self, zmq: &str) {
         let path = self.pool.folder.path().join("nodepool.yaml");
         let yaml = std::fs::read_to_string(&path).unwrap();
-        let second = "labels:\n  - name: fedora\n    image: ci-debian\n    min-ready: 2\n    providers: [{name: sandbox}]\n";
-        let yaml = yaml.replacen("labels:\n", second, 1);
+        let second = format!(
+            "labels:\n  - name: fedora\n    image: ci-debian\n    min-ready: {WATERMARK}\n    providers: [{{name: sandbox}}]\n"
+        );
+        let yaml = yaml.replacen("labels:\n", &second, 1);
         let (host, port) = &self.gearman;
         let zmq = if zmq.starts_with("tcp://") { zmq.to_owned() } else { format!("tcp://{zmq}") };
         let rest = format!(
@@ -64,8 +73,13 @@ impl Ci {
 
     /// Submits so many jobs for each label.
     pub(crate) async fn submit(&self, jobs: usize) {
+        self.submit_more(0..jobs).await;
+    }
+
+    /// Submits a job for each label and each of these numbers, which no job has had before.
+    pub(crate) async fn submit_more(&self, numbers: std::ops::Range<usize>) {
         let (host, port) = &self.gearman;
-        for number in 0..jobs {
+        for number in numbers {
             for label in LABELS {
                 let data = format!(r#"{{"ZUUL_UUID":"{label}-{number}","OFFLINE_NODE_WHEN_COMPLETE":"1"}}"#);
                 let submitted = Command::new("gearman")
@@ -136,7 +150,9 @@ impl Ci {
             let nodes = pool.nodes().await;
             let of = |label: &str| nodes.iter().filter(|node| node["label"] == label).count();
             let ready = nodes.iter().all(|node| node["state"] == "ready");
-            let full = ready && LABELS.iter().all(|label| of(label) >= 2) && pool.holds_only(&nodes).await;
+            let full = ready
+                && LABELS.iter().all(|label| of(label) >= WATERMARK as usize)
+                && pool.holds_only(&nodes).await;
             full.then_some(nodes)
         };
         let nodes = self.pool.until("the pool is full and nothing else is there", deadline, full).await;
