@@ -239,3 +239,14 @@ struct WireKeypair {
 struct KeypairName {
     name: String,
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let flavors = super::pages::fuzz::<FlavorsPage>(body).into_iter().map(Flavor::from);
+    let created = serde_json::from_slice::<Created>(body).map(|created| created.server.id);
+    let keypairs = serde_json::from_slice::<Keypairs>(body);
+    let keypairs =
+        keypairs.map(|all| all.keypairs.into_iter().map(|one| one.keypair.name).collect::<Vec<_>>());
+    let answer = super::fuzz::answer(body);
+    std::hint::black_box((flavors.collect::<Vec<_>>(), created.ok(), keypairs.ok(), snapshot_id(&answer)));
+}

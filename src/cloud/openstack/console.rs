@@ -54,6 +54,12 @@ struct Console {
     output: Option<String>,
 }
 
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let console = serde_json::from_slice::<Console>(body);
+    std::hint::black_box(console.map(|console| end(console.output.unwrap_or_default())).ok());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

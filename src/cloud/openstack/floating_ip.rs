@@ -246,3 +246,11 @@ struct Created {
 struct CreatedFloatingIp {
     id: String,
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let floating_ips = super::pages::fuzz::<FloatingIpsPage>(body).into_iter().map(WireFloatingIp::read);
+    let ports = super::pages::fuzz::<PortsPage>(body).into_iter().filter(WirePort::has_ipv4);
+    let created = serde_json::from_slice::<Created>(body).map(|created| created.floatingip.id);
+    std::hint::black_box((floating_ips.filter_map(Result::ok).count(), ports.count(), created.is_ok()));
+}

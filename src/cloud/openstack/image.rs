@@ -145,3 +145,10 @@ fn status(word: Option<&str>) -> CloudImageStatus {
         _ => CloudImageStatus::Pending,
     }
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let images = super::pages::fuzz::<ImagesPage>(body).into_iter().map(CloudImage::from);
+    let image = serde_json::from_slice::<WireImage>(body).map(CloudImage::from);
+    std::hint::black_box((images.collect::<Vec<_>>(), image.ok()));
+}

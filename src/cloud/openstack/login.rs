@@ -249,6 +249,14 @@ struct Project {
     id: String,
 }
 
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let third = serde_json::from_slice::<Versions>(body).ok().and_then(Versions::third);
+    let root = serde_json::from_slice::<Root>(body);
+    let told = root.map(|root| (life(&root.token), root.token.project.map(|project| project.id)));
+    std::hint::black_box((third, told.ok()));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,8 @@ mod connection;
 mod console;
 mod failure;
 mod floating_ip;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod image;
 mod keystone;
 mod lenient;

@@ -155,3 +155,12 @@ impl Entry for WireNetwork {
         &self.id
     }
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let networks = super::pages::fuzz::<NetworksPage>(body);
+    let shared = networks.iter().filter(|network| network.is_shared() && network.project().is_some()).count();
+    let nova = serde_json::from_slice::<NovaNetworks>(body);
+    let nova = nova.map(|all| all.networks.into_iter().map(WireNetwork::from).collect::<Vec<_>>());
+    std::hint::black_box((the_only("network", "any", networks).is_ok(), shared, nova.is_ok()));
+}

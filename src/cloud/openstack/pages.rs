@@ -90,6 +90,11 @@ impl Connection {
     }
 }
 
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz<P: Page>(body: &[u8]) -> Vec<P::Entry> {
+    serde_json::from_slice::<P>(body).map(|page| page.open().0).unwrap_or_default()
+}
+
 /// A failure in the middle of a listing may be about the entry to continue after, which is gone by now.
 fn broken(failure: Failure, in_the_middle: bool) -> CloudError {
     match (failure.status, failure.error) {

@@ -125,3 +125,11 @@ impl Detail {
 fn usage(limit: i64, used: i64) -> Usage {
     Usage { limit: u64::try_from(limit).ok(), used: u64::try_from(used).unwrap_or(0) }
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let limits = serde_json::from_slice::<Limits>(body).map(|limits| limits.limits.absolute.told());
+    let details = serde_json::from_slice::<Details>(body).map(|details| details.quota);
+    let usage = details.map(|kinds| [kinds.port, kinds.floatingip].map(|detail| detail?.usage()));
+    std::hint::black_box((limits.ok(), usage.ok()));
+}

@@ -141,3 +141,9 @@ fn status(word: String) -> ServerStatus {
         _ => ServerStatus::Other(word),
     }
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let servers = super::pages::fuzz::<ServersPage>(body).into_iter().map(Server::from);
+    std::hint::black_box((servers.collect::<Vec<_>>(), fault(body)));
+}

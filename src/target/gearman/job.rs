@@ -153,3 +153,13 @@ pub(super) async fn in_time<T>(
 pub(super) fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().filter(|character| !character.is_control()).take(300).collect()
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(bytes: &[u8]) {
+    use tokio_util::codec::Decoder as _;
+    let mut codec = GearmanCodec::with_max_payload_size(LONGEST_PACKET);
+    let mut buffer = bytes::BytesMut::from(bytes);
+    while let Ok(Some(packet)) = codec.decode(&mut buffer) {
+        std::hint::black_box((packet.arg_str(0).map(str::len), packet.arg(1).map(|said| shown(said))));
+    }
+}

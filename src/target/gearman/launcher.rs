@@ -344,3 +344,8 @@ impl Target for GearmanLauncher {
         cannot("let a node connect by itself")
     }
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(data: &[u8]) {
+    std::hint::black_box(manager_in(data));
+}

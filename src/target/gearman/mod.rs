@@ -7,6 +7,8 @@
 
 mod address;
 mod connection;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod job;
 mod launcher;
 mod server;

@@ -181,3 +181,13 @@ pub(super) fn leads_to_the_list(status: StatusCode, location: Option<&str>) -> b
             location == "." || location.ends_with("/computer") || location == "computer"
         })
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let listing = serde_json::from_slice::<Listing>(body).map(|listing| listing.computer).unwrap_or_default();
+    let agents =
+        listing.into_iter().filter(|computer| !computer.is_the_controller()).map(Computer::into_agent);
+    let one = serde_json::from_slice::<Computer>(body).map(Computer::into_agent);
+    let root = serde_json::from_slice::<Root>(body).map(|root| root.quieting_down);
+    std::hint::black_box((agents.collect::<Vec<_>>(), one.ok(), root.ok()));
+}

@@ -118,6 +118,13 @@ fn element(writer: &mut Writer<Vec<u8>>, name: &str, text: &str) -> Option<()> {
     writer.write_event(Event::End(BytesEnd::new(name))).ok()
 }
 
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let document = String::from_utf8_lossy(body);
+    let changed = with_child(&document, "label", "a & b");
+    std::hint::black_box((child(&document, "description"), changed));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

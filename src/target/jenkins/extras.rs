@@ -125,6 +125,12 @@ fn arguments(document: &str) -> Vec<String> {
     }
 }
 
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let text = String::from_utf8_lossy(body);
+    std::hint::black_box((shown(&text), arguments(&text)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,8 @@ mod enroll;
 pub mod expression;
 mod extras;
 mod failure;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod lenient;
 mod names;
 mod probe;

@@ -149,3 +149,10 @@ async fn job_is_there(connection: &Connection, job: &str) -> Result<String, Targ
         Err(TargetError::Rejected(format!("the job `{job}` cannot be built: it is disabled")))
     }
 }
+
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let plugins = serde_json::from_slice::<Plugins>(body).map(|plugins| plugins.plugins.len());
+    let job = serde_json::from_slice::<Job>(body).map(|job| job.buildable);
+    std::hint::black_box((plugins.ok(), job.ok()));
+}

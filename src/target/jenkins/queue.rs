@@ -173,6 +173,14 @@ fn bare(name: &str) -> &str {
     name.trim().trim_start_matches(['\u{2018}', '\'']).trim_end_matches(['\u{2019}', '\''])
 }
 
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(body: &[u8]) {
+    let labels = ["ci".to_owned(), "ci-arm".to_owned()];
+    std::hint::black_box(
+        serde_json::from_slice::<Queue>(body).map(|queue| waiting(&queue.items, &labels)).ok(),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -3,6 +3,8 @@
 //! Who is not there when something is published never learns of it, so a lost connection is made again for ever, soon.
 //! What the messages mean is not known here.
 
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod zmtp;
 
 use std::time::Duration;

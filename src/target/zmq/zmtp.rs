@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 /// The first part of a greeting: what it begins and ends with, and bytes between that mean nothing.
@@ -71,8 +71,8 @@ pub(super) enum Message {
 
 /// A connection that is subscribed to everything.
 #[derive(Debug)]
-pub(super) struct Line {
-    stream: BufReader<TcpStream>,
+pub(super) struct Line<S> {
+    stream: BufReader<S>,
     /// ZMTP 3 has commands among the messages, ZMTP 2 has none.
     has_commands: bool,
 }
@@ -83,12 +83,19 @@ struct Head {
     length: u64,
 }
 
-impl Line {
+impl Line<TcpStream> {
     /// Connects, greets and subscribes. Whoever calls bounds the time.
     pub(super) async fn open(host: &str, port: u16) -> Result<Self, Trouble> {
         let stream = TcpStream::connect((host, port)).await.map_err(Trouble::Connect)?;
         SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
         stream.set_nodelay(true)?;
+        Self::over(stream).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    /// Greets and subscribes over a connection. Whoever calls bounds the time.
+    pub(super) async fn over(stream: S) -> Result<Self, Trouble> {
         let mut line = Self { stream: BufReader::new(stream), has_commands: false };
         line.greet().await?;
         line.send(&SUBSCRIBE_TO_ALL).await?;
