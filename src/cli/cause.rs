@@ -177,7 +177,10 @@ impl Evidence<'_> {
             self.setbacks_at(provider, 1, chain, |setback| match setback.kind {
                 SetbackKind::Launch => setback.name == *name,
                 SetbackKind::Capacity | SetbackKind::Zone | SetbackKind::Provider => true,
-                SetbackKind::Image | SetbackKind::Target | SetbackKind::Snapshot => false,
+                // Which flavor a label takes the cloud knows; where it matters a refusal says so.
+                SetbackKind::Image | SetbackKind::Target | SetbackKind::Snapshot | SetbackKind::Flavor => {
+                    false
+                }
             });
         }
         for node in rows().filter(|node| matches!(node.state, NodeState::Building(_))) {
@@ -370,6 +373,7 @@ impl Evidence<'_> {
                 SetbackKind::Target => "enrollments".to_owned(),
                 SetbackKind::Provider => "launches of whatever label".to_owned(),
                 SetbackKind::Snapshot => format!("launches from image {}", setback.name),
+                SetbackKind::Flavor => format!("servers of flavor {}", setback.name),
             };
             let (times, reason) = (setback.failures, &setback.reason);
             if chain.lines.iter().any(|(_, line)| line.contains("in a row") && line.contains(reason)) {

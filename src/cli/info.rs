@@ -183,6 +183,7 @@ fn setback(setback: &Setback, now: Timestamp) -> SetbackView {
         SetbackKind::Capacity => format!("room at {provider}"),
         SetbackKind::Provider => format!("all launches at {provider}"),
         SetbackKind::Snapshot => format!("nodes from image {name} at {provider}"),
+        SetbackKind::Flavor => format!("flavor {name} of {provider}"),
         SetbackKind::Zone => format!("zone {name} of {provider}"),
         SetbackKind::Target => format!("enrollments at target {provider}"),
     };

@@ -81,12 +81,22 @@ pub enum SetbackKind {
     Provider,
     /// Launches of nodes that boot a snapshot failed; its number is the name.
     Snapshot,
+    /// A provider had no host for servers of a flavor, whose name it is.
+    Flavor,
 }
 
 impl SetbackKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Image, Self::Launch, Self::Capacity, Self::Zone, Self::Target, Self::Provider, Self::Snapshot];
+    pub const ALL: [Self; 8] = [
+        Self::Image,
+        Self::Launch,
+        Self::Capacity,
+        Self::Zone,
+        Self::Target,
+        Self::Provider,
+        Self::Snapshot,
+        Self::Flavor,
+    ];
 
     /// The word for it in the store and the metrics.
     pub const fn word(self) -> &'static str {
@@ -98,6 +108,7 @@ impl SetbackKind {
             Self::Target => "target",
             Self::Provider => "provider",
             Self::Snapshot => "snapshot",
+            Self::Flavor => "flavor",
         }
     }
 }
@@ -109,7 +120,7 @@ pub struct Setback {
     pub kind: SetbackKind,
     /// The provider.
     pub provider: String,
-    /// The image, label or zone; empty for the whole provider.
+    /// The image, label, zone or flavor; empty for the whole provider.
     pub name: String,
     /// Failures since the last success, at least 1.
     pub failures: u32,

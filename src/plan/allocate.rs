@@ -115,7 +115,7 @@ impl<'a> Draft<'a> {
         let (label, provider) = (share.deficit.label, &share.provider);
         let az = self.zone_for_node(provider)?;
         self.check_quota(provider, &label.image, size(label))?;
-        self.check_probe(provider, &label.name)?;
+        self.check_probe(provider, label)?;
         if !self.rooms.reserve(provider, size(label)) {
             return Err(format!("provider {provider} has no room"));
         }
@@ -229,7 +229,7 @@ impl<'a> Draft<'a> {
         self.check_limit(label, provider)?;
         self.check_zones(provider)?;
         self.check_setback(SetbackKind::Capacity, provider, "")?;
-        self.check_breakers(provider, &label.name)?;
+        self.check_breakers(provider, label)?;
         self.current_image(provider, &label.image)
             .ok_or_else(|| format!("provider {provider} has no image {} ready", label.image))
     }

@@ -2,7 +2,8 @@
 //! as before.
 //!
 //! Each launch that fails counts against its label at its provider, against the provider, and against the snapshot that
-//! it boots; one that succeeds clears all three. A breaker is *closed* while there were few failures; *open* while its
+//! it boots; one that succeeds clears all three. Where the cloud says that it has no host for a server, the flavor is to
+//! blame, and neither the provider nor the snapshot; that some server of the flavor was made clears it. A breaker is *closed* while there were few failures; *open* while its
 //! pause lasts; and *half-open* afterwards: one node of each label tries it, and other providers serve meanwhile.
 //!
 //! A new snapshot is tried, too: one node boots it first, then every other one, and when some of them became ready all do.
@@ -11,7 +12,10 @@
 
 use super::action::Subject;
 use super::{Draft, limits};
-use crate::model::{Image, ImageId, ImageState, Node, NodeState, Setback, SetbackKind, Timestamp};
+use crate::config::Label;
+use crate::model::{
+    Flavor, Image, ImageId, ImageState, Node, NodeState, NodeStep, Setback, SetbackKind, Timestamp,
+};
 
 /// How a breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,33 +72,133 @@ impl Draft<'_> {
     }
 
     /// Whether a node of this label may be launched at a provider, as far as earlier launches are concerned.
-    pub(super) fn check_breakers(&mut self, provider: &str, label: &str) -> Result<(), String> {
-        self.check_setback(SetbackKind::Launch, provider, label)?;
+    pub(super) fn check_breakers(&mut self, provider: &str, label: &Label) -> Result<(), String> {
+        self.check_setback(SetbackKind::Launch, provider, &label.name)?;
+        if let Some(flavor) = self.flavor(provider, &label.image) {
+            self.check_setback(SetbackKind::Flavor, provider, &flavor)?;
+        }
+        if let Some(newest) = self.broken_snapshot(provider, &label.image) {
+            self.check_setback(SetbackKind::Snapshot, provider, &newest.to_string())?;
+        }
         self.check_probe(provider, label)
     }
 
-    /// Whether no node tries already what failed several times in a row: launches of this label, or all at the provider.
-    /// There each label may try for itself, or one that never comes up would keep the others from showing that they do.
-    pub(super) fn check_probe(&self, provider: &str, label: &str) -> Result<(), String> {
-        let what = if self.is_broken(SetbackKind::Launch, provider, label) {
-            format!("launches of {label} at {provider}")
-        } else if self.is_broken(SetbackKind::Provider, provider, "") {
-            format!("launches at {provider}")
+    /// Whether no node tries already what failed several times in a row: servers of the label's flavor, nodes of its image,
+    /// launches of the label, or all at the provider. There each label may try for itself, or one that never comes up would
+    /// keep the others from showing that they do.
+    pub(super) fn check_probe(&self, provider: &str, label: &Label) -> Result<(), String> {
+        let flavor = self.flavor(provider, &label.image);
+        let broken_flavor = flavor.filter(|flavor| self.is_broken(SetbackKind::Flavor, provider, flavor));
+        let name = &label.name;
+        let (what, alike): (String, Vec<&str>) = if let Some(flavor) = broken_flavor {
+            let alike = self.config.labels.iter();
+            let alike = alike.filter(|other| self.flavor(provider, &other.image).as_ref() == Some(&flavor));
+            (
+                format!("servers of flavor {flavor} at {provider}"),
+                alike.map(|other| other.name.as_str()).collect(),
+            )
+        } else if self.broken_snapshot(provider, &label.image).is_some() {
+            let alike = self.config.labels.iter().filter(|other| other.image == label.image);
+            (
+                format!("nodes from image {} at {provider}", label.image),
+                alike.map(|other| other.name.as_str()).collect(),
+            )
+        } else if self.is_broken(SetbackKind::Launch, provider, name) {
+            (format!("launches of {name} at {provider}"), vec![name])
+        } else if self.is_broken(SetbackKind::Provider, provider, "")
+            && !self.is_to_blame_on_others(provider, &label.image)
+        {
+            (format!("launches at {provider}"), vec![name])
         } else {
             return Ok(());
         };
         let mut rows = self.nodes.values().map(|drafted| &drafted.row).filter(|node| node.primary.is_none());
         let tries = rows.find(|node| {
-            matches!(node.state, NodeState::Building(_)) && node.provider == provider && node.label == label
+            matches!(node.state, NodeState::Building(_))
+                && node.provider == provider
+                && alike.contains(&node.label.as_str())
         });
         if let Some(node) = tries {
             return Err(format!("{what} failed several times in a row; node {} tries it first", node.id));
         }
-        let key = (provider.to_owned(), label.to_owned());
-        if self.granted.launches.get(&key).is_some_and(|count| *count > 0) {
+        let granted = |name: &&str| {
+            let key = (provider.to_owned(), (*name).to_owned());
+            self.granted.launches.get(&key).is_some_and(|count| *count > 0)
+        };
+        if alike.iter().any(granted) {
             return Err(format!("{what} failed several times in a row; one node tries it first"));
         }
         Ok(())
+    }
+
+    /// The snapshot that nodes of an image boot, if they failed several times in a row, whichever label they were for.
+    fn broken_snapshot(&self, provider: &str, image: &str) -> Option<ImageId> {
+        self.snapshots(provider, image).0.filter(|newest| self.keeps_failing(newest)).map(|row| row.id)
+    }
+
+    /// Whether another image at the provider keeps failing and this one does not: then it is that image, and not the provider.
+    fn is_to_blame_on_others(&self, provider: &str, image: &str) -> bool {
+        let rows = self.images.values().map(|drafted| &drafted.row);
+        let ready = rows.filter(|row| row.provider == provider && row.state == ImageState::Ready);
+        let mut others_fail = false;
+        for row in ready {
+            let failed = self.seen.setback(SetbackKind::Snapshot, provider, &row.id.to_string()).is_some();
+            if row.image == image && failed {
+                return false;
+            }
+            others_fail |= row.image != image && self.keeps_failing(row);
+        }
+        others_fail
+    }
+
+    /// The flavor that servers of an image take at a provider, as far as is known: that of the quota.
+    fn flavor(&self, provider: &str, image: &str) -> Option<String> {
+        let image = self.config.provider(provider)?.image(image)?;
+        let reading = self.cloud(provider)?.quota.reading.as_ref()?;
+        let flavor = Flavor::smallest(&reading.quota.flavors, image.min_ram, image.name_filter.as_deref())?;
+        Some(flavor.name.clone())
+    }
+
+    /// Counts a server for which the cloud has no host: that is its flavor's fault there, and that of its label, but neither
+    /// its image's nor everybody's. Gives whether it could be told.
+    pub(super) fn placement_failed(&mut self, node: &Node, reason: &str) -> bool {
+        let Some(flavor) = self.flavor(&node.provider, &node.image).filter(|_| speaks_of_hosts(reason))
+        else {
+            return false;
+        };
+        self.set_back(SetbackKind::Launch, &node.provider, &node.label, reason);
+        self.set_back(SetbackKind::Flavor, &node.provider, &flavor, reason);
+        true
+    }
+
+    /// Forgets what flavors did where a server of them was made since.
+    pub(super) fn settle_flavors(&mut self) {
+        let kept: Vec<&Setback> =
+            self.seen.setbacks.iter().filter(|setback| setback.kind == SetbackKind::Flavor).collect();
+        for setback in kept {
+            let rows = self.nodes.values().map(|drafted| &drafted.row);
+            let made = rows.filter(|node| {
+                let has_host = match node.state {
+                    NodeState::Building(step) => !matches!(step, NodeStep::Create | NodeStep::Boot),
+                    NodeState::Test | NodeState::Ready | NodeState::Used | NodeState::Hold => true,
+                    NodeState::Delete | NodeState::Gone => false,
+                };
+                has_host
+                    && node.provider == setback.provider
+                    && node.attempted.is_some_and(|at| at > setback.last)
+            });
+            let proves = made
+                .map(|node| self.flavor(&node.provider, &node.image))
+                .any(|flavor| flavor.as_ref() == Some(&setback.name));
+            if proves {
+                self.recover(
+                    SetbackKind::Flavor,
+                    &setback.provider,
+                    &setback.name,
+                    "a server of the flavor was made",
+                );
+            }
+        }
     }
 
     /// Whether so much failed in a row that one node has to try it first.
@@ -180,4 +284,9 @@ impl Draft<'_> {
             self.image_facts(Image { reason: reason.clone(), ..image.clone() }, reason);
         }
     }
+}
+
+/// Whether a fault says that no host would take the server, by Nova's words.
+fn speaks_of_hosts(fault: &str) -> bool {
+    fault.to_lowercase().contains("no valid host")
 }

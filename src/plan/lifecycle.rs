@@ -175,7 +175,9 @@ impl Draft<'_> {
 
     /// Lets a launch fail, and remembers that it did.
     pub(super) fn fail_node(&mut self, node: Node, reason: String) {
-        self.launch_failed(&node, &reason);
+        if !self.placement_failed(&node, &reason) {
+            self.launch_failed(&node, &reason);
+        }
         self.set_back_zone(&node.provider, node.az.as_deref(), &reason);
         self.node_event(node, NodeEvent::Doomed, reason);
     }

@@ -189,7 +189,7 @@ pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
 /// After how many failures in a row a breaker opens. A few launches fail by bad luck.
 pub(super) const fn breaks_after(kind: SetbackKind) -> u32 {
     match kind {
-        SetbackKind::Launch | SetbackKind::Snapshot => 3,
+        SetbackKind::Launch | SetbackKind::Snapshot | SetbackKind::Flavor => 3,
         SetbackKind::Provider => 5,
         SetbackKind::Image | SetbackKind::Capacity | SetbackKind::Zone | SetbackKind::Target => 1,
     }
@@ -202,8 +202,10 @@ pub(super) const TRIED_BY: u32 = 5;
 pub fn backoff(kind: SetbackKind, failures: u32) -> Duration {
     let (first, longest) = match kind {
         SetbackKind::Image => (Duration::from_secs(10), Duration::from_secs(3600)),
-        SetbackKind::Launch | SetbackKind::Provider => (Duration::from_secs(1), Duration::from_secs(300)),
-        // Nothing waits for it; it only tells apart what failed in one wave.
+        SetbackKind::Launch | SetbackKind::Provider | SetbackKind::Flavor => {
+            (Duration::from_secs(1), Duration::from_secs(300))
+        }
+        // Short: another snapshot may be booted meanwhile, and where there is none the label waits longer by itself.
         SetbackKind::Snapshot => (Duration::from_secs(1), Duration::from_secs(60)),
         SetbackKind::Capacity => (Duration::from_secs(10), Duration::from_secs(300)),
         // Other zones serve meanwhile, so there is no hurry.

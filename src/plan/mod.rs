@@ -73,6 +73,7 @@ pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
     let mut draft = Draft::new(config, seen);
     draft.settle_wishes();
     draft.settle_job_events();
+    draft.settle_flavors();
     draft.settle_nodes();
     draft.renew_nodes();
     draft.settle_images();
@@ -229,6 +230,7 @@ impl<'a> Draft<'a> {
     /// Whether what went wrong last is long enough ago to try again.
     fn check_setback(&mut self, kind: SetbackKind, provider: &str, name: &str) -> Result<(), String> {
         let key = (kind, provider.to_owned(), name.to_owned());
+        let flavor = format!("a launch with flavor {name}");
         let what = match kind {
             SetbackKind::Image => "a build",
             SetbackKind::Launch => "a launch",
@@ -237,6 +239,7 @@ impl<'a> Draft<'a> {
             SetbackKind::Target => "an enrollment",
             SetbackKind::Provider => "every launch",
             SetbackKind::Snapshot => "a launch of the image",
+            SetbackKind::Flavor => flavor.as_str(),
         };
         if self.set_back.contains(&key) {
             return Err(format!("{what} failed at {provider} just now"));

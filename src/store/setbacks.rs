@@ -21,7 +21,7 @@ impl Store {
         self.db.rows(ALL, &[]).await?.iter().map(setback).collect()
     }
 
-    /// Counts one more failure. `name` is the image, label or zone, or empty for the whole provider.
+    /// Counts one more failure. `name` is the image, label, zone or flavor, or empty for the whole provider.
     pub async fn record_setback(
         &self,
         kind: SetbackKind,

@@ -118,6 +118,7 @@ pub fn setback(kind: SetbackKind, provider: &str, name: &str) -> String {
         SetbackKind::Target => "target",
         SetbackKind::Provider => "every launch",
         SetbackKind::Snapshot => "snapshot",
+        SetbackKind::Flavor => "flavor",
     };
     if name.is_empty() { format!("{kind} at {provider}") } else { format!("{kind} of {name} at {provider}") }
 }

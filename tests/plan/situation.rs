@@ -340,6 +340,7 @@ fn setback(row: &SetbackRow) -> Result<Setback, String> {
         "target" => SetbackKind::Target,
         "provider" => SetbackKind::Provider,
         "snapshot" => SetbackKind::Snapshot,
+        "flavor" => SetbackKind::Flavor,
         other => return Err(format!("{other} is not a setback")),
     };
     Ok(Setback {

@@ -23,6 +23,10 @@ const CAUSES: [(&str, &str); 14] = [
         "breaker",
         "a launch failed at alpha, 5 in a row, tried again in 12 s: its server was not created: No valid host",
     ),
+    (
+        "flavor",
+        "a launch with flavor large failed at alpha, 4 in a row, tried again in 6 s: its server is in ERROR: No valid",
+    ),
     ("no-image", "alpha has no image ubuntu that nodes could boot from"),
     ("image-build-fails", "a build failed at alpha, 3 in a row, tried again in 35 s: setup: exit status 1"),
     ("target-down", "target first takes no nodes: first is about to shut down"),
