@@ -17,7 +17,7 @@ use super::situation::Situation;
 use super::{SEPARATOR, difference, folder};
 
 /// Each situation, and what the answer has to name.
-const CAUSES: [(&str, &str); 14] = [
+const CAUSES: [(&str, &str); 15] = [
     ("quota", "alpha is at quota: cores 38 of 38"),
     (
         "breaker",
