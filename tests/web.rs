@@ -2,24 +2,31 @@
 
 #[path = "web/api.rs"]
 mod api;
+#[path = "web/browser.rs"]
+mod browser;
+#[path = "web/chromium.rs"]
+mod chromium;
 #[path = "web/events.rs"]
 mod events;
 #[path = "web/live.rs"]
 mod live;
 #[path = "web/metrics.rs"]
 mod metrics;
+#[path = "web/openapi.rs"]
+mod openapi;
 #[path = "web/prometheus.rs"]
 mod prometheus;
 #[path = "web/statsd.rs"]
 mod statsd;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use nodepool::config::{self, Config, SecureConf, Sources};
 use nodepool::events::{Ring, Writer};
-use nodepool::model::{NodeState, Resource, Setback, SetbackKind, Timestamp, Usage};
+use nodepool::model::{Node, NodeState, Resource, Setback, SetbackKind, Timestamp, Usage};
 use nodepool::plan::{Balance, Plan, Refusal, Space, Subject};
 use nodepool::store::{NewImage, NewNode, Note, Store};
 use nodepool::telemetry::{Breaker, LastTick, Metrics};
@@ -75,6 +82,7 @@ struct Served {
     doubts: watch::Sender<Vec<String>>,
     config: watch::Sender<Arc<Config>>,
     rings: Arc<AtomicUsize>,
+    state: State,
     stop: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -89,6 +97,11 @@ struct Answer {
 
 impl Served {
     async fn new() -> Self {
+        Self::at("127.0.0.1:0").await
+    }
+
+    /// Served at this address; asked at this machine's own.
+    async fn at(address: &str) -> Self {
         let store = Store::open("sqlite::memory:").await.unwrap();
         let (last, last_seen) = watch::channel(LastTick::default());
         let (config, config_seen) = watch::channel(Arc::new(config()));
@@ -107,12 +120,19 @@ impl Served {
             metrics: Arc::clone(&metrics),
             events: Writer::new(store.clone(), ring, Arc::clone(&metrics)),
         };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port()).into();
         let stop = CancellationToken::new();
-        let server = tokio::spawn(web::serve(listener, state, stop.clone()));
+        let server = tokio::spawn(web::serve(listener, state.clone(), stop.clone()));
         let url = format!("http://{address}");
-        Self { url, address, store, metrics, last, doubts, config, rings, stop, server }
+        Self { url, address, store, metrics, last, doubts, config, rings, state, stop, server }
+    }
+
+    /// Serves once more, at the same address, after a stop.
+    async fn serve_again(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.stop = CancellationToken::new();
+        self.server = tokio::spawn(web::serve(listener, self.state.clone(), self.stop.clone()));
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -146,7 +166,8 @@ impl Served {
         });
     }
 
-    async fn node(&self, attempt: &str, state: NodeState, comment: Option<&str>) {
+    /// A node as it begins.
+    async fn new_node(&self, attempt: &str) -> Node {
         let new = NewNode {
             provider: "cloud1".to_owned(),
             label: "ci-jessie".to_owned(),
@@ -159,7 +180,11 @@ impl Served {
             created: now(),
             reason: "a spare node is missing".to_owned(),
         };
-        let mut node = self.store.insert_node(&new, &|id, _| format!("ci-jessie-{id}")).await.unwrap();
+        self.store.insert_node(&new, &|id, _| format!("ci-jessie-{id}")).await.unwrap()
+    }
+
+    async fn node(&self, attempt: &str, state: NodeState, comment: Option<&str>) {
+        let mut node = self.new_node(attempt).await;
         node.state = state;
         node.comment = comment.map(str::to_owned);
         let why = Note {
@@ -323,6 +348,7 @@ async fn every_answer_forbids_browsers_to_do_more_than_to_show_it() {
         assert!(!policy.contains("unsafe") && !policy.contains("http"), "{path}: {policy}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(header("cross-origin-resource-policy"), "same-origin", "{path}");
         assert_eq!(header("cache-control"), "no-store", "{path}");
         assert_eq!(header("access-control-allow-origin"), "", "{path}");
     }
@@ -358,6 +384,24 @@ async fn image_list_is_the_text_table_of_nodepool_v0() {
 | 1  | cloud1   | jessie | template-jessie-1486399717 | 1486399717 | None     | None      | building | 0.00        |
 +----+----------+--------+----------------------------+------------+----------+-----------+----------+-------------+
 "
+    );
+}
+
+#[tokio::test]
+async fn dib_image_list_is_there_for_those_who_ask_and_has_none() {
+    let served = Served::new().await;
+    let answer = served.get("/dib-image-list").await;
+    assert_eq!(
+        (answer.status, answer.text.as_str()),
+        (
+            200,
+            "\
++----+-------+----------+---------+-------+-------------+
+| ID | Image | Filename | Version | State | Age (hours) |
++----+-------+----------+---------+-------+-------------+
++----+-------+----------+---------+-------+-------------+
+"
+        )
     );
 }
 

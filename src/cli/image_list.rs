@@ -7,7 +7,7 @@ use super::list::Look;
 use super::session::now;
 use super::sort::{self, Key};
 use super::view::ImageView;
-use super::{Failure, Session, Table, suggest};
+use super::{Age, Failure, Session, Table, suggest};
 use crate::config::Config;
 use crate::model::{Image, ImageStep, Timestamp};
 
@@ -75,6 +75,11 @@ pub(super) fn show(session: &Session, mut images: Vec<Image>, look: Look) -> Res
 pub fn text(mut images: Vec<Image>, now: Timestamp, look: Look) -> String {
     usual_order(&mut images);
     table(&images, look, now).render(false)
+}
+
+/// The text of the table of diskimages, of which there are none, for those who ask at nodepool v0's path.
+pub fn no_diskimages() -> String {
+    Table::new(["ID", "Image", "Filename", "Version", "State", Age::Hours.title()]).render(false)
 }
 
 impl Arguments {

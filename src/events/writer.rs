@@ -68,6 +68,11 @@ impl Writer {
         Ok(id)
     }
 
+    /// Wakes the daemon, for news that somebody else wrote.
+    pub fn ring(&self) {
+        self.ring.ring();
+    }
+
     /// Counts something that was told.
     pub fn count(&self, source: &str, outcome: EventOutcome) {
         self.metrics.job_event(source, outcome);

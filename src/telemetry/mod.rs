@@ -341,7 +341,7 @@ pub const LOG_TARGETS: [(&str, &str); 12] = [
     ("nodepool.target", "where demand comes from: Gearman servers that do not answer"),
     ("nodepool.events", "what is told about jobs: who is heard, what cannot be written down"),
     ("nodepool.cron", "what the clock asks for"),
-    ("nodepool.web", "the web page: a store that did not answer"),
+    ("nodepool.web", "the web page: a store that did not answer, and what is asked for over HTTP"),
     ("nodepool.http", "each exchange with a cloud, at debug, with its secrets masked"),
     ("nodepool.log", "the log itself"),
     ("nodepool.stack_dump", "what everything waits for, when USR2 asks"),

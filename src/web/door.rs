@@ -1,8 +1,8 @@
-//! Who may read.
+//! Who may read and who may steer.
 //!
 //! While the port is bound to this machine only, reading needs nothing, except that the page is asked for by an address or
 //! as `localhost`: otherwise a web page of somebody else could have a browser ask under a name of its own, which leads
-//! here. As soon as the port is bound beyond this machine, reading needs a token.
+//! here. As soon as the port is bound beyond this machine, reading needs a token. Steering needs one always.
 
 use std::net::IpAddr;
 
@@ -44,8 +44,12 @@ const BY_NAME: &str = "nodepoold is bound to this machine and answers only when 
     localhost, or with a token";
 const NO_READ_TOKEN: &str = "the port is bound beyond this machine, so reading needs a token, and none is configured; \
     write `read-token = ...` into the section [web] of secure.conf";
+const NO_WRITE_TOKEN: &str = "nobody may change anything over HTTP, because no token is configured; write \
+    `write-token = ...` into the section [web] of secure.conf";
 const WRONG_READER: &str = "the token is missing or wrong; send `Authorization: Bearer TOKEN`, or in a browser any user \
     and the token as the password";
+const WRONG_WRITER: &str =
+    "the token is missing or wrong; send `Authorization: Bearer TOKEN` with the write-token";
 
 fn refuse_reader(
     tokens: &[Option<&SecretString>],
@@ -68,6 +72,18 @@ fn refuse_reader(
             Some(refused)
         }
     }
+}
+
+/// What is answered to who may not steer. What a browser sends by itself, such as the password of `Basic`, does not count.
+pub(super) fn refuse_writer(token: Option<&SecretString>, headers: &HeaderMap) -> Option<Response> {
+    let Some(token) = token else { return Some(refuse(StatusCode::FORBIDDEN, NO_WRITE_TOKEN)) };
+    let shown = headers.get(header::AUTHORIZATION).and_then(bearer);
+    if shown.is_some_and(|shown| is_token(&shown, token)) {
+        return None;
+    }
+    let mut refused = refuse(StatusCode::UNAUTHORIZED, WRONG_WRITER);
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Some(refused)
 }
 
 fn refuse(status: StatusCode, why: &str) -> Response {
@@ -156,5 +172,23 @@ mod tests {
             assert_eq!(ask(&both, everywhere, host, shown), status, "{everywhere} {host} {shown}");
         }
         assert_eq!(ask(&[None, None], true, "localhost", &reader), 403, "no token opens nothing");
+    }
+
+    #[test]
+    fn steering_needs_the_token_that_no_browser_sends_by_itself() {
+        let token = SecretString::from("w".repeat(20));
+        let basic = format!("Basic {}", STANDARD.encode(format!("me:{}", "w".repeat(20))));
+        let bearer = format!("Bearer {}", "w".repeat(20));
+        for (token, shown, status) in [
+            (Some(&token), bearer.as_str(), 200),
+            (Some(&token), &basic, 401),
+            (Some(&token), "Bearer wwwwwwww", 401),
+            (None, &bearer, 403),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(shown).unwrap());
+            let answer = refuse_writer(token, &headers).map_or(200, |refused| refused.status().as_u16());
+            assert_eq!(answer, status, "{shown}");
+        }
     }
 }

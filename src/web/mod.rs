@@ -1,8 +1,8 @@
-//! The web page of the daemon, its health, its metrics and a JSON API, which show the pool; and a door for job
-//! events.
+//! The web page of the daemon, its health, its metrics and a JSON API, which show the pool and take wishes; and a door for
+//! job events.
 //!
-//! It listens on this machine only unless it is told otherwise, and then whoever reads needs a token (`door`). Who tells of
-//! jobs always needs one.
+//! It listens on this machine only unless it is told otherwise, and then whoever reads needs a token (`door`). Who wishes
+//! something, and who tells of jobs, always needs one.
 
 mod api;
 mod connection;
@@ -50,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What the page shows.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// The store, which is only read.
+    /// The store, which is only read, and into which wishes are written.
     pub store: Store,
     /// The configuration in use.
     pub config: watch::Receiver<Arc<Config>>,
@@ -60,7 +60,7 @@ pub struct State {
     pub last: watch::Receiver<LastTick>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// The door for job events.
+    /// The door for job events, whose bell wishes ring, too.
     pub events: Writer,
 }
 
@@ -111,6 +111,7 @@ fn router(site: &Site) -> Router {
         .layer(readers);
     let for_probes = Router::new()
         .route("/image-list", get(image_list))
+        .route("/dib-image-list", get(|| async { cli::image_list::no_diskimages() }))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(site.clone(), door::probes));
     Router::new()
