@@ -93,8 +93,8 @@ fn row(node: &Node) -> [Cell<'_>; 10] {
         Cell::maybe(node.ip.as_deref()),
         Cell::maybe(node.job.name.as_deref()),
         Cell::wide(match &node.comment {
-            Some(comment) => format!("{} ({comment})", node.reason),
-            None => node.reason.clone(),
+            Some(comment) if !node.reason.contains(comment) => format!("{} ({comment})", node.reason),
+            Some(_) | None => node.reason.clone(),
         }),
         Cell::maybe(node.server_id.as_deref()),
     ]

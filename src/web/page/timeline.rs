@@ -2,6 +2,7 @@
 
 use super::super::html::Html;
 use super::{Part, begin, clock, colour, end, heading, write_part};
+use crate::cli::rfc3339;
 use crate::model::{Image, Node, Timestamp};
 use crate::store::{FailedTry, HistoryLine};
 
@@ -76,7 +77,7 @@ impl Story {
             let note = &line.note;
             let word = note.to.split(' ').next().unwrap_or_default();
             html.markup("<li class=\"").markup(colour(word)).markup("\"><p>");
-            clock(html, note.at, "since");
+            exact(html, note.at);
             html.markup(" <strong>").text(&note.event).markup("</strong> ");
             if note.from != note.to {
                 html.text(&note.from).markup(" → ").text(&note.to);
@@ -93,6 +94,13 @@ impl Story {
             html.markup("<p>Nothing is known of it any more.</p>");
         }
     }
+}
+
+/// A moment to the millisecond: what matters here is how long each step took.
+fn exact(html: &mut Html, at: Timestamp) {
+    let moment = rfc3339(at);
+    let shown = moment.trim_end_matches('Z').replace('T', " ");
+    html.markup("<time datetime=\"").text(&moment).markup("\">").text(shown).markup("</time>");
 }
 
 fn evidence(html: &mut Html, failed: &FailedTry) {
