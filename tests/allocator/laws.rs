@@ -91,6 +91,30 @@ fn everybody_gets_everything_where_there_is_room_for_all() {
     }
 }
 
+/// Labels that are alike get alike, whatever room there is: two of them never differ by more nodes than there are providers,
+/// since a share is rounded once at each.
+#[test]
+fn labels_that_are_alike_share_alike() {
+    let mut dice = Dice(5);
+    for _ in 0..5_000 {
+        let (labels, amount, servers) = (2 + dice.below(5), 1 + dice.below(12), 1 + dice.below(3));
+        let providers: Vec<&str> = PROVIDERS.into_iter().take(1 + dice.below(4) as usize).collect();
+        let requests: Vec<Request> =
+            (0..labels).map(|at| request(&format!("l{at}"), amount, servers, &providers)).collect();
+        let before = room(&mut dice);
+        let mut free = before.clone();
+        let mut grants = share(&requests, &mut free);
+        fill(&requests, &mut free, &mut grants);
+        let got: Vec<u32> = requests.iter().map(|request| granted(&grants, &request.label)).collect();
+        let (least, most) = (got.iter().min().expect("labels"), got.iter().max().expect("labels"));
+        let bound = u32::try_from(providers.len()).expect("four at most");
+        assert!(
+            most - least <= bound,
+            "{labels} labels that want {amount} of {servers} got {got:?} of {before:?}"
+        );
+    }
+}
+
 /// Places become free one by one, and everybody always asks for more than there is. Whoever asks gets something within
 /// so many rounds as there are labels, times what a set needs to gather its places.
 #[test]
