@@ -18,5 +18,7 @@ mod lists;
 mod probes;
 #[path = "cli/steering.rs"]
 mod steering;
+#[path = "cli/sums.rs"]
+mod sums;
 #[path = "cli/v0.rs"]
 mod v0;

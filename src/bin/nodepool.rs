@@ -104,6 +104,8 @@ enum Command {
     /// It calls the system's ssh with the right user, port and key, and believes the host key on record and no other. The status
     /// is that of ssh: that of the remote command, or 255 when ssh itself failed.
     Ssh(cli::ssh::Arguments),
+    /// Sum up launches, waits of jobs and idle time, by label and provider
+    Stats(cli::stats::Arguments),
     /// Show which launches and builds failed, equal failures together
     Failures(cli::failures::Arguments),
     /// List the snapshot images
@@ -300,6 +302,7 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::Ping(arguments) => cli::ping::run(session, config, &SshMachines::default(), arguments).await,
         Command::Run(arguments) => cli::run::run(session, config, &SshMachines::default(), arguments).await,
         Command::Ssh(arguments) => shell(cli::ssh::call(session, config, arguments).await?).await,
+        Command::Stats(arguments) => cli::stats::run(session, arguments).await,
         Command::Why(arguments) => cli::why::run(session, config, arguments).await,
         Command::ImageList(arguments) => cli::image_list::run(session, config, arguments).await,
         Command::ImageUpdate(arguments) => cli::image_update::run(session, config, arguments).await,

@@ -45,6 +45,7 @@ mod session;
 mod several;
 mod sort;
 pub mod ssh;
+pub mod stats;
 mod suggest;
 mod table;
 pub mod unhold;

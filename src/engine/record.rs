@@ -3,6 +3,8 @@
 //!
 //! A lost compare-and-set is not an error here: somebody else was first, and the next tick looks again.
 
+use std::time::Duration;
+
 use super::{Engine, Rows};
 use crate::config::template::{self, Values};
 use crate::fsm;
@@ -30,13 +32,17 @@ impl Engine {
         } else {
             self.store.update_node(&following, &note).await.map(|_row| ())
         };
+        let mut waited = None;
         if written.is_ok() {
-            self.count_move(now, row, following.state);
+            waited = self.count_move(now, row, following.state);
             if following.state == NodeState::Delete {
                 self.keep_failed_launch(now, row, reason).await;
             }
         }
         unless_conflict(written)?;
+        if let Some(waited) = waited {
+            self.store.add_queue_wait(now, row, waited).await?;
+        }
         self.count_ready(row, following.state).await
     }
 
@@ -62,26 +68,30 @@ impl Engine {
         let following: Option<Vec<_>> = rows.iter().map(|row| next_node(now, row, event, reason)).collect();
         let Some(following) = following else { return Ok(()) };
         let written = self.store.update_nodes(&following).await;
+        let mut waits = Vec::new();
         if written.is_ok() {
             for (row, (following, _note)) in rows.iter().zip(&following) {
-                self.count_move(now, row, following.state);
+                let waited = self.count_move(now, row, following.state);
+                waits.extend(waited.map(|waited| (row, waited)));
                 if following.state == NodeState::Delete {
                     self.keep_failed_launch(now, row, reason).await;
                 }
             }
         }
         unless_conflict(written)?;
+        for (row, waited) in waits {
+            self.store.add_queue_wait(now, row, waited).await?;
+        }
         for (row, (following, _note)) in rows.iter().zip(&following) {
             self.count_ready(row, following.state).await?;
         }
         Ok(())
     }
 
-    fn count_move(&self, now: Timestamp, row: &Node, to: NodeState) {
-        if let Some(metrics) = &self.metrics {
-            let reached = self.memory.reached.get(&row.head()).copied();
-            metrics.moved(&Move { node: row, to, at: now, reached });
-        }
+    /// Counts a change of state. When a job has taken the node, gives how long that job waited.
+    fn count_move(&self, now: Timestamp, row: &Node, to: NodeState) -> Option<Duration> {
+        let reached = self.memory.reached.get(&row.head()).copied();
+        self.metrics.as_ref()?.moved(&Move { node: row, to, at: now, reached })
     }
 
     pub(super) async fn record_node_facts(

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use super::db::{Db, Value, Write};
 use super::row::Row;
 use super::text::bounded;
-use super::{Store, StoreError, build_log, failures};
-use crate::model::{ImageId, NodeId, Timestamp};
+use super::{Store, StoreError, build_log, failures, stats};
+use crate::model::{ImageId, Node, NodeId, Timestamp};
 
 /// What a line of history is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,8 +48,8 @@ pub struct HistoryLine {
 }
 
 const INSERT: &str = "INSERT INTO history \
-    (created, subject, subject_id, provider_name, hostname, event, from_state, to_state, reason) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    (created, subject, subject_id, provider_name, hostname, label_name, event, from_state, to_state, reason) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const OF_SUBJECT: &str = "SELECT id, created, subject, subject_id, provider_name, hostname, event, from_state, \
     to_state, reason FROM history WHERE subject = $1 AND subject_id = $2 ORDER BY id DESC LIMIT $3";
 const RECENT: &str = "SELECT id, created, subject, subject_id, provider_name, hostname, event, from_state, \
@@ -80,7 +80,9 @@ impl Store {
     pub async fn prune(&self, before: Timestamp, at_most: u32) -> Result<u64, StoreError> {
         let mut removed = 0_u64;
         let mut write = self.db.begin().await?;
-        for sql in [PRUNE_WISHES, PRUNE_EVENTS, PRUNE_HISTORY, build_log::PRUNE, failures::PRUNE] {
+        for sql in
+            [PRUNE_WISHES, PRUNE_EVENTS, PRUNE_HISTORY, build_log::PRUNE, failures::PRUNE, stats::PRUNE]
+        {
             let rest = u64::from(at_most).saturating_sub(removed);
             let rest = i64::try_from(rest).unwrap_or(i64::MAX);
             removed = removed.saturating_add(write.execute(sql, &[before.into(), rest.into()]).await?);
@@ -118,21 +120,39 @@ pub(super) fn first(at: Timestamp, state: &dyn Display, reason: &str) -> Note {
     }
 }
 
+/// Whom a line of history is about.
+pub(super) struct About<'a> {
+    pub(super) subject: Subject,
+    pub(super) provider: &'a str,
+    pub(super) hostname: &'a str,
+    /// The label of a node that counts for it; empty for images and subnodes.
+    pub(super) label: &'a str,
+}
+
+impl<'a> About<'a> {
+    /// A node.
+    pub(super) fn node(node: &'a Node) -> Self {
+        let label = if node.primary.is_none() { node.label.as_str() } else { "" };
+        let subject = Subject::Node(node.id);
+        Self { subject, provider: &node.provider, hostname: &node.hostname, label }
+    }
+
+    /// An image.
+    pub(super) fn image(id: ImageId, provider: &'a str, hostname: &'a str) -> Self {
+        Self { subject: Subject::Image(id), provider, hostname, label: "" }
+    }
+}
+
 /// Writes a line of history as part of `write`.
-pub(super) async fn append(
-    write: &mut Write,
-    subject: Subject,
-    provider: &str,
-    hostname: &str,
-    note: &Note,
-) -> Result<(), StoreError> {
-    let (word, id) = subject.words();
+pub(super) async fn append(write: &mut Write, about: &About<'_>, note: &Note) -> Result<(), StoreError> {
+    let (word, id) = about.subject.words();
     let values = [
         note.at.into(),
         word.into(),
         id.into(),
-        provider.into(),
-        hostname.into(),
+        about.provider.into(),
+        about.hostname.into(),
+        about.label.into(),
         bounded(&note.event).into(),
         bounded(&note.from).into(),
         bounded(&note.to).into(),

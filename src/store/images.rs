@@ -1,7 +1,7 @@
 //! The rows of snapshot images.
 
 use super::db::Write;
-use super::history::{self, Note, Subject};
+use super::history::{self, About, Note};
 use super::row::Row;
 use super::text::bounded;
 use super::{Store, StoreError};
@@ -87,7 +87,7 @@ impl Store {
         ];
         let id = ImageId(write.insert(INSERT, &values).await?);
         let entry = history::first(new.created, &state, &new.reason);
-        history::append(&mut write, Subject::Image(id), &new.provider, &new.hostname, &entry).await?;
+        history::append(&mut write, &About::image(id, &new.provider, &new.hostname), &entry).await?;
         let image = read(&mut write, id).await?;
         write.commit().await?;
         Ok(image)
@@ -125,8 +125,7 @@ impl Store {
         if write.execute(UPDATE, &values).await? == 0 {
             return Err(conflict(image));
         }
-        history::append(&mut write, Subject::Image(image.id), &image.provider, &image.hostname, entry)
-            .await?;
+        history::append(&mut write, &About::image(image.id, &image.provider, &image.hostname), entry).await?;
         let image = read(&mut write, image.id).await?;
         write.commit().await?;
         Ok(image)
@@ -146,8 +145,7 @@ impl Store {
         if write.execute(REMOVE, &[image.id.0.into(), image.revision.into()]).await? == 0 {
             return Err(conflict(image));
         }
-        history::append(&mut write, Subject::Image(image.id), &image.provider, &image.hostname, entry)
-            .await?;
+        history::append(&mut write, &About::image(image.id, &image.provider, &image.hostname), entry).await?;
         write.commit().await
     }
 }

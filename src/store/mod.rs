@@ -25,6 +25,7 @@ mod picture;
 mod providers;
 mod row;
 mod setbacks;
+mod stats;
 mod targets;
 mod text;
 mod url;
@@ -42,6 +43,7 @@ pub use leases::{ENGINE_LEASE, Lease};
 pub use node_lines::NodeLine;
 pub use nodes::NewNode;
 pub use picture::Picture;
+pub use stats::{QueueWait, Transition};
 pub use url::database_file;
 pub use wishes::Settled;
 

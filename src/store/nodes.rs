@@ -1,7 +1,7 @@
 //! The rows of nodes.
 
 use super::db::Write;
-use super::history::{self, Note, Subject};
+use super::history::{self, About, Note, Subject};
 use super::row::Row;
 use super::text::bounded;
 use super::{Store, StoreError};
@@ -132,7 +132,7 @@ impl Store {
         if write.execute(REMOVE, &[node.id.0.into(), node.revision.into()]).await? == 0 {
             return Err(conflict(node));
         }
-        history::append(&mut write, Subject::Node(node.id), &node.provider, &node.hostname, entry).await?;
+        history::append(&mut write, &About::node(node), entry).await?;
         write.commit().await
     }
 }
@@ -183,7 +183,9 @@ async fn insert(
     let nodename = hostname.split('.').next().unwrap_or_default();
     write.execute(NAME, &[hostname.as_str().into(), nodename.into(), id.0.into()]).await?;
     let entry = history::first(new.created, &state, &reason);
-    history::append(write, Subject::Node(id), &new.provider, &hostname, &entry).await?;
+    let label = if primary.is_none() { new.label.as_str() } else { "" };
+    let about = About { subject: Subject::Node(id), provider: &new.provider, hostname: &hostname, label };
+    history::append(write, &about, &entry).await?;
     Ok(id)
 }
 
@@ -224,7 +226,7 @@ async fn update(write: &mut Write, node: &Node, entry: &Note) -> Result<Node, St
     if write.execute(UPDATE, &values).await? == 0 {
         return Err(conflict(node));
     }
-    history::append(write, Subject::Node(node.id), &node.provider, &node.hostname, entry).await?;
+    history::append(write, &About::node(node), entry).await?;
     read(write, node.id).await
 }
 

@@ -81,16 +81,17 @@ impl Flow {
         }
     }
 
-    /// Takes in that a node's row changed: whether a job has taken it.
-    pub(super) fn moved(&self, node: &Node, to: NodeState, now: Timestamp) {
+    /// Takes in that a node's row changed. When a job has taken it, gives how long that job waited.
+    pub(super) fn moved(&self, node: &Node, to: NodeState, now: Timestamp) -> Option<Duration> {
         if to != NodeState::Used || node.state == NodeState::Used || node.primary.is_some() {
-            return;
+            return None;
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = state.queues.get_mut(&node.label).and_then(|queue| queue.serve(now));
         // Where nothing tells of jobs that wait, the job was there when its node was: it did not wait that we know of.
         let waited = waited.unwrap_or_default();
         self.waits.with_label_values(&[&node.label]).observe(waited.as_secs_f64());
+        Some(waited)
     }
 }
 

@@ -248,13 +248,14 @@ impl Metrics {
         }
     }
 
-    /// The row of a node changed from one state to another.
-    pub fn moved(&self, moved: &Move<'_>) {
+    /// The row of a node changed from one state to another. When a job has taken the node, gives how long that job waited.
+    pub fn moved(&self, moved: &Move<'_>) -> Option<Duration> {
         self.launches.moved(moved);
-        self.flow.moved(moved.node, moved.to, moved.at);
+        let waited = self.flow.moved(moved.node, moved.to, moved.at);
         if let Some(statsd) = &self.statsd {
             statsd.moved(moved);
         }
+        waited
     }
 
     /// An image became ready.
