@@ -78,7 +78,8 @@ enum Command {
     /// Show what nodepoold is about to do and what it is not, and why; it changes nothing
     ///
     /// It asks nodepoold itself, at its web port: the last plan was made from what it saw of the clouds and targets a moment
-    /// ago, and the next look decides the same unless something happens.
+    /// ago, and the next look decides the same unless something happens. With `-c` and a file that says something else than what is
+    /// in force, what would change if that were loaded comes first; errors in it are told as config-validate tells them.
     Plan,
     /// Explain why a label, node, provider or image is as it is
     ///
@@ -283,10 +284,13 @@ async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
         found.extend(doctor::examine(&loaded.config, legs, &known, asked.boot).await);
         return cli::doctor::show(console, &found);
     }
-    let config = loaded.config;
+    let config = &loaded.config;
     let token = config.web.read_token.clone().or_else(|| config.web.write_token.clone());
     let session = Session::open(config.database.0.expose_secret(), console).await?.with_token(token);
-    obey(&arguments.command, &session, &config).await
+    if let Command::Plan = arguments.command {
+        return cli::plan::run(&session, &loaded, &sources).await;
+    }
+    obey(&arguments.command, &session, config).await
 }
 
 async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(), Failure> {
@@ -297,7 +301,6 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::Delete(arguments) => cli::delete::run(session, arguments).await,
         Command::History(arguments) => cli::history::run(session, arguments).await,
         Command::Failures(arguments) => cli::failures::run(session, arguments).await,
-        Command::Plan => cli::plan::run(session).await,
         Command::Schedule(arguments) => cli::schedule::run(session, config, arguments).await,
         Command::Ping(arguments) => cli::ping::run(session, config, &SshMachines::default(), arguments).await,
         Command::Run(arguments) => cli::run::run(session, config, &SshMachines::default(), arguments).await,
@@ -318,6 +321,7 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::JobCreate(arguments) => cli::jobs::create(session, arguments).await,
         Command::JobDelete(arguments) => cli::jobs::delete(session, arguments).await,
         Command::Info
+        | Command::Plan
         | Command::Doctor(_)
         | Command::ConfigValidate
         | Command::ConfigSchema

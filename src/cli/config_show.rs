@@ -24,7 +24,11 @@ pub fn run(console: Console, loaded: &Loaded) -> Result<(), Failure> {
 
 /// The configuration as it would be written.
 pub fn facts(loaded: &Loaded) -> Facts {
-    let config = &loaded.config;
+    shown(&loaded.config)
+}
+
+/// A configuration as it would be written.
+pub fn shown(config: &Config) -> Facts {
     let mut root = general(config);
     root.add("labels", Facts::List(config.labels.iter().map(label).collect()));
     root.add("providers", Facts::List(config.providers.iter().map(provider).collect()));

@@ -51,6 +51,7 @@ mod table;
 pub mod unhold;
 mod view;
 mod watch;
+pub mod what_if;
 pub mod why;
 mod wish;
 

@@ -1,14 +1,118 @@
 //! `nodepool plan`: what the daemon decided last, and why. It changes nothing.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
-use super::plan_view::PlanView;
-use super::{Failure, Session, Table};
+use serde::Serialize;
 
-/// Prints the last plan: what is done and what is not, each with its reason, and the sums behind it.
-pub async fn run(session: &Session) -> Result<(), Failure> {
+use super::plan_view::{LabelView, PlanView};
+use super::session::now;
+use super::what_if::{self, Difference, Rows};
+use super::{Failure, Session, Table, config_show};
+use crate::config::{self, Config, Loaded, SecureConf, Sources};
+
+/// The answer: the last plan, and what another configuration would change.
+#[derive(Clone, Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    plan: PlanView,
+    /// `None`: the files say what is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    if_loaded: Option<Difference>,
+}
+
+/// Prints the last plan: what is done and what is not, each with its reason, and the sums behind it. When the files say something
+/// else than what is in force, what they would change comes first.
+pub async fn run(session: &Session, loaded: &Loaded, sources: &Sources) -> Result<(), Failure> {
     let plan: PlanView = session.ask_daemon("/api/v1/plan").await?;
-    session.console.answer(|| text(&plan, session.console.colours()), &plan)
+    let shown: serde_json::Value = session.ask_daemon("/api/v1/config").await?;
+    let new = read_shown(serde_json::to_value(config_show::facts(loaded)).unwrap_or_default(), sources)?;
+    let old = read_shown(shown, sources)?;
+    let store = &session.store;
+    let (nodes, images, setbacks) = (store.nodes().await?, store.images().await?, store.setbacks().await?);
+    let rows = Rows {
+        installation: &store.installation().await?,
+        nodes: &nodes,
+        images: &images,
+        setbacks: &setbacks,
+        told: &plan,
+        now: now(),
+    };
+    let difference = what_if::difference(&old, &new, rows);
+    let if_loaded = (!difference.configuration.is_empty()).then_some(difference);
+    let answer = Answer { plan, if_loaded };
+    let colours = session.console.colours();
+    let file = sources.nodepool_yaml.display().to_string();
+    session.console.answer(
+        || match &answer.if_loaded {
+            Some(difference) => {
+                format!("{}\n{}", other(&file, difference, colours), text(&answer.plan, colours))
+            }
+            None => text(&answer.plan, colours),
+        },
+        &answer,
+    )
+}
+
+/// Reads a configuration as it is shown. Secrets are masked in both that are compared, so that they make no difference.
+fn read_shown(mut shown: serde_json::Value, sources: &Sources) -> Result<Config, Failure> {
+    let failed = |what: String| {
+        Failure::unreachable(
+            format!("the configuration in force cannot be compared: {what}"),
+            "run this as the user that nodepoold runs as, on its machine",
+        )
+    };
+    if let Some(root) = shown.as_object_mut() {
+        root.insert("dburi".to_owned(), "sqlite:////masked.db".into());
+    }
+    let mut file = tempfile::NamedTempFile::new().map_err(|error| failed(error.to_string()))?;
+    // JSON is YAML.
+    file.write_all(shown.to_string().as_bytes()).map_err(|error| failed(error.to_string()))?;
+    let none = file.path().with_extension("none");
+    let sources = Sources {
+        nodepool_yaml: file.path().to_owned(),
+        secure_conf: SecureConf::IfPresent(none),
+        ..sources.clone()
+    };
+    match config::load(&sources) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(found) => Err(failed(config::render(&found).trim_end().to_owned())),
+    }
+}
+
+/// What another file would change.
+fn other(file: &str, difference: &Difference, colours: bool) -> String {
+    let mut text =
+        format!("If {file} were loaded, by the rows and the demand of now:\n\nIn the configuration:\n");
+    for line in &difference.configuration {
+        let _ = writeln!(text, "  {}", super::table::one_line(line));
+    }
+    for (title, counted) in [("Done besides", &difference.done), ("Not done any more", &difference.not_done)]
+    {
+        let mut table = Table::new(["Times", "Action", "Reason"]);
+        for one in counted {
+            table.row([one.count.to_string(), one.view.action.clone(), one.view.reason.clone()].map(Some));
+        }
+        section(&mut text, title, &table, counted.len(), 0, colours);
+    }
+    let mut table = Table::new(["About", "Reason"]);
+    for view in &difference.refused {
+        table.row([view.about.to_string(), view.reason.clone()].map(Some));
+    }
+    section(&mut text, "Refused besides", &table, difference.refused.len(), 0, colours);
+    let mut table = Table::new(["Label", "Spares", "Missing"]);
+    for (name, pair) in &difference.labels {
+        let both = |of: fn(&LabelView) -> Option<u32>| {
+            let one = |view: &Option<LabelView>| match view {
+                None => "unknown".to_owned(),
+                Some(view) => of(view).map_or_else(|| "off".to_owned(), |number| number.to_string()),
+            };
+            format!("{} -> {}", one(&pair.before), one(&pair.after))
+        };
+        table.row([name.clone(), both(|view| view.spares), both(|view| Some(view.missing))].map(Some));
+    }
+    section(&mut text, "Labels", &table, difference.labels.len(), 0, colours);
+    text
 }
 
 fn text(plan: &PlanView, colours: bool) -> String {

@@ -77,5 +77,28 @@ async fn each_label_is_told_its_own_cause() {
     }
     let plan = pool.nodepool(&["plan"]).await;
     assert!(plan.success && plan.out.contains("| schedule daily 00:00-24:00 UTC |"), "{plan:?}");
+
+    let other = pool.folder.path().join("other.yaml");
+    let text =
+        configuration(&pool).replace("min-ready: -1", "min-ready: 2").replace("name: kept", "name: held");
+    std::fs::write(&other, &text).unwrap();
+    let other = other.to_str().unwrap();
+    let asked = pool.nodepool(&["plan", "-c", other]).await;
+    assert!(asked.success, "{asked:?}");
+    for part in [
+        "label idle: min-ready -1 -> 2",
+        "label held added",
+        "label kept removed",
+        "| idle ",
+        "off -> 2",
+        "unknown -> 1",
+    ] {
+        assert!(asked.out.contains(part), "{part} is not in\n{}", asked.out);
+    }
+    let before = pool.rows(&["list"]).await;
+    std::fs::write(other, text.replace("max-servers: 2", "max-servers: two")).unwrap();
+    let wrong = pool.nodepool(&["plan", "-c", other]).await;
+    assert!(!wrong.success && wrong.err.contains("`max-servers` must be an integer"), "{wrong:?}");
+    assert_eq!(pool.rows(&["list"]).await.len(), before.len(), "it changes nothing");
     pool.end().await;
 }

@@ -249,6 +249,7 @@ pub const ROOMS: &[Room] = &[
             "serde_json",
             "serde_yaml",
             "strsim",
+            "tempfile",
             "thiserror",
             "tokio",
             "tracing",

@@ -23,6 +23,7 @@ pub(super) fn router() -> Router<Site> {
     Router::new()
         .route("/openapi.json", get(|| async { ([(header::CONTENT_TYPE, "application/json")], DOCUMENT) }))
         .route("/plan", get(reads::plan))
+        .route("/config", get(reads::config))
         .route("/providers", get(reads::providers))
         .route("/trend", get(reads::trend))
         .route("/failures", get(reads::failures))

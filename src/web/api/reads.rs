@@ -13,7 +13,7 @@ use super::answers::{Asked, Number, Refused};
 use crate::cli::failures::{GroupView, groups};
 use crate::cli::history::LineView;
 use crate::cli::plan_view::QuotaView;
-use crate::cli::{ImageView, NodeView, PlanView, rfc3339};
+use crate::cli::{Facts, ImageView, NodeView, PlanView, config_show, rfc3339};
 use crate::model::{ImageId, NodeId, NodeState, Timestamp, WishId};
 use crate::store::Subject;
 
@@ -126,6 +126,12 @@ fn fits(asked: Option<&String>, value: &str) -> bool {
 
 pub(super) async fn plan(Extracted(state): Extracted<State>, _: Asked<Nothing>) -> Json<PlanView> {
     Json(PlanView::new(&state.last.borrow().clone()))
+}
+
+/// The configuration in force, with every default written out and secrets masked.
+pub(super) async fn config(Extracted(state): Extracted<State>, _: Asked<Nothing>) -> Json<Facts> {
+    let config = state.config.borrow().clone();
+    Json(config_show::shown(&config))
 }
 
 pub(super) async fn providers(
