@@ -13,10 +13,12 @@ use super::plan_view::{About, ActionView, LabelView, PlanView, RefusalView};
 use crate::config::diff::diff;
 use crate::config::{Config, Offer, Provider, Retirement};
 use crate::model::{
-    Address, CloudImage, CloudImageStatus, Image, ImageId, Node, NodeId, Owner, Server, ServerStatus,
+    Address, CloudImage, CloudImageStatus, Image, ImageId, Node, NodeId, Owner, Quota, Server, ServerStatus,
     Setback, Tag, Timestamp,
 };
-use crate::plan::{Action, CloudView, Observation, Permissions, Plan, TargetView, Waits, plan};
+use crate::plan::{
+    Action, Answered, CloudView, Observation, Permissions, Plan, Reading, TargetView, Waits, plan,
+};
 use crate::telemetry::LastTick;
 
 /// What is known besides the two configurations.
@@ -126,11 +128,13 @@ fn reckon(known: &Config, config: &Config, rows: Rows<'_>) -> Plan {
         .chain(&known.providers)
         .map(|provider| (provider.name.clone(), cloud(&provider.name, rows)))
         .collect();
-    let targets = config.targets.iter().chain(&known.targets).map(|target| {
-        let mut view = TargetView::new(matches!(target.offer, Offer::Jenkins(_)));
-        match rows.told.targets.get(&target.name).cloned().flatten() {
-            Some(closed) => view.failed(rows.now, closed),
-            None => view.take_agents(rows.now, Vec::new(), false),
+    let all = config.targets.iter().chain(&known.targets);
+    let targets = all.filter(|target| !matches!(target.offer, Offer::Nowhere)).map(|target| {
+        // One that has no list of agents concludes nothing from it.
+        let closed = rows.told.targets.get(&target.name).cloned().flatten();
+        let mut view = TargetView::new(closed.is_some());
+        if let Some(closed) = closed {
+            view.failed(rows.now, closed);
         }
         (target.name.clone(), view)
     });
@@ -196,6 +200,9 @@ fn cloud(provider: &str, rows: Rows<'_>) -> CloudView {
         }
     }
     let mut view = CloudView::default();
+    // Limits that were read, and told none.
+    view.quota.reading =
+        Some(Reading { began: rows.now, quota: Quota::default(), counted: Answered::default() });
     for seconds in [60, 1] {
         let began = rows.now.minus(Duration::from_secs(seconds));
         view.take_servers(began, began, true, servers.clone());

@@ -79,8 +79,10 @@ async fn each_label_is_told_its_own_cause() {
     assert!(plan.success && plan.out.contains("| schedule daily 00:00-24:00 UTC |"), "{plan:?}");
 
     let other = pool.folder.path().join("other.yaml");
-    let text =
-        configuration(&pool).replace("min-ready: -1", "min-ready: 2").replace("name: kept", "name: held");
+    let text = configuration(&pool)
+        .replace("min-ready: -1", "min-ready: 2")
+        .replace("name: kept", "name: held")
+        .replacen("max-servers: 2", "max-servers: 5", 1);
     std::fs::write(&other, &text).unwrap();
     let other = other.to_str().unwrap();
     let asked = pool.nodepool(&["plan", "-c", other]).await;
@@ -92,6 +94,8 @@ async fn each_label_is_told_its_own_cause() {
         "| idle ",
         "off -> 2",
         "unknown -> 1",
+        "| 1     | add a node of full at small |",
+        "| 2     | add a node of idle at small |",
     ] {
         assert!(asked.out.contains(part), "{part} is not in\n{}", asked.out);
     }
