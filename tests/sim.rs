@@ -22,7 +22,7 @@ use nodepool::model::{
     Image, ImageState, JobEventKind, NewJobEvent, Node, NodeId, NodeState, Timestamp, WishKind,
 };
 use nodepool::plan::{Action, Plan};
-use nodepool::store::{Picture, Store};
+use nodepool::store::{Picture, Store, StoreError};
 use sqlx::Connection as _;
 
 use world::World;
@@ -36,12 +36,17 @@ use world::rules::Rules;
 use world::target::SimulatedTarget;
 use world::{pool, reload};
 
-/// How long everything goes wrong.
-const TROUBLED: Duration = Duration::from_secs(20 * 60);
+/// How long everything goes wrong in most histories, and in the long ones: nodes live and die there many times over.
+const TROUBLED: Duration = Duration::from_secs(4 * 60);
+const LONG_TROUBLED: Duration = Duration::from_secs(20 * 60);
+/// One of so many histories is a long one. It shares no factor with what else the seed decides.
+const LONG_EVERY: u64 = 37;
 /// How long the pool may take afterwards. The longest pause after failed builds is an hour.
 const RECOVERY: Duration = Duration::from_secs(3 * 3600);
 /// When the world begins: some moment.
 const START: i64 = 1_700_000_000;
+/// How long a call may wait for its turn at a provider.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
 /// No history takes more steps than this.
 const MOST_STEPS: u32 = 60_000;
 /// The most jobs that ever wait for a label.
@@ -52,7 +57,7 @@ fn the_promises_hold_for_every_seed() {
     let (first, count) = match std::env::var("NODEPOOL_SIM_SEED") {
         Ok(seed) => (seed.parse().expect("NODEPOOL_SIM_SEED is a number"), 1),
         Err(_) => {
-            // A history of pools, sets, zones and reloads costs three seconds or more: a hundred are a few minutes.
+            // `tools/test` asks for more of its optimised build.
             (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(100, |count| count.parse().expect("a number")))
         }
     };
@@ -67,7 +72,8 @@ fn the_promises_hold_for_every_seed() {
     );
 }
 
-/// Does something with each, two at a time, and gives what came of those that something came of.
+/// Does something with each, several at a time, and gives what came of those that something came of. A history waits for
+/// its database half of the time, so there are twice as many at work as there are processors.
 fn in_parallel<T: Send, R: Send>(
     each: impl Iterator<Item = T> + Send,
     work: impl Fn(T) -> Option<R> + Sync,
@@ -76,7 +82,8 @@ fn in_parallel<T: Send, R: Send>(
     let next = || each.lock().unwrap().next();
     std::thread::scope(|scope| {
         let worker = || std::iter::from_fn(next).filter_map(&work).collect::<Vec<R>>();
-        let workers: Vec<_> = (0..2).map(|_| scope.spawn(worker)).collect();
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..2 * processors).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("one of them panicked")).collect()
     })
 }
@@ -127,12 +134,20 @@ fn run(seed: u64) -> Result<Summary, String> {
     })
 }
 
+/// A table that cannot be used for a while.
+struct Outage {
+    table: &'static str,
+    until: Timestamp,
+}
+
 /// One history of the world.
 struct Simulation {
     world: World,
     config: Arc<Config>,
     /// The configuration that the history began with.
     first: Arc<Config>,
+    /// How long everything goes wrong.
+    troubled: Duration,
     /// Whether the configuration changes now and then.
     reloads: bool,
     /// Whether nodes are agents of a Jenkins, or are ready when they are prepared.
@@ -141,6 +156,8 @@ struct Simulation {
     plug: sqlx::SqliteConnection,
     daemon: Option<Daemon>,
     rules: Rules,
+    /// The database is out of order.
+    outage: Option<Outage>,
     /// What the rules were held against last.
     picture: Option<Picture>,
     nodes: Vec<Node>,
@@ -179,6 +196,7 @@ impl Simulation {
         let mut simulation = Self {
             world,
             first: Arc::clone(&config),
+            troubled: if seed.is_multiple_of(LONG_EVERY) { LONG_TROUBLED } else { TROUBLED },
             reloads: seed % 4 == 1 || seed % 12 == 2,
             has_agents,
             config,
@@ -186,6 +204,7 @@ impl Simulation {
             plug,
             daemon: None,
             rules: Rules::default(),
+            outage: None,
             picture: None,
             nodes: Vec::new(),
             images: Vec::new(),
@@ -216,7 +235,7 @@ impl Simulation {
     }
 
     async fn live_through(&mut self) -> Result<(), String> {
-        let end_of_troubles = self.now().plus(TROUBLED);
+        let end_of_troubles = self.now().plus(self.troubled);
         let mut steps = 0;
         while self.now() < end_of_troubles {
             self.step(true).await?;
@@ -268,6 +287,9 @@ impl Simulation {
 
     /// One step of the world: time moves to the next moment that matters, and everybody acts.
     async fn step(&mut self, troubled: bool) -> Result<(), String> {
+        if self.outage.as_ref().is_some_and(|outage| outage.until <= self.now()) {
+            self.end_outage().await;
+        }
         if self.daemon.is_none() {
             self.start().await;
         }
@@ -276,18 +298,21 @@ impl Simulation {
             self.prank().await;
         }
         let ticked = match self.daemon.as_mut() {
-            Some(daemon) => daemon.act(&self.world).await,
+            Some(daemon) => daemon.act(&self.world, self.outage.is_some()).await,
             None => return Ok(()),
         };
         match ticked {
             Ok(plan) => self.plan = plan,
+            Err(StoreError::Unavailable(_)) if self.outage.is_some() => {}
             Err(error) if troubled && error.to_string().contains("the plug was pulled") => {
                 self.journal("the daemon died between two writes");
                 self.crash().await;
             }
             Err(error) => return Err(format!("the store failed: {error}")),
         }
-        self.look().await?;
+        if self.outage.is_none() {
+            self.look().await?;
+        }
         if troubled && self.chance(4) {
             let kind = self.world.lock().dice.between(0, 2);
             if kind == 0 {
@@ -335,6 +360,7 @@ impl Simulation {
     }
 
     async fn start(&mut self) {
+        self.end_outage().await;
         self.set_fuse(1_000_000_000).await;
         let store = Store::open(&self.url).await.expect("the store opens again");
         let known = store.providers().await.expect("providers");
@@ -387,9 +413,12 @@ impl Simulation {
         let mut state = self.world.lock();
         // What was known of a provider that left and came back is forgotten.
         state.told.clear();
-        for (name, limit) in &mut state.limits {
+        for name in self.first.providers.iter().map(|provider| &provider.name) {
             let most = self.config.provider(name).and_then(|provider| provider.max_servers);
-            *limit = usize::try_from(most.unwrap_or(0)).expect("small");
+            let limit = usize::try_from(most.unwrap_or(0)).expect("small");
+            let (before, until) = (state.limit(name), state.now.plus(LONGEST_TURN));
+            state.lowered.insert(name.clone(), (before, until));
+            state.limits.insert(name.clone(), limit);
         }
         drop(state);
         let (config, drivers) = (Arc::clone(&self.config), self.drivers());
@@ -417,8 +446,36 @@ impl Simulation {
         self.journal.push(line);
     }
 
-    /// Now and then the configuration is another one, or the controller goes away for a while.
-    fn shake(&mut self) {
+    /// From now on nothing can be written about nodes and images, or nothing be read of nodes either, or no log of a build
+    /// be kept: where a table is not found, the store fails as it does when the disk is full or the file is gone.
+    async fn begin_outage(&mut self) {
+        let (table, lasts) = {
+            let mut state = self.world.lock();
+            let table = *state.dice.pick(&["history", "node", "build_log"]).expect("three tables");
+            (table, state.dice.millis(500, 60_000))
+        };
+        self.journal(&format!("the table {table} is out of order for {} ms", lasts.as_millis()));
+        self.plug(&format!("ALTER TABLE {table} RENAME TO {table}_away")).await;
+        self.outage = Some(Outage { table, until: self.now().plus(lasts) });
+        self.picture = None;
+    }
+
+    async fn end_outage(&mut self) {
+        if let Some(Outage { table, .. }) = self.outage.take() {
+            self.plug(&format!("ALTER TABLE {table}_away RENAME TO {table}")).await;
+        }
+    }
+
+    async fn plug(&mut self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        sqlx::query(statement).execute(&mut self.plug).await.expect("the plug is ours");
+    }
+
+    /// Now and then the configuration is another one, the controller goes away for a while, or the database does.
+    async fn shake(&mut self) {
+        if self.outage.is_none() && self.chance(40) {
+            self.begin_outage().await;
+        }
         if self.reloads && self.chance(200) {
             self.reload(reload::change);
         }
@@ -446,7 +503,7 @@ impl Simulation {
             (state.dice.between(0, 14), state.dice.millis(1_000, 40_000))
         };
         self.next_prank = self.now().plus(pause);
-        self.shake();
+        self.shake().await;
         let in_state = |state: NodeState| -> Vec<NodeId> {
             self.nodes.iter().filter(|node| node.state == state).map(|node| node.id).collect()
         };
@@ -617,6 +674,7 @@ impl Simulation {
     /// The faults stop, the jobs end, the holds end.
     async fn make_peace(&mut self) {
         self.journal("peace");
+        self.end_outage().await;
         self.set_fuse(1_000_000_000).await;
         self.world.lock().end_troubles();
         if self.reloads {
@@ -627,18 +685,21 @@ impl Simulation {
         }
         let store = Store::open(&self.url).await.expect("the store opens");
         let now = self.now();
+        // What was told and is not read yet counts, too: a node whose job has begun is about to be `used`.
+        let events = store.open_events().await.expect("events").into_iter();
+        let begun: Vec<String> = events
+            .filter(|event| event.told.kind == JobEventKind::Started)
+            .map(|event| event.told.nodename)
+            .collect();
         for node in store.nodes().await.expect("nodes").into_iter().filter(|node| node.primary.is_none()) {
-            match node.state {
-                NodeState::Used => {
-                    self.rules.excused.insert(node.id);
-                    let end = JobEventKind::Finished;
-                    store.add_event(&told(&node.nodename, end), now).await.expect("an event");
-                }
-                NodeState::Hold => {
-                    self.release(node.id);
-                    store.add_wish(&WishKind::Unhold(node.id), now).await.expect("a wish");
-                }
-                _ => {}
+            if node.state == NodeState::Used || begun.contains(&node.nodename) {
+                self.rules.excused.insert(node.id);
+                let end = told(&node.nodename, JobEventKind::Finished);
+                store.add_event(&end, now).await.expect("an event");
+            }
+            if node.state == NodeState::Hold {
+                self.release(node.id);
+                store.add_wish(&WishKind::Unhold(node.id), now).await.expect("a wish");
             }
         }
         store.close().await;
@@ -664,13 +725,24 @@ impl Simulation {
             // Nodes that were made for jobs which came to nothing stay for others.
             let most = if has_queues { MOST_JOBS } else { 0 };
             let least = label.min_ready.expect("all labels are on");
-            // A watermark that was lowered does not take away what is ready.
-            ready >= least && (self.reloads || ready <= least + most)
+            // A watermark that was lowered, or whose window ended, does not take away what is ready.
+            let highest = label.schedule.iter().map(|window| window.spares).fold(least, u32::max);
+            // Nor do nodes that were made for jobs which came to nothing make room for other labels.
+            let crowded_out =
+                has_queues && label.providers.iter().all(|name| !self.has_room(name, 1 + label.subnodes));
+            (ready >= least || crowded_out) && (self.reloads || ready <= highest + most)
         });
         let quiet = self.nodes.iter().all(|node| node.state == NodeState::Ready)
             && self.images.iter().all(|image| image.state == ImageState::Ready);
         let asked = has_queues == (self.world.demand_calls() > 0);
         idle && only_looks && full && quiet && asked && self.is_as_configured() && self.nothing_left_over()
+    }
+
+    /// Whether so many servers more fit at a provider.
+    fn has_room(&self, provider: &str, servers: u32) -> bool {
+        let most = self.config.provider(provider).and_then(|provider| provider.max_servers).unwrap_or(0);
+        let there = self.nodes.iter().filter(|node| node.provider == provider).count();
+        u32::try_from(there).expect("small") + servers <= most
     }
 
     /// Whether nothing is there but what the last configuration knows.

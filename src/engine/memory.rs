@@ -249,6 +249,11 @@ impl Memory {
         }
     }
 
+    /// Counts an errand whose outcome the store did not take as one in vain.
+    pub(super) fn not_written_down(&mut self, errand: &Errand, now: Timestamp) {
+        self.failed(errand, TryEnd::Failed, now);
+    }
+
     fn succeeded(&mut self, errand: &Errand) {
         if let Some(tries) = self.tries.remove(errand)
             && errand.is_listing()

@@ -307,7 +307,6 @@ impl Engine {
         errand: &Errand,
         outcome: Outcome,
     ) -> Result<(), StoreError> {
-        self.complete_build_log(errand).await?;
         let Some(began) = self.memory.in_flight.remove(errand) else {
             return Ok(());
         };
@@ -344,19 +343,30 @@ impl Engine {
             self.memory.note_check(*id, began, now, &answer);
             return Ok(());
         }
+        let settled = self.settle(now, errand, &answer).await;
+        if settled.is_err() {
+            // It may well be done again because of that: not at once, and later and later.
+            self.memory.not_written_down(errand, now);
+        }
+        settled
+    }
+
+    /// Writes down what an errand came to.
+    async fn settle(&mut self, now: Timestamp, errand: &Errand, answer: &Answer) -> Result<(), StoreError> {
+        let logged = self.complete_build_log(errand).await;
         let nodes = self.nodes_of(errand).await;
         let image = self.image_of(errand).await;
-        self.count_removed_leak(errand, &answer, matches!(image, Ok(Some(_))));
+        self.count_removed_leak(errand, answer, matches!(image, Ok(Some(_))));
         let node = nodes.as_ref().ok().and_then(|nodes| nodes.first());
         let target = node.filter(|_| errand.is_call_to_target()).map(|node| node.target.as_str());
-        self.memory.note_try(errand, target, &answer, now);
-        self.memory.note_deletion(errand, &answer);
+        self.memory.note_try(errand, target, answer, now);
+        self.memory.note_deletion(errand, answer);
         let (nodes, image) = (nodes?, image?);
-        for consequence in plan::consequences(errand, &answer, nodes, image) {
+        for consequence in plan::consequences(errand, answer, nodes, image) {
             self.follow(now, consequence).await?;
         }
         self.memory.forget_visit(errand);
-        Ok(())
+        logged
     }
 
     /// The node that an errand is about, first, and its subnodes where they matter.

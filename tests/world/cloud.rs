@@ -336,7 +336,7 @@ fn create(
         deleted: false,
         leaked: false,
     };
-    if state.known_to_us(provider) >= state.limits[provider] {
+    if state.known_to_us(provider) >= state.limit(provider) {
         state.crimes.push(format!("server {id} was created although all places at {provider} are taken"));
     }
     state.installation = Some(request.tag.installation.clone());

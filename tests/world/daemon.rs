@@ -1,6 +1,7 @@
 //! A daemon of the world: the real engine, driven by the world's clock.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use nodepool::engine::{Engine, News, Outcome, Work};
 use nodepool::model::Timestamp;
@@ -9,6 +10,9 @@ use nodepool::store::{Store, StoreError};
 use tokio::sync::mpsc;
 
 use super::World;
+
+/// How long the daemon waits when the store has failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// A daemon that runs.
 pub struct Daemon {
@@ -21,9 +25,19 @@ pub struct Daemon {
 
 impl Daemon {
     /// What a daemon does at one moment: take in what came, then look and decide until nothing changes any more.
-    pub async fn act(&mut self, world: &World) -> Result<Plan, StoreError> {
+    ///
+    /// When the store fails it goes on with what else came, if `store_is_out`, and looks again a second later.
+    pub async fn act(&mut self, world: &World, store_is_out: bool) -> Result<Plan, StoreError> {
         let now = world.lock().now;
-        self.poll(now).await?;
+        let acted = self.act_at(now, store_is_out).await;
+        if acted.is_err() {
+            self.wake = Some(now.plus(STORE_PAUSE));
+        }
+        acted
+    }
+
+    async fn act_at(&mut self, now: Timestamp, store_is_out: bool) -> Result<Plan, StoreError> {
+        self.poll(now, store_is_out).await?;
         loop {
             let mut started = Vec::new();
             let ticked = self.engine.tick(now, &mut started).await;
@@ -33,13 +47,13 @@ impl Daemon {
             self.wake = tick.wake;
             if !tick.changed {
                 // What was started now takes its first steps now.
-                self.poll(now).await?;
+                self.poll(now, store_is_out).await?;
                 return Ok(tick.plan);
             }
         }
     }
 
-    async fn poll(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    async fn poll(&mut self, now: Timestamp, store_is_out: bool) -> Result<(), StoreError> {
         let mut ended = Vec::new();
         let mut waiting = Vec::new();
         for (mut work, began) in std::mem::take(&mut self.work) {
@@ -54,10 +68,16 @@ impl Daemon {
         }
         self.work = waiting;
         while let Ok(news) = self.news.try_recv() {
-            self.engine.news(now, news).await?;
+            let heard = self.engine.news(now, news).await;
+            if !store_is_out {
+                heard?;
+            }
         }
         for (errand, outcome) in ended {
-            self.engine.finish(now, &errand, outcome).await?;
+            let taken_in = self.engine.finish(now, &errand, outcome).await;
+            if !store_is_out {
+                taken_in?;
+            }
         }
         Ok(())
     }

@@ -70,6 +70,8 @@ pub struct State {
     pub failed_in_zone: u32,
     /// How many servers of ours may be at each cloud.
     pub limits: BTreeMap<String, usize>,
+    /// Limits that were lowered, and until when they count: what was decided before may still wait for its turn.
+    pub lowered: BTreeMap<String, (usize, Timestamp)>,
     /// Our installation's id, once we know it.
     pub installation: Option<String>,
     /// Servers that must not be deleted now: those of held nodes, and until when they are held.
@@ -180,6 +182,7 @@ impl World {
             bad_zone: None,
             failed_in_zone: 0,
             limits: BTreeMap::new(),
+            lowered: BTreeMap::new(),
             installation: None,
             held: BTreeMap::new(),
             deaf: BTreeSet::new(),
@@ -334,6 +337,12 @@ impl State {
         if let Some(image) = ours.last() {
             image.gone = Some(now);
         }
+    }
+
+    /// How many servers may be there.
+    pub fn limit(&self, provider: &str) -> usize {
+        let lowered = self.lowered.get(provider).filter(|(_, until)| self.now < *until);
+        lowered.map_or(0, |(limit, _)| *limit).max(self.limits[provider])
     }
 
     /// How many servers of ours are there, but for leaked ones that no listing can have shown yet.
