@@ -39,7 +39,7 @@ impl Draft<'_> {
             None => true,
             Some((attempt, _)) if *attempt != tag.attempt => true,
             Some((_, Some(known))) => known != id,
-            Some((_, None)) => !self.awaits(tag.owner) || is_planted(Bug::LeakBeforeAnswer),
+            Some((_, None)) => !self.awaits(tag.owner),
         }
     }
 
