@@ -249,7 +249,8 @@ impl Memory {
         }
     }
 
-    /// Counts an errand whose outcome the store did not take as one in vain.
+    /// Counts an errand whose outcome the store did not take as one in vain: it may well be done again because of that, later
+    /// and later.
     pub(super) fn not_written_down(&mut self, errand: &Errand, now: Timestamp) {
         self.failed(errand, TryEnd::Failed, now);
     }

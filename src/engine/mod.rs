@@ -343,30 +343,34 @@ impl Engine {
             self.memory.note_check(*id, began, now, &answer);
             return Ok(());
         }
-        let settled = self.settle(now, errand, &answer).await;
-        if settled.is_err() {
-            // It may well be done again because of that: not at once, and later and later.
-            self.memory.not_written_down(errand, now);
+        let written = self.write_down(now, errand, &answer).await;
+        match &written {
+            Ok(target) => self.memory.note_try(errand, target.as_deref(), &answer, now),
+            Err(_) => self.memory.not_written_down(errand, now),
         }
-        settled
+        written.map(|_target| ())
     }
 
-    /// Writes down what an errand came to.
-    async fn settle(&mut self, now: Timestamp, errand: &Errand, answer: &Answer) -> Result<(), StoreError> {
+    /// Writes down what an errand came to, and gives the target that it went to, if it was a call about a node.
+    async fn write_down(
+        &mut self,
+        now: Timestamp,
+        errand: &Errand,
+        answer: &Answer,
+    ) -> Result<Option<String>, StoreError> {
         let logged = self.complete_build_log(errand).await;
         let nodes = self.nodes_of(errand).await;
         let image = self.image_of(errand).await;
         self.count_removed_leak(errand, answer, matches!(image, Ok(Some(_))));
         let node = nodes.as_ref().ok().and_then(|nodes| nodes.first());
-        let target = node.filter(|_| errand.is_call_to_target()).map(|node| node.target.as_str());
-        self.memory.note_try(errand, target, answer, now);
+        let target = node.filter(|_| errand.is_call_to_target()).map(|node| node.target.clone());
         self.memory.note_deletion(errand, answer);
         let (nodes, image) = (nodes?, image?);
         for consequence in plan::consequences(errand, answer, nodes, image) {
             self.follow(now, consequence).await?;
         }
         self.memory.forget_visit(errand);
-        logged
+        logged.map(|()| target)
     }
 
     /// The node that an errand is about, first, and its subnodes where they matter.

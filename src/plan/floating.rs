@@ -157,7 +157,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Asks for a floating IP, and says what is waited for now.
+    /// Asks for a floating IP, and says what the machine waits for.
     fn ask_for_floating_ip(&mut self, machine: &Machine<'_>) -> String {
         let provider = machine.provider;
         let trouble = self.cloud(provider).and_then(|cloud| cloud.floating_ips.trouble.clone());
