@@ -271,6 +271,7 @@ fn jenkins(jenkins: &Jenkins) -> Facts {
     facts.add("enroll-timeout", time(jenkins.enroll_timeout));
     facts.add("api-timeout", time(jenkins.api_timeout));
     facts.add("queue-demand", jenkins.queue_demand);
+    facts.add("close-used-agents", jenkins.close_used_agents);
     facts.add_if("cacert", jenkins.ca_file.as_ref().map(|path| path.display().to_string()));
     facts
 }

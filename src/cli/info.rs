@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::session::now;
 use super::{Failure, Session, Table, rfc3339};
-use crate::config::{Config, Sources};
-use crate::model::{Image, Node, NodeState, Setback, SetbackKind, Timestamp, Wish, WishKind};
+use crate::config::{Config, Offer, Sources};
+use crate::model::{
+    Image, KnownProvider, KnownTarget, Node, NodeState, Setback, SetbackKind, Timestamp, Wish, WishKind,
+};
 use crate::plan;
 use crate::store::ENGINE_LEASE;
 
@@ -23,6 +25,7 @@ struct Info {
     daemon: Daemon,
     configuration: Vec<String>,
     providers: Vec<ProviderView>,
+    targets: Vec<TargetView>,
     labels: Vec<LabelView>,
     wishes: Vec<WishView>,
     setbacks: Vec<SetbackView>,
@@ -40,10 +43,25 @@ struct Daemon {
 struct ProviderView {
     name: String,
     servers: usize,
-    /// `None`: the provider is drained.
+    /// `None`: the provider is drained, or left the configuration.
     max_servers: Option<u32>,
     nodes: usize,
     builders: usize,
+    /// Whether it is not in the configuration any more, and is cleaned up.
+    left: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct TargetView {
+    name: String,
+    /// Where nodes are offered: the URL of a Jenkins, `gearman`, or `nowhere`. `None`: nothing tells any more.
+    offers: Option<String>,
+    /// Nodes and primaries that are to be offered there, or are.
+    nodes: usize,
+    /// Those of them that may have an agent there.
+    agents: usize,
+    /// Whether it is not in the configuration any more, and our agents there are taken back.
+    left: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -98,11 +116,8 @@ pub async fn run(
             since: lease.and_then(|lease| lease.taken).map(rfc3339),
         },
         configuration: files(sources, read),
-        providers: config
-            .providers
-            .iter()
-            .map(|known| provider(&known.name, known.max_servers, &nodes, &images))
-            .collect(),
+        providers: providers(config, &store.providers().await?, &nodes, &images),
+        targets: targets(config, &store.targets().await?, &nodes),
         labels: config.labels.iter().map(|known| label(&known.name, known.min_ready, &nodes)).collect(),
         wishes: store.open_wishes().await?.iter().map(wish).collect(),
         setbacks: store.setbacks().await?.iter().map(|known| setback(known, now)).collect(),
@@ -118,6 +133,53 @@ fn files(sources: &Sources, read: &BTreeSet<PathBuf>) -> Vec<String> {
     let others = read.iter().map(|path| sources.working_dir.join(path)).filter(|path| !first.contains(path));
     let all = first.iter().cloned().chain(others).filter(|path| path.exists());
     all.map(|path| path.display().to_string()).collect()
+}
+
+/// The providers of the configuration, then those that left it and of which the store still knows.
+fn providers(
+    config: &Config,
+    known: &[KnownProvider],
+    nodes: &[Node],
+    images: &[Image],
+) -> Vec<ProviderView> {
+    let named = nodes.iter().map(|node| &node.provider).chain(images.iter().map(|image| &image.provider));
+    let named = named.chain(known.iter().map(|known| &known.name));
+    let left: BTreeSet<&String> = named.filter(|name| config.provider(name).is_none()).collect();
+    let serving =
+        config.providers.iter().map(|known| provider(&known.name, known.max_servers, nodes, images));
+    let left =
+        left.into_iter().map(|name| ProviderView { left: true, ..provider(name, None, nodes, images) });
+    serving.chain(left).collect()
+}
+
+/// The targets of the configuration, then those that left it and of which the store still knows.
+fn targets(config: &Config, known: &[KnownTarget], nodes: &[Node]) -> Vec<TargetView> {
+    let view = |name: &str, offers: Option<String>, left: bool| {
+        let heads = nodes.iter().filter(|node| node.target == name && node.primary.is_none());
+        let (mut nodes, mut agents) = (0_usize, 0_usize);
+        for node in heads {
+            nodes = nodes.saturating_add(1);
+            let may_have_one = node.agent.attempted.is_some() && !node.agent.withdrawn;
+            agents = agents.saturating_add(usize::from(may_have_one));
+        }
+        TargetView { name: name.to_owned(), offers, nodes, agents, left }
+    };
+    let serving = config.targets.iter().map(|target| {
+        let offers = match &target.offer {
+            Offer::Jenkins(jenkins) => jenkins.url.clone(),
+            Offer::Gearman => "gearman".to_owned(),
+            Offer::Nowhere => "nowhere".to_owned(),
+        };
+        view(&target.name, Some(offers), false)
+    });
+    let named = nodes.iter().map(|node| &node.target).chain(known.iter().map(|known| &known.name));
+    let left: BTreeSet<&String> = named.filter(|name| config.target(name).is_none()).collect();
+    let left = left.into_iter().map(|name| {
+        let known = known.iter().find(|known| known.name == *name);
+        let offers = known.map(|known| known.url.clone().unwrap_or_else(|| "gearman".to_owned()));
+        view(name, offers, true)
+    });
+    serving.chain(left).collect()
 }
 
 /// What a provider has by our rows: servers that may exist count, as they do for `max-servers`.
@@ -136,6 +198,7 @@ fn provider(name: &str, max_servers: Option<u32>, nodes: &[Node], images: &[Imag
         max_servers,
         nodes,
         builders,
+        left: false,
     }
 }
 
@@ -223,11 +286,20 @@ impl Info {
         };
         let mut table = Table::new(["Provider", "Servers", "max-servers", "Nodes", "Builders"]);
         for view in &self.providers {
-            let numbers = [view.servers.to_string(), or(view.max_servers, "drained")];
+            let none = if view.left { "left the configuration" } else { "drained" };
+            let numbers = [view.servers.to_string(), or(view.max_servers, none)];
             let rest = [view.nodes.to_string(), view.builders.to_string()];
             table.row([view.name.clone()].into_iter().chain(numbers).chain(rest).map(Some));
         }
         section(&mut text, "Providers", &table, self.providers.len(), colours);
+        let mut table = Table::new(["Target", "Offers nodes at", "Nodes", "Agents", "Configured"]);
+        for view in &self.targets {
+            let numbers = [view.nodes, view.agents].map(|count| Some(count.to_string()));
+            let configured = if view.left { "no more: it is cleaned up" } else { "yes" };
+            let first = [Some(view.name.clone()), view.offers.clone()];
+            table.row(first.into_iter().chain(numbers).chain([Some(configured.to_owned())]));
+        }
+        section(&mut text, "Targets", &table, self.targets.len(), colours);
         let mut table = Table::new(["Label", "Ready", "min-ready", "Building", "Used", "Hold", "Delete"]);
         for view in &self.labels {
             let numbers = [view.ready.to_string(), or(view.min_ready, "off")];

@@ -366,6 +366,7 @@ fn jenkins_fields(collected: Collected, jenkins: &Jenkins) -> Collected {
         launcher,
         test_job,
         queue_demand,
+        close_used_agents,
         enroll_timeout,
         api_timeout,
         ca_file,
@@ -378,6 +379,7 @@ fn jenkins_fields(collected: Collected, jenkins: &Jenkins) -> Collected {
         .open("jenkins launcher", launcher)
         .maybe("jenkins test-job", test_job.as_ref())
         .open("jenkins queue-demand", queue_demand)
+        .open("jenkins close-used-agents", close_used_agents)
         .open("jenkins enroll-timeout", enroll_timeout)
         .open("jenkins api-timeout", api_timeout)
         .maybe("jenkins cacert", ca_file.as_ref())

@@ -100,6 +100,7 @@ impl Jenkins {
             launcher: Launcher::Ssh,
             test_job: None,
             queue_demand: false,
+            close_used_agents: true,
             enroll_timeout: ENROLL_TIMEOUT,
             api_timeout: known.api_timeout,
             ca_file: known.ca_file.clone(),

@@ -154,6 +154,7 @@ pub(super) struct RawJenkins {
     pub(super) enroll_timeout: Option<Duration>,
     pub(super) api_timeout: Option<Duration>,
     pub(super) queue_demand: Option<Located<bool>>,
+    pub(super) close_used_agents: Option<Located<bool>>,
     pub(super) ca_file: Option<Located<String>>,
 }
 
@@ -178,6 +179,7 @@ impl RawJenkins {
             enroll_timeout: None,
             api_timeout: None,
             queue_demand: None,
+            close_used_agents: None,
             ca_file: None,
         }
     }
@@ -506,6 +508,7 @@ fn jenkins(node: &Node, report: &mut Report) -> Option<RawJenkins> {
         enroll_timeout: fields.time("enroll-timeout", report),
         api_timeout: fields.time("api-timeout", report),
         queue_demand: fields.boolean("queue-demand", report),
+        close_used_agents: fields.boolean("close-used-agents", report),
         ca_file: fields.text("cacert", report),
     };
     fields.finish(report);

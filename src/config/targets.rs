@@ -136,6 +136,7 @@ fn make_jenkins(name: &str, raw: RawJenkins, around: &Around<'_>, report: &mut R
         launcher: raw.launcher.map_or(Launcher::Ssh, |launcher| launcher.value),
         test_job: raw.test_job.map(|job| job.value),
         queue_demand: raw.queue_demand.is_some_and(|wanted| wanted.value),
+        close_used_agents: raw.close_used_agents.is_none_or(|wanted| wanted.value),
         enroll_timeout: raw.enroll_timeout.unwrap_or(ENROLL_TIMEOUT),
         api_timeout: raw.api_timeout.unwrap_or(API_TIMEOUT),
         ca_file,

@@ -359,6 +359,8 @@ pub struct Jenkins {
     pub test_job: Option<String>,
     /// Whether what waits in Jenkins' own queue counts as demand.
     pub queue_demand: bool,
+    /// Whether an agent is set offline when its job starts.
+    pub close_used_agents: bool,
     /// How long an agent may take from its enrollment until it is online.
     pub enroll_timeout: Duration,
     /// The deadline of each call.

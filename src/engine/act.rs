@@ -39,6 +39,7 @@ impl Engine {
             | Errand::StartTest { .. }
             | Errand::Relabel(_)
             | Errand::Describe { .. }
+            | Errand::Close(_)
             | Errand::ReadLaunchLog(_) => self.call_target(errand, rows),
             Errand::DeleteServer { provider, .. }
             | Errand::DeleteSnapshot { provider, .. }

@@ -10,7 +10,7 @@ use futures::future::{BoxFuture, ready};
 use super::act::{Made, provider_image};
 use super::{Engine, Outcome, Rows};
 use crate::config::Offer;
-use crate::model::{AgentTag, Node, NodeId, Timestamp};
+use crate::model::{AgentTag, CLOSED, Node, NodeId, Timestamp};
 use crate::plan::{Answer, Errand, Failure, Fault};
 use crate::target::{Enrollment, Target, TargetError, Withdrawal, describe};
 
@@ -60,6 +60,11 @@ impl Engine {
                 let why = hold_in_words(row);
                 let text = describe(&row.label, &tag, Some(&why));
                 async move { done(target.hold(&name, &tag, &text, &why).await) }.boxed()
+            }
+            Errand::Close(_) => {
+                let row = row.ok_or("its row is gone")?;
+                let (name, tag) = (row.nodename.clone(), self.agent_tag(row.id));
+                async move { done(target.close(&name, &tag, CLOSED).await) }.boxed()
             }
             Errand::ReadLaunchLog(_) => {
                 let name = row.ok_or("its row is gone")?.nodename.clone();

@@ -100,6 +100,7 @@ fn purpose(errand: &Errand) -> String {
         Errand::StartTest { node, job } => format!("starting test job {job} on node {node}"),
         Errand::Relabel(id) => format!("labelling the agent of node {id}"),
         Errand::Describe { node, .. } => format!("describing the agent of node {node}"),
+        Errand::Close(id) => format!("closing the agent of node {id} to other jobs"),
         Errand::ReadLaunchLog(id) => format!("reading why the agent of node {id} is offline"),
     }
 }

@@ -2,6 +2,9 @@
 
 use super::{NodeId, Timestamp};
 
+/// What a target is told of an agent whose node has its one job: no other one starts there.
+pub const CLOSED: &str = "nodepool: this node has its one job and takes no other";
+
 /// What says that an agent is ours: it is written into the agent's description, which every target shows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AgentTag {
@@ -50,7 +53,8 @@ pub struct AgentFacts {
     pub withdrawn: bool,
     /// Whether an operator wants it taken back although a job may run on it.
     pub insists: bool,
-    /// What the target was told about the node beyond its label: who holds it, and why.
+    /// What the target was told about the node beyond its label: that it has its one job ([`CLOSED`]), or who holds it, and
+    /// why. Either way no further job starts there.
     pub remark: Option<String>,
 }
 

@@ -16,7 +16,7 @@ mod quota;
 mod time;
 mod wish;
 
-pub use agent::{Agent, AgentFacts, AgentTag, JobFacts};
+pub use agent::{Agent, AgentFacts, AgentTag, CLOSED, JobFacts};
 pub use cloud::{
     Address, CloudImage, CloudImageStatus, FloatingIp, Keypair, Owner, Server, ServerStatus, Tag,
 };

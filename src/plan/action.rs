@@ -329,6 +329,8 @@ pub enum Errand {
         /// What is said, as the row will remember it.
         remark: String,
     },
+    /// Let no further job start on the agent of a node that has its one job.
+    Close(NodeId),
     /// Read what the target's log says about an agent that does not come online.
     ReadLaunchLog(NodeId),
 }
@@ -368,6 +370,7 @@ impl Errand {
             | Self::StartTest { .. }
             | Self::Relabel(_)
             | Self::Describe { .. }
+            | Self::Close(_)
             | Self::ReadLaunchLog(_)
             | Self::PrepareNode(_)
             | Self::SetUpBuilder(_)
@@ -394,6 +397,7 @@ impl Errand {
                 | Self::StartTest { .. }
                 | Self::Relabel(_)
                 | Self::Describe { .. }
+                | Self::Close(_)
                 | Self::ReadLaunchLog(_)
         )
     }
@@ -408,6 +412,7 @@ impl Errand {
             | Self::StartTest { .. }
             | Self::Relabel(_)
             | Self::Describe { .. }
+            | Self::Close(_)
             | Self::ReadLaunchLog(_)
             | Self::PrepareNode(_)
             | Self::SetUpBuilder(_)
@@ -456,6 +461,7 @@ impl Errand {
             Self::StartTest { job, .. } => format!("the start of its test job {job}"),
             Self::Relabel(_) => "the change of its agent's labels".to_owned(),
             Self::Describe { .. } => "the description of its agent".to_owned(),
+            Self::Close(_) => "the call that closes its agent to other jobs".to_owned(),
             Self::ReadLaunchLog(_) => "the search for the reason in the target's log".to_owned(),
         }
     }
@@ -496,6 +502,7 @@ impl Errand {
             | Self::StartTest { node: id, .. }
             | Self::Relabel(id)
             | Self::Describe { node: id, .. }
+            | Self::Close(id)
             | Self::ReadLaunchLog(id)
             | Self::CreateServer { owner: Owner::Node(id), .. }
             | Self::CreateFloatingIp { owner: Owner::Node(id), .. }

@@ -7,7 +7,7 @@ use super::action::{Action, Errand, Pressing, Subject};
 use super::target_view::TargetView;
 use super::{Draft, limits};
 use crate::fsm::node::NodeEvent;
-use crate::model::{Agent, AgentFacts, AgentTag, JobFacts, Node, NodeState, NodeStep, SetbackKind};
+use crate::model::{Agent, AgentFacts, AgentTag, CLOSED, JobFacts, Node, NodeState, NodeStep, SetbackKind};
 
 /// What Jenkins' Gearman plugin says of an agent whose one job is over, when the job asked for it.
 const SPENT: &str = "Offline due to Gearman request";
@@ -26,7 +26,8 @@ pub(super) enum Seat<'a> {
 
 /// Whether an agent was set offline because its one job is over.
 pub(super) fn is_spent(agent: &Agent) -> bool {
-    agent.idle && agent.set_offline && agent.offline_reason.contains(SPENT)
+    let says = |words| agent.offline_reason.contains(words);
+    agent.idle && agent.set_offline && (says(SPENT) || says(CLOSED))
 }
 
 impl Draft<'_> {
@@ -57,11 +58,14 @@ impl Draft<'_> {
         }
         let Some(view) = self.seen.targets.get(&node.target).filter(|view| view.lists) else { return };
         if let Some(obstacle) = view.obstacle(&node.target) {
+            // It is tried all the same: when the target comes back there is no time to lose.
+            self.close_agent(&node);
             return self.refuse(Subject::Node(node.id), format!("nothing is known of its agent: {obstacle}"));
         }
         match (self.seat(view, &node), node.state) {
+            (Seat::Unsure, _) => self.close_agent(&node),
             // Whoever holds a node decides what becomes of it.
-            (Seat::Unsure, _) | (Seat::Absent | Seat::Taken, NodeState::Hold) => {}
+            (Seat::Absent | Seat::Taken, NodeState::Hold) => {}
             (Seat::Absent, _) => {
                 let row = without_agent(node);
                 self.node_event(row, NodeEvent::Doomed, "its agent is not there any more");
@@ -119,8 +123,13 @@ impl Draft<'_> {
 
     /// A job is over when its agent has none any more. The first look after its start may have been too early.
     fn watch_used(&mut self, node: Node, view: &TargetView, agent: &Agent) {
+        let stays = |draft: &mut Self| {
+            if !agent.set_offline {
+                draft.close_agent(&node);
+            }
+        };
         if !agent.idle || node.job.ended.is_some() {
-            return;
+            return stays(self);
         }
         let began = node.job.started.unwrap_or(node.state_time).plus(limits::JOB_SEEN);
         let free_since = view.idle_since.get(&agent.name).or_else(|| view.lost_since.get(&agent.name));
@@ -128,17 +137,37 @@ impl Draft<'_> {
         let twice = view.agents.twice_since(began) && free_since <= before;
         let set_offline = agent.set_offline && view.agents.complete.is_some_and(|complete| complete >= began);
         if !twice && !set_offline {
-            return;
+            return stays(self);
         }
         let seen =
             if agent.online { "its agent has no job any more" } else { "its agent is offline without a job" };
         self.end_job(node, None, format!("{seen}, so its job is over"));
     }
 
+    /// Has the target start nothing more on a node that has its one job. Otherwise a second one could begin there before
+    /// the node is taken away: when the news of the end is late, while the node rests, or when the target restarts.
+    fn close_agent(&mut self, node: &Node) {
+        let wanted = self.jenkins(&node.target).is_some_and(|jenkins| jenkins.close_used_agents);
+        if !wanted || node.state != NodeState::Used || node.agent.remark.is_some() {
+            return;
+        }
+        let errand = Errand::Close(node.id);
+        // Those whose job is over leave before others are closed.
+        if self.calls_to(&node.target, |call| matches!(call, Errand::Close(_))) < limits::CLOSING_CALLS {
+            return self.send_to_target(&node.target, errand, "it has its one job");
+        }
+        if !self.seen.in_flight.contains_key(&errand) {
+            let reason = "is closed to other jobs when other nodes are, which goes by turns";
+            self.refuse(Subject::Node(node.id), reason);
+        }
+    }
+
     /// Says at the target who holds a node, and why, for the people who see it there.
     fn tell_hold(&mut self, node: &Node) {
         let remark = hold_remark(node);
-        if node.agent.remark.as_deref() != Some(remark.as_str()) {
+        // Of two calls that say why it is offline, the later one is to be this one.
+        let closing = self.seen.in_flight.contains_key(&Errand::Close(node.id));
+        if !closing && node.agent.remark.as_deref() != Some(remark.as_str()) {
             let errand = Errand::Describe { node: node.id, remark };
             self.send_to_target(&node.target, errand, "people are to see who holds it");
         }
@@ -221,13 +250,7 @@ impl Draft<'_> {
 
     /// Sends somebody to a target, unless so many are there already that the controller would suffer.
     pub(super) fn send_to_target(&mut self, target: &str, errand: Errand, reason: impl Into<super::Reason>) {
-        let sent = self.plan.actions.iter().filter_map(|planned| match &planned.action {
-            Action::Send(errand) => Some(errand),
-            _ => None,
-        });
-        let there = self.seen.in_flight.keys().chain(sent);
-        let busy =
-            there.filter(|known| known.is_call_to_target() && self.target_of(known) == Some(target)).count();
+        let busy = self.calls_to(target, Errand::is_call_to_target);
         if busy < limits::CALLS_TO_TARGET {
             return self.send(errand, reason);
         }
@@ -237,6 +260,16 @@ impl Draft<'_> {
                 format!("{} waits: {busy} calls to {target} are under way", errand.purpose()),
             );
         }
+    }
+
+    /// How many such calls to a target are under way, or are about to be made.
+    fn calls_to(&self, target: &str, such: impl Fn(&Errand) -> bool) -> usize {
+        let sent = self.plan.actions.iter().filter_map(|planned| match &planned.action {
+            Action::Send(errand) => Some(errand),
+            _ => None,
+        });
+        let there = self.seen.in_flight.keys().chain(sent);
+        there.filter(|known| such(known) && self.target_of(known) == Some(target)).count()
     }
 
     /// The target that an errand goes to.

@@ -108,6 +108,9 @@ pub(super) const JOB_SEEN: Duration = Duration::from_secs(2);
 /// How many calls to one target are under way at once. A controller answers each within milliseconds, but holds locks.
 pub(super) const CALLS_TO_TARGET: usize = 8;
 
+/// How many of them close agents to further jobs: nobody waits for that, as somebody does for the others.
+pub(super) const CLOSING_CALLS: usize = 2;
+
 /// How long a node that is to go waits for a target that does not answer.
 pub(super) const WITHDRAW_PATIENCE: Duration = Duration::from_secs(60);
 

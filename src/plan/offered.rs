@@ -5,7 +5,7 @@ use super::outcome::{
     Answer, Consequence, Failure, Fault, launch_failed, launch_succeeded, set_back, went_away,
 };
 use crate::fsm::node::NodeEvent;
-use crate::model::{AgentFacts, Node, NodeState, NodeStep, SetbackKind};
+use crate::model::{AgentFacts, CLOSED, Node, NodeState, NodeStep, SetbackKind};
 
 /// What follows from the answer of a target to an errand about a node.
 ///
@@ -25,6 +25,7 @@ pub(super) fn consequences(
         Errand::StartTest { job, .. } => test_started(node, job, answer),
         Errand::Relabel(_) => relabelled(node, nodes, answer),
         Errand::Describe { remark, .. } => described(node, remark, answer),
+        Errand::Close(_) => closed(node, answer),
         Errand::ReadLaunchLog(_) => launch_log(node, answer),
         _ => Vec::new(),
     }
@@ -85,6 +86,22 @@ fn described(node: Node, remark: &str, answer: &Answer) -> Vec<Consequence> {
     }
     let agent = AgentFacts { remark: Some(remark.to_owned()), ..node.agent.clone() };
     facts(Node { agent, ..node }, "its target was told who holds it")
+}
+
+/// A user who may not take agents offline will not be let next time either.
+fn closed(node: Node, answer: &Answer) -> Vec<Consequence> {
+    let is_uncertain =
+        matches!(answer, Answer::Failed(Failure { fault: Fault::Uncertain | Fault::Throttled(_), .. }));
+    if is_uncertain || !matches!(node.state, NodeState::Used | NodeState::Hold) {
+        return Vec::new();
+    }
+    let reason = match answer {
+        Answer::Failed(failure) => format!("its target does not close it to other jobs: {}", failure.text),
+        Answer::Id(_) | Answer::Done | Answer::Text(_) => "its target starts no other job on it".to_owned(),
+    };
+    // Where it is held meanwhile, these words may have taken the place of those of the hold, which are said again.
+    let agent = AgentFacts { remark: Some(CLOSED.to_owned()), ..node.agent.clone() };
+    facts(Node { agent, ..node }, &reason)
 }
 
 /// The agent was awaited in vain, whatever the log says or does not say.

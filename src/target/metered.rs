@@ -76,6 +76,10 @@ impl<T: Target + ?Sized, M: Meter> Target for Metered<T, M> {
         self.measure("hold", TargetError::word, self.inner.hold(name, tag, description, why)).await
     }
 
+    async fn close(&self, name: &str, tag: &AgentTag, why: &str) -> Result<(), TargetError> {
+        self.measure("close", TargetError::word, self.inner.close(name, tag, why)).await
+    }
+
     async fn start_test(&self, job: &str, name: &str) -> Result<(), TargetError> {
         self.measure("start_test", TargetError::word, self.inner.start_test(job, name)).await
     }

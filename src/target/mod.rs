@@ -71,6 +71,10 @@ pub trait Target: Send + Sync {
     async fn hold(&self, name: &str, tag: &AgentTag, description: &str, why: &str)
     -> Result<(), TargetError>;
 
+    /// Lets no further job start on an agent that carries this mark, and says `why`. A job that runs there goes on. One that
+    /// takes no jobs already keeps the reason that it has.
+    async fn close(&self, name: &str, tag: &AgentTag, why: &str) -> Result<(), TargetError>;
+
     /// Starts a job that tries out the agent of this name, with the parameter `NODE`.
     async fn start_test(&self, job: &str, name: &str) -> Result<(), TargetError>;
 

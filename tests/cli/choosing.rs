@@ -214,6 +214,39 @@ async fn next(lines: &mut tokio::io::Lines<BufReader<tokio::process::ChildStdout
 }
 
 #[tokio::test]
+async fn info_tells_of_what_left_the_configuration_and_has_something_of_ours() {
+    let bench = bench().await;
+    let known = |name: &str, url: Option<&str>| nodepool::model::KnownTarget {
+        name: name.to_owned(),
+        url: url.map(str::to_owned),
+        ca_file: None,
+        api_timeout: std::time::Duration::from_secs(60),
+    };
+    let targets = [known("old", Some("https://old.example.org")), known("launchers", None)];
+    bench.store.keep_targets(&targets).await.unwrap();
+    let json = bench.run(&["info", "-o", "json"]).await.json();
+    let told = |list: &str| -> Vec<String> {
+        let all = json[list].as_array().unwrap().iter();
+        all.map(|one| format!("{} {} {} {}", one["name"], one["offers"], one["nodes"], one["left"])).collect()
+    };
+    assert_eq!(
+        told("targets"),
+        [
+            r#""jenkins1" "nowhere" 5 false"#,
+            r#""jenkins2" "nowhere" 0 false"#,
+            r#""launchers" "gearman" 0 true"#,
+            r#""old" "https://old.example.org" 0 true"#,
+        ]
+    );
+    assert_eq!(told("providers"), [r#""east" null 2 true"#, r#""west" null 3 true"#]);
+    let text = bench.run(&["info"]).await.out;
+    assert!(
+        text.contains("| left the configuration |") && text.contains("| no more: it is cleaned up |"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn info_tells_what_there_is_and_what_holds_it_up() {
     let bench = bench().await;
     let reason = "the cloud said no";

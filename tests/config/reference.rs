@@ -244,7 +244,8 @@ fn what_config_show_prints_loads_again() {
         "  - name: jenkins\n",
         "  - name: jenkins
     jenkins: {url: 'https://j.example.org/ci', user: robot, apikey: s3cr3t, credentials-id: c-1, launcher: inbound,
-      test-job: check, enroll-timeout: 90, api-timeout: 7, queue-demand: yes, cacert: id_rsa}
+      test-job: check, enroll-timeout: 90, api-timeout: 7, queue-demand: yes,
+      close-used-agents: no, cacert: id_rsa}
 ",
     );
     let text = text.replace(

@@ -40,6 +40,7 @@ fn a_log_in_in_secure_conf_is_enough_and_wins_key_by_key() {
     assert_eq!((found.url.as_str(), found.user.as_str()), ("https://one.example.org/", "robot"));
     assert_eq!((found.apikey.expose_secret(), found.credentials_id.as_deref()), ("s3cr3t", Some("c-1")));
     assert_eq!((found.launcher, found.queue_demand), (Launcher::Ssh, false));
+    assert!(found.close_used_agents, "unless somebody says otherwise");
 
     let block = "  - name: j
     jenkins:
@@ -50,6 +51,7 @@ fn a_log_in_in_secure_conf_is_enough_and_wins_key_by_key() {
       enroll-timeout: 90
       api-timeout: 10s
       queue-demand: yes
+      close-used-agents: no
       cacert: id_rsa
 ";
     let loaded = scene(block, &LOGIN.replace("credentials = c-1\n", "")).load();
@@ -57,6 +59,7 @@ fn a_log_in_in_secure_conf_is_enough_and_wins_key_by_key() {
     assert_eq!(found.url, "https://one.example.org/");
     assert_eq!(found.credentials_id.as_deref(), Some("c-2"));
     assert_eq!((found.launcher, found.queue_demand), (Launcher::Inbound, true));
+    assert!(!found.close_used_agents);
     assert_eq!(found.test_job.as_deref(), Some("ops/check-node"));
     assert_eq!((found.enroll_timeout, found.api_timeout), (Duration::from_secs(90), Duration::from_secs(10)));
     assert!(found.ca_file.as_ref().unwrap().ends_with("id_rsa"));

@@ -1,10 +1,11 @@
 //! Removing agents: ours, idle, and nothing else.
 
+use nodepool::model::{AgentTag, CLOSED};
 use nodepool::target::{Target as _, TargetError};
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
-use crate::fake::{Fake, agent, description, done, page, with, withdrawal};
+use crate::fake::{Fake, agent, description, done, field, page, tag, with, withdrawal};
 
 const LOOK: &str = "/computer/ci-42/api/json";
 const OFFLINE: &str = "/computer/ci-42/changeOfflineCause";
@@ -75,6 +76,29 @@ async fn an_agent_without_our_mark_is_never_removed() {
         }
         assert!(fake.log().await.iter().all(|line| line.starts_with("GET")), "{text}");
     }
+}
+
+#[tokio::test]
+async fn an_agent_with_its_job_is_closed_and_one_that_takes_none_keeps_its_reason() {
+    let busy = json!({"idle": false, "executors": [{"currentExecutable": {"url": "http://j/job/x/7/"}}]});
+    let fake = with_agent(busy).await;
+    let driver = fake.driver().await;
+    driver.close("ci-42", &tag(), CLOSED).await.unwrap();
+    assert_eq!(fake.log().await, [format!("GET {LOOK}"), format!("POST {OFFLINE}")]);
+    assert_eq!(field(&fake.request("POST", OFFLINE).await, "offlineMessage"), CLOSED);
+    let others = AgentTag { installation: "inst-2".into(), ..tag() };
+    let error = driver.close("ci-42", &others, CLOSED).await.unwrap_err();
+    assert!(matches!(error, TargetError::Rejected(_)), "an agent of others: {error:?}");
+    assert_eq!(fake.requests("POST", OFFLINE).await.len(), 1);
+
+    let fake = with_agent(json!({"idle": false, "offline": true, "temporarilyOffline": true})).await;
+    fake.driver().await.close("ci-42", &tag(), CLOSED).await.unwrap();
+    assert_eq!(fake.log().await, [format!("GET {LOOK}")]);
+
+    let fake = Fake::empty().await;
+    fake.respond("GET", LOOK, page(404)).await;
+    let error = fake.driver().await.close("ci-42", &tag(), CLOSED).await.unwrap_err();
+    assert!(matches!(error, TargetError::NotFound(_)), "{error:?}");
 }
 
 #[tokio::test]

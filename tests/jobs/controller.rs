@@ -125,8 +125,8 @@ impl Ci {
             .await;
     }
 
-    /// The node of each build that came to its end. One that a restart of the Jenkins cut off did not: a Jenkins gives such
-    /// an agent the next build by itself, as soon as it is up and before it can be told to let the agent go.
+    /// The node of each build that came to its end. One that a restart of the Jenkins cut off did not: if it had begun so
+    /// shortly before that the agent was not closed yet, the Jenkins gives that agent the next build by itself.
     pub(crate) async fn nodes_of_successes(&self) -> Vec<String> {
         let mut builds = self.builds().await;
         builds.retain(|build| build["result"] == "SUCCESS");

@@ -1,6 +1,7 @@
 //! Nodes of a Jenkins from their test job to their end, told of by the webhook alone.
 
-use serde_json::Value;
+use nodepool::model::CLOSED;
+use serde_json::{Value, json};
 
 use super::cloud::text;
 use super::setup::{DEADLINE, Pool, Settings, id};
@@ -22,6 +23,7 @@ async fn nodes_are_tested_take_one_job_with_their_subnodes_and_never_go_under_a_
     tested(&told, &nodes).await;
     used_with_its_subnode(&told).await;
     busy(&told).await;
+    a_restarted_jenkins_starts_no_second_job(&told).await;
     told.pool.end().await;
 }
 
@@ -103,4 +105,25 @@ async fn busy(told: &Told) {
     told.until_gone(&name).await;
     let nodes = told.pool.until_full(3, DEADLINE).await;
     assert!(nodes.iter().all(|node| node["nodename"] != name.as_str()));
+}
+
+/// Jenkins restarts under a job. It connects to the agent again and has a job that only this agent could run; but the agent
+/// was closed when its own job began.
+async fn a_restarted_jenkins_starts_no_second_job(told: &Told) {
+    told.job("cut", "debian", "sleep 1000").await;
+    let name = told.build("cut", 1).await;
+    let closed = async |_: &Pool| {
+        let agent = told.agent(&name).await?;
+        (agent["offlineCauseReason"] == CLOSED && agent["idle"] == false).then_some(())
+    };
+    told.pool.until("the agent takes no other job, and has its own", DEADLINE, closed).await;
+    told.job("second", &name, "true").await;
+    told.jenkins.post("job/second/build?delay=0sec", None).await;
+    told.pool.cloud.faults(&json!({"jenkins": {"restart-seconds": 1, "relaunch-seconds": 1}})).await;
+    told.pool.cloud.ask("POST", "/sandbox/jenkins/restart", None).await;
+    told.until_gone(&name).await;
+    assert_eq!(told.result("cut", 1).await, "FAILURE");
+    let second = told.jenkins.read("job/second/api/json?tree=nextBuildNumber").await.unwrap();
+    assert_eq!(second["nextBuildNumber"], 1, "it never began");
+    told.pool.until_full(3, DEADLINE).await;
 }

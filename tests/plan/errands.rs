@@ -53,6 +53,7 @@ pub fn written(errand: &Errand) -> String {
         Errand::StartTest { node, job } => format!("start-test {node} {job}"),
         Errand::Relabel(id) => format!("relabel {id}"),
         Errand::Describe { node, remark } => format!("describe {node} {remark}"),
+        Errand::Close(id) => format!("close {id}"),
         Errand::ReadLaunchLog(id) => format!("read-launch-log {id}"),
     }
 }
@@ -138,6 +139,7 @@ fn for_target(words: &[&str]) -> Option<Errand> {
             .ok()
             .map(|number| Errand::Describe { node: NodeId(number), remark: remark.join(" ") }),
         ["enroll", number] => number.parse().ok().map(|number| Errand::Enroll(NodeId(number))),
+        ["close", number] => number.parse().ok().map(|number| Errand::Close(NodeId(number))),
         ["relabel", number] => number.parse().ok().map(|number| Errand::Relabel(NodeId(number))),
         ["read-launch-log", number] => {
             number.parse().ok().map(|number| Errand::ReadLaunchLog(NodeId(number)))

@@ -374,6 +374,8 @@ pub struct TargetPart {
     pub kind: String,
     pub test_job: Option<String>,
     pub inbound: bool,
+    /// Whether agents stay open to other jobs when theirs starts.
+    pub left_open: bool,
     /// When the two last listings of agents began.
     pub listed: Vec<u64>,
     /// Why the last listing failed.
@@ -390,6 +392,7 @@ impl Default for TargetPart {
             kind: "jenkins".to_owned(),
             test_job: None,
             inbound: false,
+            left_open: false,
             listed: vec![30, 10],
             trouble: None,
             unreadable: None,

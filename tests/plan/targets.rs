@@ -26,6 +26,7 @@ pub fn offer(config: &mut Config, name: &str, part: &TargetPart) -> Result<(), S
             launcher: if part.inbound { Launcher::Inbound } else { Launcher::Ssh },
             test_job: part.test_job.clone(),
             queue_demand: false,
+            close_used_agents: !part.left_open,
             enroll_timeout: Duration::from_secs(300),
             api_timeout: Duration::from_secs(30),
             ca_file: None,

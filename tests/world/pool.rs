@@ -24,6 +24,7 @@ pub fn with_agents(mut config: Config) -> Config {
             launcher: Launcher::Ssh,
             test_job: None,
             queue_demand: false,
+            close_used_agents: true,
             enroll_timeout: Duration::from_secs(120),
             api_timeout: Duration::from_secs(10),
             ca_file: None,

@@ -159,6 +159,14 @@ impl Target for SimulatedTarget {
         self.call(|_state| Ok(())).await
     }
 
+    async fn close(&self, name: &str, tag: &AgentTag, _why: &str) -> Result<(), TargetError> {
+        self.call(|state| match state.agents.get(&self.name).and_then(|agents| agents.get(name)) {
+            Some(agent) if agent.tag.as_ref() == Some(tag) => Ok(()),
+            _ => Err(TargetError::NotFound("there is no such agent".to_owned())),
+        })
+        .await
+    }
+
     async fn start_test(&self, _job: &str, _name: &str) -> Result<(), TargetError> {
         Err(TargetError::Rejected("there are no test jobs".to_owned()))
     }

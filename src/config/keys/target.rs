@@ -79,6 +79,14 @@ pub static JENKINS: Section = Section {
         )
         .new_here(),
         key(
+            "close-used-agents",
+            Kind::Boolean,
+            Absent::Boolean(true),
+            "whether an agent is set offline when its job starts, so that no second one can; `false` where pipelines are to go on \
+             after a restart of Jenkins",
+        )
+        .new_here(),
+        key(
             "cacert",
             Kind::Text,
             Absent::Words("the system's"),

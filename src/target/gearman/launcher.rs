@@ -332,6 +332,10 @@ impl Target for GearmanLauncher {
         cannot("say something else about a node")
     }
 
+    async fn close(&self, _name: &str, _tag: &AgentTag, _why: &str) -> Result<(), TargetError> {
+        cannot("take a node that it was given from other jobs")
+    }
+
     async fn start_test(&self, _job: &str, _name: &str) -> Result<(), TargetError> {
         cannot("start a job")
     }

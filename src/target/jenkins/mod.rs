@@ -101,6 +101,10 @@ impl Target for JenkinsTarget {
         told.and(withdraw::set_offline(&self.connection, name, why).await)
     }
 
+    async fn close(&self, name: &str, tag: &AgentTag, why: &str) -> Result<(), TargetError> {
+        withdraw::close(&self.connection, name, tag, why).await
+    }
+
     async fn start_test(&self, job: &str, name: &str) -> Result<(), TargetError> {
         extras::start_test(&self.connection, job, name).await
     }

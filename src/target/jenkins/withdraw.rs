@@ -1,4 +1,4 @@
-//! Removing an agent.
+//! Removing an agent, and closing one to further builds.
 //!
 //! Jenkins refuses no removal: a build on the agent fails at once. So we look first; and since a build may begin between the
 //! look and the removal, an agent that takes jobs is first told to take none, and looked at again.
@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use super::agents::{self, leads_to_the_list};
 use super::connection::{Call, Connection};
 use super::{failure, names};
-use crate::model::Agent;
+use crate::model::{Agent, AgentTag};
 use crate::target::{TargetError, Withdrawal};
 
 /// Removes the agent, if it is there, is ours, and is idle or not to be spared.
@@ -31,13 +31,35 @@ pub(super) async fn withdraw(connection: &Connection, withdrawal: &Withdrawal) -
     delete(connection, &withdrawal.name).await
 }
 
-fn may_go(agent: &Agent, withdrawal: &Withdrawal) -> Result<(), TargetError> {
-    if agent.tag.as_ref() != Some(&withdrawal.tag) {
-        return Err(TargetError::Rejected(format!(
-            "the agent `{}` does not carry the mark of node {} of this installation: it is left alone",
-            agent.name, withdrawal.tag.node
-        )));
+/// Tells Jenkins to start nothing more on the agent, if it is ours and takes builds.
+///
+/// # Errors
+/// `NotFound`, and `Rejected` for an agent that does not carry the mark.
+pub(super) async fn close(
+    connection: &Connection,
+    name: &str,
+    tag: &AgentTag,
+    why: &str,
+) -> Result<(), TargetError> {
+    names::check(name)?;
+    let agent = agents::look(connection, name).await?;
+    let agent = agent.ok_or_else(|| TargetError::NotFound(format!("there is no agent `{name}`")))?;
+    carries(&agent, tag)?;
+    if agent.set_offline { Ok(()) } else { set_offline(connection, name, why).await }
+}
+
+fn carries(agent: &Agent, tag: &AgentTag) -> Result<(), TargetError> {
+    if agent.tag.as_ref() == Some(tag) {
+        return Ok(());
     }
+    Err(TargetError::Rejected(format!(
+        "the agent `{}` does not carry the mark of node {} of this installation: it is left alone",
+        agent.name, tag.node
+    )))
+}
+
+fn may_go(agent: &Agent, withdrawal: &Withdrawal) -> Result<(), TargetError> {
+    carries(agent, &withdrawal.tag)?;
     if !agent.idle && !withdrawal.insist {
         let build = agent.build.as_deref().unwrap_or("a build that is about to begin or to end");
         return Err(TargetError::Busy(format!("on the agent `{}` is {build}", agent.name)));
