@@ -220,7 +220,7 @@ impl Engine {
         let remote = Arc::clone(&self.drivers.remote);
         let mut log = NodeLog { node: id.0, last: LastLines::default() };
         let hint = hint(provider, &node.image);
-        let future = async move { checked(builder::check(remote.as_ref(), &endpoint, &mut log).await, hint) };
+        let future = async move { visited(builder::check(remote.as_ref(), &endpoint, &mut log).await, hint) };
         Ok((deadline, future.boxed()))
     }
 
@@ -289,7 +289,12 @@ fn visited(result: Result<(), BuildError>, hint: Option<&str>) -> Outcome {
     Outcome::Answer(match result {
         Ok(()) => Answer::Done,
         Err(error) => {
-            let fault = if error.is_unreachable() { Fault::Unreachable } else { Fault::Refused };
+            let fault = match &error.cause {
+                // What is wrong on our side says nothing about the machine.
+                Cause::Remote(RemoteError::Local(_)) => Fault::Login,
+                _ if error.is_unreachable() => Fault::Unreachable,
+                _ => Fault::Refused,
+            };
             Answer::Failed(Failure { fault, text: told(&error, hint) })
         }
     })
@@ -299,14 +304,4 @@ fn told(error: &BuildError, hint: Option<&str>) -> String {
     let wrong = matches!(&error.cause, Cause::Remote(RemoteError::WrongHostKey { .. }));
     let hint = hint.filter(|_| wrong).map_or_else(String::new, |hint| format!("; {hint}"));
     format!("{error}{hint}")
-}
-
-/// What is wrong on our side says nothing about the node.
-fn checked(result: Result<(), BuildError>, hint: Option<&str>) -> Outcome {
-    match result {
-        Err(BuildError { cause: Cause::Remote(error @ RemoteError::Local(_)), .. }) => {
-            Outcome::Answer(Answer::Failed(Failure { fault: Fault::Login, text: error.to_string() }))
-        }
-        other => visited(other, hint),
-    }
 }

@@ -1,8 +1,8 @@
 //! Breakers: what failed several times in a row is left alone for a while, and then tried by one node before it is used
 //! as before.
 //!
-//! Each launch that fails counts against its label at its provider, against the provider, and against the snapshot that
-//! it boots; one that succeeds clears all three. Where the cloud says that it has no host for a server, the flavor is to
+//! Each launch that fails counts against its label at its provider, and, unless it is known not to be their fault (`blame`),
+//! against the provider and the snapshot that it boots; one that succeeds clears all three. Where the cloud says that it has no host for a server, the flavor is to
 //! blame, and neither the provider nor the snapshot; that some server of the flavor was made clears it. A breaker is *closed* while there were few failures; *open* while its
 //! pause lasts; and *half-open* afterwards: one node of each label tries it, and other providers serve meanwhile.
 //!
@@ -11,6 +11,7 @@
 //! look at, and nodes boot the one before it.
 
 use super::action::Subject;
+use super::blame::Blame;
 use super::{Draft, limits};
 use crate::config::Label;
 use crate::model::{
@@ -53,10 +54,12 @@ impl BreakerState {
 
 impl Draft<'_> {
     /// Counts a launch that failed.
-    pub(super) fn launch_failed(&mut self, node: &Node, reason: &str) {
+    pub(super) fn launch_failed(&mut self, node: &Node, reason: &str, blame: Blame) {
         self.set_back(SetbackKind::Launch, &node.provider, &node.label, reason);
-        self.set_back(SetbackKind::Provider, &node.provider, "", reason);
-        if let Some(image) = node.image_id {
+        if blame.is_on(SetbackKind::Provider) {
+            self.set_back(SetbackKind::Provider, &node.provider, "", reason);
+        }
+        if let Some(image) = node.image_id.filter(|_| blame.is_on(SetbackKind::Snapshot)) {
             self.set_back(SetbackKind::Snapshot, &node.provider, &image.to_string(), reason);
         }
     }

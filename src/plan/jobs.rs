@@ -2,6 +2,7 @@
 
 use super::Draft;
 use super::action::{Action, Subject};
+use super::blame::Blame;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
     AgentFacts, JobEvent, JobEventKind, JobFacts, JobResult, JobRun, Node, NodeState, NodeStep,
@@ -158,7 +159,7 @@ impl Draft<'_> {
             }
             (JobEventKind::Finished, _) => {
                 let reason = format!("its test job {job} failed");
-                self.launch_failed(&node, &reason);
+                self.launch_failed(&node, &reason, Blame::Image);
                 self.node_event(node, NodeEvent::Doomed, reason.clone());
                 reason
             }

@@ -2,6 +2,7 @@
 
 use super::action::{Action, Errand, Subject};
 use super::address::Lack;
+use super::blame::Blame;
 use super::floating::{Advance, Machine, Tidied};
 use super::host_keys::Pinning;
 use super::whereabouts::{Asked, Standing, Unsure, Whereabouts, locate};
@@ -176,7 +177,7 @@ impl Draft<'_> {
     /// Lets a launch fail, and remembers that it did.
     pub(super) fn fail_node(&mut self, node: Node, reason: String) {
         if !self.placement_failed(&node, &reason) {
-            self.launch_failed(&node, &reason);
+            self.launch_failed(&node, &reason, Blame::Unknown);
         }
         self.set_back_zone(&node.provider, node.az.as_deref(), &reason);
         self.node_event(node, NodeEvent::Doomed, reason);

@@ -11,6 +11,7 @@ mod address;
 mod agents;
 mod allocate;
 mod balance;
+mod blame;
 mod breaker;
 mod check;
 mod departed;

@@ -1,6 +1,7 @@
 //! What follows from the answers of targets.
 
 use super::action::{Errand, Reason};
+use super::blame::Blame;
 use super::outcome::{
     Answer, Consequence, Failure, Fault, launch_failed, launch_succeeded, set_back, went_away,
 };
@@ -116,7 +117,7 @@ fn launch_log(node: Node, answer: &Answer) -> Vec<Consequence> {
         Answer::Id(_) | Answer::Done => "the target says nothing about it".to_owned(),
     };
     let reason = Reason(format!("its agent did not come online within the enroll-timeout; {why}"));
-    let mut follow = launch_failed(&node, &reason);
+    let mut follow = launch_failed(&node, &reason, Blame::Unknown);
     follow.push(Consequence::Node { row: Box::new(node), event: NodeEvent::Doomed, reason });
     follow
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::action::{Errand, Reason};
+use super::blame::Blame;
 use super::{limits, offered, reaching};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
@@ -229,6 +230,12 @@ fn verdict_on_zone(
         _ => return None,
     };
     match answer {
+        // What was refused for another reason says nothing about the zone.
+        Answer::Failed(failure)
+            if failed == Fault::Refused && !Blame::of_refusal(&failure.text).is_on(kind) =>
+        {
+            None
+        }
         Answer::Failed(failure) if failure.fault == failed => {
             Some(set_back(kind, provider, name, Reason(failure.text.clone())))
         }
@@ -263,7 +270,7 @@ fn node_created(node: Node, answer: &Answer) -> Vec<Consequence> {
             Consequence::Node { row, event: NodeEvent::Doomed, reason },
         ],
         Fault::NotFound | Fault::Refused | Fault::Unreachable | Fault::Busy => {
-            let mut follow = launch_failed(&row, &reason);
+            let mut follow = launch_failed(&row, &reason, Blame::of_refusal(&failure.text));
             follow.push(Consequence::Node { row, event: NodeEvent::Doomed, reason });
             follow
         }
@@ -392,7 +399,14 @@ fn set_prepared(primary: &Node, rows: Vec<Node>, answer: &Answer) -> Vec<Consequ
         ],
         Answer::Failed(failure) => {
             let reason = Reason(failure.text.clone());
-            let mut follow = launch_failed(primary, &reason);
+            let blame = match failure.fault {
+                // Something of ours, such as the file of the private key.
+                Fault::Login => Blame::Label,
+                // It was reached, and its script or what the script found there failed.
+                Fault::Refused => Blame::Image,
+                _ => Blame::Unknown,
+            };
+            let mut follow = launch_failed(primary, &reason, blame);
             follow.push(Consequence::Nodes { rows, event: NodeEvent::Doomed, reason });
             follow
         }
@@ -437,10 +451,11 @@ pub(super) fn went_away(answer: &Answer) -> bool {
     }
 }
 
-/// A launch failed: that counts for its label, its provider and the snapshot that it booted.
-pub(super) fn launch_failed(node: &Node, reason: &Reason) -> Vec<Consequence> {
+/// A launch failed: that counts for its label, and as far as they are to blame for its provider and the snapshot that it
+/// booted.
+pub(super) fn launch_failed(node: &Node, reason: &Reason, blame: Blame) -> Vec<Consequence> {
     let count = |(kind, name)| set_back(kind, node.provider.clone(), name, reason.clone());
-    counted_for(node).map(count).collect()
+    counted_for(node).filter(|(kind, _)| blame.is_on(*kind)).map(count).collect()
 }
 
 /// A node became ready: what failed before counts no more.

@@ -1,6 +1,7 @@
 //! What follows from the answers to what opens the way to a machine: its floating IP, its host key.
 
 use super::action::{Errand, Reason};
+use super::blame::Blame;
 use super::outcome::{Answer, Consequence, Fault, launch_failed, not_made, set_back, went_away};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
@@ -116,7 +117,7 @@ fn image_got_floating_ip(image: Image, owner: Owner, answer: &Answer) -> Vec<Con
 }
 
 fn doom_node(node: Node, reason: Reason) -> Vec<Consequence> {
-    let mut follow = launch_failed(&node, &reason);
+    let mut follow = launch_failed(&node, &reason, Blame::Provider);
     follow.push(Consequence::Node { row: Box::new(node), event: NodeEvent::Doomed, reason });
     follow
 }
