@@ -4,12 +4,15 @@
 
 use std::ops::RangeInclusive;
 
+use chrono::DateTime;
+
 use super::diagnostic::Report;
 use super::fields::{self, Fields, Meaning};
 use super::keys::{self, CHECK, CLEANUP, IMAGE_UPDATE};
 use super::source_text::{Located, Position};
 use super::tree::{Node, Value};
 use super::types::{Cron, Crons};
+use super::zones;
 
 /// What stands before a schedule to name its time zone, as in a crontab.
 const ZONE_PREFIX: &str = "CRON_TZ=";
@@ -61,12 +64,13 @@ fn time_zone(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
 }
 
 fn zone_name(name: &str, at: &Position, report: &mut Report) -> Option<String> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || "/_+-".contains(character);
-    if name.is_empty() || !name.chars().all(allowed) {
-        report.error(at, "this is no time zone").help("write its IANA name, such as Europe/Paris or UTC");
-        return None;
+    match zones::read(name) {
+        Ok(_) => Some(name.to_owned()),
+        Err((message, help)) => {
+            report.error(at, message).help(help);
+            None
+        }
     }
-    Some(name.to_owned())
 }
 
 /// Reads a schedule: text, or a mapping that has a time zone of its own.
@@ -120,7 +124,23 @@ fn schedule(times: &Located<String>, key: &str, zone: Option<String>, report: &m
                 .help(format!("it is `*`, a number from {} to {}, a range such as 1-5, or a list of these with commas; a step follows a slash, as in */15", numbers.start(), numbers.end()));
         }
     }
+    if good && !comes(&fields) {
+        report
+            .warning(&times.at, format!("the moment of `{key}` never comes"))
+            .help("no month that is named has that day");
+    }
     good.then(|| Cron { schedule: fields.join(" "), zone })
+}
+
+/// Whether there is any moment at which all fields fit: the 30th of February never comes.
+fn comes(fields: &[&str]) -> bool {
+    // croner has the second first.
+    let mut fields = fields.to_vec();
+    if fields.len() > 5 {
+        fields.rotate_right(1);
+    }
+    let times: Result<croner::Cron, _> = fields.join(" ").parse();
+    times.is_ok_and(|times| times.find_next_occurrence(&DateTime::UNIX_EPOCH, false).is_ok())
 }
 
 /// Whether this is an item of a field: `*`, a number or a range, each with or without a step.

@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::types::{
-    CloudCredentials, Config, Cron, Crons, GearmanServer, Identity, ImageSource, Jenkins, Label, Named,
-    Offer, Provider, ProviderImage, Target, WebTokens,
+    CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Cron, Crons, Domain, GearmanServer,
+    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, LogFormat, LogLevel, Logging, Named,
+    Network, NetworkName, Offer, Provider, ProviderImage, Target, WebTokens,
 };
 
 /// What is compared: a value that may be shown, or a secret.
@@ -108,6 +110,16 @@ impl Collected {
         self
     }
 
+    /// A value in the words of the file.
+    fn said(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.0.insert(key.to_owned(), Shown::Open(value.into()));
+        self
+    }
+
+    fn time(self, key: &str, value: Duration) -> Self {
+        self.said(key, humantime::format_duration(value).to_string())
+    }
+
     fn maybe(self, key: &str, value: Option<&impl Debug>) -> Self {
         match value {
             Some(value) => self.open(key, value),
@@ -160,7 +172,9 @@ fn general(config: &Config) -> Fields {
         targets: _,
     } = config;
     let servers: Vec<String> = gearman_servers.iter().map(gearman_server).collect();
-    let Collected(fields) = Collected::default()
+    let Collected(fields) = logging
+        .iter()
+        .fold(Collected::default(), logging_fields)
         .maybe("script-dir", script_dir.as_ref())
         .secret("dburi", &database.0)
         .open("gearman-servers", &servers)
@@ -168,20 +182,45 @@ fn general(config: &Config) -> Fields {
         .maybe_secret("event token", event_token.as_ref())
         .maybe_secret("read token", read_token.as_ref())
         .maybe_secret("write token", write_token.as_ref())
-        .maybe("cron image-update", image_update.as_ref().map(cron).as_ref())
-        .maybe("cron cleanup", cleanup.as_ref().map(cron).as_ref())
-        .maybe("cron check", check.as_ref().map(cron).as_ref())
-        .open("delete-delay", delete_delay)
-        .open("leak-limit", leak_limit)
-        .maybe("logging", logging.as_ref());
+        .said("cron image-update", cron(image_update.as_ref()))
+        .said("cron cleanup", cron(cleanup.as_ref()))
+        .said("cron check", cron(check.as_ref()))
+        .time("delete-delay", *delete_delay)
+        .open("leak-limit", leak_limit);
     fields
 }
 
-fn cron(cron: &Cron) -> String {
-    let Cron { schedule, zone } = cron;
+fn logging_fields(collected: Collected, logging: &Logging) -> Collected {
+    let Logging { format, level, levels, directory, keep } = logging;
+    let format = match format {
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    let levels: Vec<String> =
+        levels.iter().map(|(target, level)| format!("{target}: {}", level_word(*level))).collect();
+    collected
+        .said("logging format", format)
+        .said("logging level", level_word(*level))
+        .said("logging levels", format!("{{{}}}", levels.join(", ")))
+        .maybe("logging directory", directory.as_ref())
+        .open("logging keep", keep)
+}
+
+const fn level_word(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    }
+}
+
+fn cron(cron: Option<&Cron>) -> String {
+    let Some(Cron { schedule, zone }) = cron else { return "never".to_owned() };
     match zone {
-        Some(zone) => format!("{schedule} ({zone})"),
-        None => schedule.clone(),
+        Some(zone) => format!("{schedule:?} ({zone})"),
+        None => format!("{schedule:?}"),
     }
 }
 
@@ -200,16 +239,17 @@ fn label_fields(label: &Label) -> Fields {
     } = label;
     let windows = schedule.iter().map(|window| format!("{}: {}", window.text, window.spares));
     let windows: Vec<String> = windows.collect();
-    let Collected(fields) = Collected::default()
+    let collected = Collected::default()
         .open("image", image)
         .count("min-ready", *min_ready)
-        .open("headroom", headroom)
+        .said("headroom", format!("{headroom}%"))
         .open("schedule", &windows)
         .open("subnodes", subnodes)
         .maybe("ready-script", ready_script.as_ref())
-        .open("ready-script-timeout", ready_script_timeout)
-        .maybe("max-ready-age", max_ready_age.as_ref())
+        .time("ready-script-timeout", *ready_script_timeout)
         .open("providers", providers);
+    let Collected(fields) =
+        max_ready_age.iter().fold(collected, |fields, age| fields.time("max-ready-age", *age));
     fields
 }
 
@@ -235,24 +275,39 @@ fn provider_fields(provider: &Provider) -> Fields {
         images: _,
         retired: _,
     } = provider;
+    let networks: Vec<String> = networks.iter().map(network).collect();
+    let clean_floating_ips = match clean_floating_ips {
+        CleanFloatingIps::OfPool => "no",
+        CleanFloatingIps::Ours => "yes",
+        CleanFloatingIps::All => "all",
+    };
     let collected = Collected::default()
         .maybe("cloud", cloud.as_ref())
-        .open("api-timeout", api_timeout)
-        .open("boot-timeout", boot_timeout)
-        .open("launch-timeout", launch_timeout)
+        .time("api-timeout", *api_timeout)
+        .time("boot-timeout", *boot_timeout)
+        .time("launch-timeout", *launch_timeout)
         .count("max-servers", *max_servers)
         .maybe("keypair", keypair.as_ref())
-        .open("rate", rate)
+        .time("rate", *rate)
         .open("availability-zones", availability_zones)
-        .open("networks", networks)
+        .said("networks", format!("[{}]", networks.join(", ")))
         .maybe("pool", pool.as_ref())
-        .open("clean-floating-ips", clean_floating_ips)
+        .said("clean-floating-ips", clean_floating_ips)
         .open("security-groups", security_groups)
         .open("host-key-checking", host_key_checking)
         .open("ipv6-preferred", ipv6_preferred)
         .open("template-hostname", template_hostname);
     let Collected(fields) = credential_fields(collected, credentials);
     fields
+}
+
+fn network(network: &Network) -> String {
+    let Network { wanted, public } = network;
+    let public = if *public { ", public: yes" } else { "" };
+    match wanted {
+        NetworkName::Id(id) => format!("{{net-id: {id}{public}}}"),
+        NetworkName::Name(name) => format!("{{name: {name}{public}}}"),
+    }
 }
 
 fn credential_fields(collected: Collected, credentials: &CloudCredentials) -> Collected {
@@ -293,10 +348,13 @@ fn credential_fields(collected: Collected, credentials: &CloudCredentials) -> Co
 
 fn name_fields(collected: Collected, what: &str, named: &Named) -> Collected {
     let Named { id, name, domain } = named;
-    collected
-        .maybe(&format!("{what} id"), id.as_ref())
-        .maybe(&format!("{what} name"), name.as_ref())
-        .maybe(&format!("{what} domain"), domain.as_ref())
+    let collected =
+        collected.maybe(&format!("{what} id"), id.as_ref()).maybe(&format!("{what} name"), name.as_ref());
+    match domain {
+        Some(Domain::Id(id)) => collected.open(&format!("{what} domain id"), id),
+        Some(Domain::Name(name)) => collected.open(&format!("{what} domain name"), name),
+        None => collected,
+    }
 }
 
 fn image_fields(image: &ProviderImage) -> Fields {
@@ -319,10 +377,20 @@ fn image_fields(image: &ProviderImage) -> Fields {
         host_key_source,
         pause,
     } = image;
+    let connection_address = match connection_address {
+        ConnectionAddress::Public => "public",
+        ConnectionAddress::Private => "private",
+        ConnectionAddress::Network(name) => name,
+    };
+    let host_key_source = match host_key_source {
+        HostKeySource::Learn => "learn",
+        HostKeySource::Console => "console",
+        HostKeySource::UserData => "user-data",
+    };
     let collected = Collected::default()
         .open("base-image", base_image)
         .open("setup", setup)
-        .open("setup-timeout", setup_timeout)
+        .time("setup-timeout", *setup_timeout)
         .open("min-ram", min_ram)
         .maybe("name-filter", name_filter.as_ref())
         .open("username", username)
@@ -334,8 +402,8 @@ fn image_fields(image: &ProviderImage) -> Fields {
         .open("ssh-port", ssh_port)
         .maybe("key-name", key_name.as_ref())
         .maybe("boot volume in GiB", boot_volume_gib.as_ref())
-        .open("connection-address", connection_address)
-        .open("host-key-source", host_key_source)
+        .said("connection-address", connection_address)
+        .said("host-key-source", host_key_source)
         .open("pause", pause);
     // User data often holds a password.
     let Collected(fields) = match user_data {
@@ -371,16 +439,20 @@ fn jenkins_fields(collected: Collected, jenkins: &Jenkins) -> Collected {
         api_timeout,
         ca_file,
     } = jenkins;
+    let launcher = match launcher {
+        Launcher::Ssh => "ssh",
+        Launcher::Inbound => "inbound",
+    };
     collected
         .open("jenkins url", url)
         .open("jenkins user", user)
         .secret("jenkins apikey", apikey)
         .maybe("jenkins credentials-id", credentials_id.as_ref())
-        .open("jenkins launcher", launcher)
+        .said("jenkins launcher", launcher)
         .maybe("jenkins test-job", test_job.as_ref())
         .open("jenkins queue-demand", queue_demand)
         .open("jenkins close-used-agents", close_used_agents)
-        .open("jenkins enroll-timeout", enroll_timeout)
-        .open("jenkins api-timeout", api_timeout)
+        .time("jenkins enroll-timeout", *enroll_timeout)
+        .time("jenkins api-timeout", *api_timeout)
         .maybe("jenkins cacert", ca_file.as_ref())
 }

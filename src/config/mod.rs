@@ -29,6 +29,7 @@ pub mod template;
 mod tree;
 mod types;
 mod windows;
+mod zones;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -65,7 +66,7 @@ pub struct Loaded {
 /// order of the files.
 pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     let mut report = Report::default();
-    let raw = read_required(&sources.nodepool_yaml, &mut report).and_then(|source| {
+    let raw = read_required(&sources.nodepool_yaml, "-c", &mut report).and_then(|source| {
         let root = tree::read(&source, &mut report)?;
         raw::read(&root, &mut report)
     });
@@ -99,7 +100,7 @@ pub struct LogFile {
 /// What is wrong with it, with its line.
 pub fn log_file(path: &Path, usual: LogDestination) -> Result<LogFile, String> {
     let mut report = Report::default();
-    let Some(source) = read_required(path, &mut report) else { return Err(render(&report.finish())) };
+    let Some(source) = read_required(path, "-l", &mut report) else { return Err(render(&report.finish())) };
     let is_python =
         source.text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     if is_python.is_some_and(|line| line.starts_with('[')) {
@@ -118,12 +119,15 @@ pub fn log_file(path: &Path, usual: LogDestination) -> Result<LogFile, String> {
     }
 }
 
-fn read_required(path: &Path, report: &mut Report) -> Option<Arc<SourceText>> {
+/// Reads a file that must be there. `option` is the one that names it.
+fn read_required(path: &Path, option: &str, report: &mut Report) -> Option<Arc<SourceText>> {
     report.looked_at(path);
     match SourceText::read(path) {
         Ok(Some(source)) => Some(source),
         Ok(None) => {
-            report.error_without_text(Some(path.to_owned()), "the file does not exist");
+            report
+                .error_without_text(Some(path.to_owned()), "the file does not exist")
+                .help(format!("make it, or name another one with `{option}`"));
             None
         }
         Err(reason) => {
@@ -139,14 +143,15 @@ fn read_secure(sources: &Sources, report: &mut Report) -> Secure {
     report.looked_at(path);
     let source = match (SourceText::read(path), &sources.secure_conf) {
         (Ok(None), SecureConf::IfPresent(_)) => None,
-        _ => read_required(path, report),
+        _ => read_required(path, "-s", report),
     };
     let Some(source) = source else { return Secure::default() };
     let secure = secure::read(&source, report);
     if path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o007 != 0) {
         report
             .warning(&Position::whole(&source), "the file is open to every user of this machine")
-            .help(format!("chmod o= {}", path.display()));
+            .help(format!("chmod o= {}", path.display()))
+            .about_machine();
     }
     secure
 }

@@ -6,14 +6,15 @@
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Datelike as _, MappedLocalTime, NaiveDate, TimeDelta, TimeZone as _, Timelike as _};
-use chrono_tz::{TZ_VARIANTS, Tz};
+use chrono_tz::Tz;
 
 use super::diagnostic::{Finding, Report};
 use super::fields;
 use super::keys::MOST;
 use super::source_text::{Located, Position};
-use super::spelling;
+
 use super::tree::{Entry, Node, Value};
+use super::zones;
 use crate::model::Timestamp;
 
 /// The most windows of one label.
@@ -64,7 +65,7 @@ impl Window {
             days: read_days(days)?,
             from,
             until,
-            zone: read_zone(zone)?,
+            zone: zones::read(zone)?,
         })
     }
 
@@ -215,17 +216,6 @@ fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = (number(hour)?, number(minute).filter(|minute| *minute < 60)?);
     let all = hour.checked_mul(60)?.checked_add(minute)?;
     (all <= MINUTES_OF_DAY).then_some(all)
-}
-
-fn read_zone(name: &str) -> Result<Tz, (String, String)> {
-    name.parse().map_err(|_| {
-        let meant = spelling::nearest(name, TZ_VARIANTS.iter().map(|zone| zone.name()));
-        let help = match meant {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None => "write its IANA name, such as Europe/Paris or UTC".to_owned(),
-        };
-        (format!("there is no time zone `{name}`"), help)
-    })
 }
 
 #[cfg(test)]

@@ -48,7 +48,16 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "config",
         rooms: &["model"],
-        crates: &["chrono", "chrono_tz", "humantime", "secrecy", "serde_yaml", "thiserror"],
+        crates: &[
+            "chrono",
+            "chrono_tz",
+            "croner",
+            "humantime",
+            "secrecy",
+            "serde_yaml",
+            "strsim",
+            "thiserror",
+        ],
         never: &["async", "await", "std::env", "std::process", "SystemTime::now"],
         because: "It reads the files that it is given, so that a test can give it others; who calls it knows the \
                   environment. A place in a file comes from the YAML parser's events, so serde itself is not needed.",
