@@ -63,7 +63,7 @@ let_in() {
     chmod 700 "$home/.ssh"
     chmod 600 "$file"
     chown -R "$user:" "$home/.ssh"
-    say "$(wc -l <"$file") key(s) open $user"
+    say "keys that open $user: $(wc -l <"$file")"
 }
 
 allow_sudo() {

@@ -6,7 +6,7 @@ use super::alien::{self, CloudReader, Kind};
 use super::several::whole;
 use super::{Failure, Session, confirm, rfc3339};
 use crate::config::Config;
-use crate::model::{Server, ServerStatus, WishKind};
+use crate::model::{Server, ServerStatus, WishKind, counted};
 
 /// Which servers.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,6 +35,7 @@ pub async fn run(
     let owners = alien::Owners::read(session).await?;
     let wanted: BTreeSet<&String> = arguments.ids.iter().collect();
     let (mut found, mut problems): (Vec<(String, Server)>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut unread = Vec::new();
     for provider in alien::providers(config, &which)? {
         let listing = tokio::time::timeout(alien::DEADLINE, clouds.servers(provider)).await;
         match listing {
@@ -45,14 +46,23 @@ pub async fn run(
             }
             Ok(Err(error)) => {
                 session.console.warn(&format!("provider {} could not be listed: {error:#}", provider.name));
+                unread.push(provider.name.as_str());
             }
             Err(_) => {
                 session.console.warn(&format!("provider {} did not answer", provider.name));
+                unread.push(provider.name.as_str());
             }
         }
     }
     let unknown = wanted.iter().filter(|id| !found.iter().any(|(_, server)| server.id == ***id));
-    problems.extend(unknown.map(|id| format!("No server {id} found.")));
+    let unknown: Vec<String> = unknown.map(|id| format!("No server {id} found.")).collect();
+    if !unknown.is_empty() && !unread.is_empty() {
+        return Err(Failure::unreachable(
+            format!("{} It may be at {}, which could not be listed", unknown.join(" "), unread.join(", ")),
+            "see that the cloud is up and the credentials are right; `nodepool doctor` looks at both",
+        ));
+    }
+    problems.extend(unknown);
     found.retain(|(_, server)| match owners.kind(server) {
         Kind::Foreign | Kind::Installation(_) => true,
         ours => {
@@ -67,7 +77,10 @@ pub async fn run(
         session.console.note(&described(provider, server));
     }
     if !arguments.yes {
-        confirm::insist(&format!("delete these {} servers, which we did not make", found.len()))?;
+        confirm::insist(&format!(
+            "delete {} that we did not make",
+            counted(found.len(), "server", "servers")
+        ))?;
     }
     let wish = |(provider, server): &(String, Server)| WishKind::AlienDelete {
         provider: provider.clone(),

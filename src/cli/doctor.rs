@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::session::now;
 use super::{Console, Failure, Session, Table};
 use crate::doctor::{End, Finding, Known, Verdict};
+use crate::model::counted;
 use crate::store::ENGINE_LEASE;
 
 /// What to look at.
@@ -53,7 +54,11 @@ pub async fn known(session: &Result<Session, Failure>) -> (Known, Vec<Finding>) 
             (Known::default(), vec![wrong])
         }
         Ok((known, holder)) => {
-            let text = format!("{} nodes, {} images", known.nodes.len(), known.images.len());
+            let text = format!(
+                "{}, {}",
+                counted(known.nodes.len(), "node", "nodes"),
+                counted(known.images.len(), "image", "images")
+            );
             let read = finding("read", Verdict::Good, text, None, None);
             let none = || {
                 let text = "no nodepoold works on it".to_owned();

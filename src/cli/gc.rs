@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::session::now;
 use super::several::whole;
 use super::{Age, Failure, Session, Table, confirm, rfc3339};
-use crate::model::{Fate, Leftover, WishKind};
+use crate::model::{Fate, Leftover, WishKind, counted};
 
 /// What to do about it.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<(), Failure
         }
         show(session, &stopped)?;
         if !arguments.yes {
-            confirm::insist(&format!("delete these {} things for good", stopped.len()))?;
+            confirm::insist(&format!("delete {} for good", counted(stopped.len(), "thing", "things")))?;
         }
         WishKind::ConfirmCleanup
     } else {

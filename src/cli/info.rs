@@ -312,11 +312,12 @@ impl Info {
             table.row([view.id.to_string(), view.wish.clone(), view.written.clone()].map(Some));
         }
         section(&mut text, "Open wishes", &table, self.wishes.len(), colours);
-        let mut table = Table::new(["Setback", "Failures", "Last", "Next try", "Reason"]);
+        let mut table = Table::new(["Setback", "Breaker", "Failures", "Last", "Next try", "Reason"]);
         for view in &self.setbacks {
             let next = view.next_try.clone().unwrap_or_else(|| "at the next look".to_owned());
-            let cells = [view.about.clone(), view.failures.to_string(), view.last.clone(), next];
-            table.row(cells.into_iter().chain([view.reason.clone()]).map(Some));
+            let breaker = [view.about.clone(), view.breaker.to_owned()];
+            let cells = [view.failures.to_string(), view.last.clone(), next];
+            table.row(breaker.into_iter().chain(cells).chain([view.reason.clone()]).map(Some));
         }
         section(&mut text, "Setbacks", &table, self.setbacks.len(), colours);
         text
@@ -324,6 +325,6 @@ impl Info {
 }
 
 fn section(text: &mut String, title: &str, table: &Table, rows: usize, colours: bool) {
-    let body = if rows == 0 { "none\n".to_owned() } else { format!("\n{}", table.render(colours)) };
-    let _ = write!(text, "\n{title}: {body}");
+    let body = if rows == 0 { " none\n".to_owned() } else { format!("\n{}", table.render(colours)) };
+    let _ = write!(text, "\n{title}:{body}");
 }

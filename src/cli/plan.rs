@@ -164,8 +164,8 @@ fn text(plan: &PlanView, colours: bool) -> String {
 }
 
 fn section(text: &mut String, title: &str, table: &Table, rows: usize, more: usize, colours: bool) {
-    let body = if rows == 0 { "nothing\n".to_owned() } else { format!("\n{}", table.render(colours)) };
-    let _ = write!(text, "\n{title}: {body}");
+    let body = if rows == 0 { " nothing\n".to_owned() } else { format!("\n{}", table.render(colours)) };
+    let _ = write!(text, "\n{title}:{body}");
     if more > 0 {
         let _ = writeln!(text, "{more} more are not shown");
     }

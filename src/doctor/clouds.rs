@@ -3,7 +3,7 @@
 use super::{CloudDoor, End, Finding};
 use crate::cloud::{CloudError, NetworkChoice};
 use crate::config::{ImageSource, NetworkName, Provider};
-use crate::model::{Flavor, Quota, Resource};
+use crate::model::{Flavor, Quota, Resource, counted};
 
 /// Looks at the cloud of a provider.
 pub(super) async fn look(provider: &Provider, door: &dyn CloudDoor) -> Vec<Finding> {
@@ -14,7 +14,10 @@ pub(super) async fn look(provider: &Provider, door: &dyn CloudDoor) -> Vec<Findi
         Err(error) => return vec![trouble(&leg, "login and servers", &error)],
     };
     let ours = servers.iter().filter(|server| server.tag.is_some()).count();
-    let text = format!("logged in; {} servers, {ours} of them made by a nodepool", servers.len());
+    let text = format!(
+        "logged in; {}, {ours} of them made by a nodepool",
+        counted(servers.len(), "server", "servers")
+    );
     let mut found = vec![Finding::good(&leg, "login and servers", text)];
     let (images, networks, quota) =
         tokio::join!(images(&leg, provider, door), networks(&leg, provider, door), door.quota());
@@ -98,7 +101,8 @@ fn limits(leg: &str, provider: &Provider, quota: &Quota) -> Vec<Finding> {
             found.push(Finding::wrong(leg, check, text, End::Here, next));
             continue;
         };
-        let text = format!("{} with {} MiB and {} cores", flavor.name, flavor.ram, flavor.cores);
+        let text =
+            format!("{} with {} MiB and {}", flavor.name, flavor.ram, counted(flavor.cores, "core", "cores"));
         found.push(Finding::good(leg, check, text));
         largest = largest.filter(|known| known.ram >= flavor.ram).or(Some(flavor));
     }

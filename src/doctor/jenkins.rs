@@ -2,13 +2,19 @@
 
 use super::{End, Finding, JenkinsAnswer};
 use crate::target::TargetError;
+use crate::target::jenkins::Told;
 
 /// What was found at a Jenkins.
 pub(super) fn findings(leg: &str, answers: Vec<JenkinsAnswer>) -> Vec<Finding> {
     answers
         .into_iter()
         .map(|(check, answer)| match answer {
-            Ok(text) => Finding::good(leg, check, text),
+            Ok(Told::Good(text)) => Finding::good(leg, check, text),
+            Ok(Told::Unknown(text)) => {
+                let next =
+                    "look at Manage Jenkins, Plugins; or give the user the permission Overall/System Read";
+                Finding::doubtful(leg, check, text, next)
+            }
             Err(TargetError::QuietingDown(text)) => {
                 let next = "it takes no nodes until it was restarted, or `Cancel Shutdown` in Jenkins";
                 Finding::doubtful(leg, check, text, next)

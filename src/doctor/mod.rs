@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::model::{Image, Node};
 use crate::remote::Remote;
 use crate::target::TargetError;
+use crate::target::jenkins::Told;
 
 /// The longest that a leg may take; booting a server has the deadlines of its provider.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -134,7 +135,7 @@ pub trait CloudDoor: Cloud {
 }
 
 /// What was found at a Jenkins: what was looked at, and how it is.
-pub type JenkinsAnswer = (&'static str, Result<String, TargetError>);
+pub type JenkinsAnswer = (&'static str, Result<Told, TargetError>);
 
 /// A door, or why it cannot be used.
 pub type Usable<T> = Result<T, String>;

@@ -3,6 +3,7 @@
 //! What a row remembers as its reason is told where rows change. A call that fails and is simply made again changes no
 //! row; without a word here, nobody would learn why a cloud stays unread or a server stays.
 
+use crate::model::counted;
 use crate::plan::{Errand, Failure, Fault};
 
 /// Tells that a call failed for the `count`th time in a row.
@@ -53,14 +54,15 @@ pub(super) fn failed(errand: &Errand, target: Option<&str>, count: u32, text: &s
 /// Tells that a listing works again.
 pub(super) fn works_again(errand: &Errand, count: u32) {
     let purpose = purpose(errand);
+    let times = counted(count, "time", "times");
     match (errand, errand.paced_by()) {
         (Errand::ListAgents { target: name }, _) => {
             tracing::info!(
-                target: "nodepool.engine", target = name, "{purpose} works again; it failed {count} times"
+                target: "nodepool.engine", target = name, "{purpose} works again; it failed {times}"
             );
         }
         (_, provider) => {
-            tracing::info!(target: "nodepool.engine", provider, "{purpose} works again; it failed {count} times");
+            tracing::info!(target: "nodepool.engine", provider, "{purpose} works again; it failed {times}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod place;
 mod quota;
 mod time;
 mod wish;
+mod words;
 
 pub use agent::{Agent, AgentFacts, AgentTag, CLOSED, JobFacts};
 pub use cloud::{
@@ -30,3 +31,4 @@ pub use place::{KnownProvider, KnownTarget, Place};
 pub use quota::{Flavor, Quota, Resource, Usage};
 pub use time::Timestamp;
 pub use wish::{Setback, SetbackKind, Wish, WishId, WishKind};
+pub use words::counted;

@@ -9,7 +9,7 @@ use super::waiting::Waiting;
 use super::{Draft, Watermark};
 use crate::config::Label;
 use crate::fsm::node::NodeEvent;
-use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, SetbackKind};
+use crate::model::{ImageId, ImageState, ImageStep, Node, NodeState, Owner, SetbackKind, counted};
 
 /// What a label lacks, and who can serve it.
 struct Deficit<'a> {
@@ -165,8 +165,10 @@ impl<'a> Draft<'a> {
             return None;
         }
         let mut reason = format!(
-            "label {} wants nodes for {jobs} jobs and {spare} spare ones{by}, and has {there}",
-            label.name
+            "label {} wants nodes for {} and {}{by}, and has {there}",
+            label.name,
+            counted(jobs, "job", "jobs"),
+            counted(spare, "spare one", "spare ones"),
         );
         if let (Some(age), 1..) = (label.max_ready_age, renewing) {
             reason.push_str(&super::renew::said(age, renewing));
@@ -379,6 +381,7 @@ impl<'a> Draft<'a> {
         }
         let reason = match (self.rooms.limit(provider), self.rooms.unoccupied(provider)) {
             (0, _) => format!("max-servers of {provider} is 0"),
+            (1, 0) => format!("the only server of {provider} is taken"),
             (limit, 0) => format!("all {limit} servers of {provider} are taken"),
             (limit, free) => {
                 format!("its set needs {places} places at once, and {free} of {limit} are free at {provider}")

@@ -15,7 +15,7 @@ use super::observation::NO_DELETES;
 use super::view::CloudView;
 use super::wishes::Verdict;
 use crate::fsm::node::NodeEvent;
-use crate::model::{Node, NodeState, Timestamp, WishKind};
+use crate::model::{Node, NodeState, Timestamp, WishKind, counted};
 
 /// What the last visit to a ready node showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,7 +208,15 @@ impl Draft<'_> {
             }
         }
         if unread.is_empty() {
-            return Verdict::Granted("everything was listed, and leftovers are deleted".to_owned());
+            let clouds: Vec<&String> = self.seen.clouds.keys().collect();
+            let left = clouds.into_iter().map(|name| self.leftovers(name).len());
+            return Verdict::Granted(match left.fold(0, usize::saturating_add) {
+                0 => "everything was listed: nothing of ours was left behind".to_owned(),
+                left => format!(
+                    "everything was listed: {} left behind; `nodepool gc --dry-run` shows what becomes of it",
+                    counted(left, "thing was", "things were")
+                ),
+            });
         }
         Verdict::Refused(format!("not everything could be listed: {} failed", unread.join(", ")))
     }

@@ -9,7 +9,7 @@ use super::view::{CloudView, Listing};
 use super::wishes::Verdict;
 use super::{Draft, limits};
 use crate::config::CleanFloatingIps;
-use crate::model::{Fate, Leftover, LeftoverKind, Owner, Tag, Timestamp, WishKind};
+use crate::model::{Fate, Leftover, LeftoverKind, Owner, Tag, Timestamp, WishKind, counted};
 use crate::planted::{Bug, is_planted};
 
 impl Draft<'_> {
@@ -65,7 +65,7 @@ impl Draft<'_> {
     }
 
     /// All that was left behind at a provider. What was not seen for long enough is watched; the rest is to go.
-    fn leftovers(&mut self, provider: &str) -> Vec<Leftover> {
+    pub(super) fn leftovers(&mut self, provider: &str) -> Vec<Leftover> {
         let Some(cloud) = self.cloud(provider) else { return Vec::new() };
         let mut found = Vec::new();
         for server in cloud.servers.items.values() {
@@ -213,7 +213,8 @@ impl Draft<'_> {
         if self.has_come(asked.plus(limits::CONFIRMATION_LASTS)) {
             let hours = limits::CONFIRMATION_LASTS.as_secs().div_euclid(3600);
             return Verdict::Refused(format!(
-                "{left} things that were left behind are still there after {hours} h"
+                "{} left behind and still there after {hours} h",
+                counted(left, "thing was", "things were")
             ));
         }
         Verdict::Later

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Cron, Crons};
-use crate::model::{ImageState, WishKind};
+use crate::model::{ImageState, WishKind, counted};
 use crate::store::{Store, StoreError};
 
 /// The longest sleep: a clock that was set, or a machine that was suspended, is noticed within this time.
@@ -110,7 +110,8 @@ impl Clockwork {
         match self.write(job).await {
             Ok(0) => tracing::debug!(target: "nodepool.cron", "{}: nothing to ask for", job.name()),
             Ok(count) => {
-                tracing::info!(target: "nodepool.cron", "{}: {count} wishes written", job.name());
+                let wishes = counted(count, "wish was", "wishes were");
+                tracing::info!(target: "nodepool.cron", "{}: {wishes} written", job.name());
                 (self.ring)();
             }
             Err(error) => {

@@ -13,6 +13,7 @@ use crate::cloud::openstack::OpenStack;
 use crate::cloud::{CloudError, NetworkChoice};
 use crate::config::{Config, Offer};
 use crate::doctor::{CloudDoor, Legs, Question};
+use crate::model::counted;
 use crate::remote::SshRemote;
 use crate::target::gearman::{Address, GearmanDemand, Limits};
 use crate::target::zmq::{self, Publisher, Report};
@@ -49,7 +50,7 @@ fn gearman(address: Address) -> Question {
         let demand = GearmanDemand::new([address], limits, |_: &str, _: &'static str| {});
         let demand = demand.ask().await.map_err(|error| error.to_string())?;
         let jobs = demand.jobs.values().fold(0_u32, |sum, jobs| sum.saturating_add(*jobs));
-        Ok(format!("it answers; {jobs} jobs are queued or running"))
+        Ok(format!("it answers; {} queued or running", counted(jobs, "job is", "jobs are")))
     };
     let next = "see whether gearmand or geard runs there, `gearman-servers` names its port, and TLS is on at both ends or neither";
     Question { leg, check: "status", next: next.to_owned(), answer: answer.boxed() }

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use self::connection::Connection;
 use super::{Enrolled, Enrollment, Inbound, Roster, Target, TargetError, Withdrawal, tag_in};
 use crate::model::AgentTag;
-pub use probe::Probe;
+pub use probe::{Probe, Told};
 pub use queue::JenkinsQueue;
 pub use settings::{Launcher, Settings};
 

@@ -8,10 +8,20 @@ use serde::Deserialize;
 
 use super::connection::{Call, Connection};
 use super::{Launcher, agents, names};
+use crate::model::counted;
 use crate::target::TargetError;
 
 /// What was looked at, and how it is.
-pub type Probe = (&'static str, Result<String, TargetError>);
+pub type Probe = (&'static str, Result<Told, TargetError>);
+
+/// What a look that was answered found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is as it should be.
+    Good(String),
+    /// Nobody could tell, and why not.
+    Unknown(String),
+}
 
 /// The plugin that launches agents over ssh, by the name that Jenkins gives it.
 const SSH_PLUGIN: &str = "ssh-slaves";
@@ -25,20 +35,20 @@ pub(super) async fn probe(
 ) -> Vec<Probe> {
     let login = login(connection).await;
     let is_in = login.is_ok();
-    let mut found = vec![("login", login)];
+    let mut found = vec![("login", login.map(Told::Good))];
     if !is_in {
         return found;
     }
-    found.push(("agents", listing(connection).await));
-    found.push(("right to make agents", may_create(connection).await));
+    found.push(("agents", listing(connection).await.map(Told::Good)));
+    found.push(("right to make agents", may_create(connection).await.map(Told::Good)));
     if launcher == Launcher::Ssh {
         found.push(("plugin for ssh agents", plugin(connection).await));
     }
     if let Some(id) = credentials_id {
-        found.push(("credentials", credentials(connection, id).await));
+        found.push(("credentials", credentials(connection, id).await.map(Told::Good)));
     }
     if let Some(job) = test_job {
-        found.push(("test job", job_is_there(connection, job).await));
+        found.push(("test job", job_is_there(connection, job).await.map(Told::Good)));
     }
     found
 }
@@ -62,7 +72,8 @@ async fn login(connection: &Connection) -> Result<String, TargetError> {
 async fn listing(connection: &Connection) -> Result<String, TargetError> {
     let roster = agents::roster(connection).await?;
     let ours = roster.agents.iter().filter(|agent| agent.tag.is_some()).count();
-    let text = format!("{} agents, {ours} of them made by a nodepool", roster.agents.len());
+    let agents = counted(roster.agents.len(), "agent", "agents");
+    let text = format!("{agents}, {ours} of them made by a nodepool");
     if roster.quieting_down { Err(TargetError::QuietingDown(text)) } else { Ok(text) }
 }
 
@@ -91,19 +102,21 @@ struct Plugin {
 }
 
 /// Most users may not see the plugins, which is no trouble.
-async fn plugin(connection: &Connection) -> Result<String, TargetError> {
+async fn plugin(connection: &Connection) -> Result<Told, TargetError> {
     let call = Call::get(&["pluginManager", "api", "json"]).query("tree", "plugins[shortName,active]");
     let answer = match connection.call(&call).await {
-        Err(TargetError::AuthFailed(_)) => return Ok("this user may not look".to_owned()),
+        Err(TargetError::AuthFailed(_)) => {
+            return Ok(Told::Unknown("this user may not see which plugins there are".to_owned()));
+        }
         answer => answer?,
     };
     let plugins: Option<Plugins> = serde_json::from_slice(&answer.body).ok();
     let Some(plugins) = plugins.filter(|_| answer.status == StatusCode::OK) else {
-        return Ok("this Jenkins does not tell".to_owned());
+        return Ok(Told::Unknown("this Jenkins does not tell which plugins there are".to_owned()));
     };
     let found = plugins.plugins.iter().find(|plugin| plugin.short_name == SSH_PLUGIN);
     match found {
-        Some(plugin) if plugin.active => Ok(format!("{SSH_PLUGIN} is active")),
+        Some(plugin) if plugin.active => Ok(Told::Good(format!("{SSH_PLUGIN} is active"))),
         Some(_) => Err(TargetError::Rejected(format!("the plugin {SSH_PLUGIN} is not active"))),
         None => Err(TargetError::Rejected(format!("the plugin {SSH_PLUGIN} is not installed"))),
     }
