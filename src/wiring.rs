@@ -260,11 +260,8 @@ fn demand(
     jenkins: &BTreeMap<String, Arc<JenkinsTarget>>,
     metrics: &Arc<Metrics>,
 ) -> Option<Arc<dyn DemandSource>> {
-    let asks = |name: &str| match config.target(name).map(|target| &target.offer) {
-        Some(Offer::Jenkins(settings)) => settings.queue_demand,
-        Some(Offer::Gearman | Offer::Nowhere) | None => false,
-    };
-    let queues: Vec<_> = jenkins.iter().filter(|(name, _)| asks(name)).collect();
+    let asked = config.queues();
+    let queues: Vec<_> = asked.iter().filter_map(|target| jenkins.get_key_value(&target.name)).collect();
     let servers = gearman_servers(config);
     let gearman = (!servers.is_empty()).then(|| -> Arc<dyn DemandSource> {
         let metrics = Arc::clone(metrics);

@@ -160,7 +160,7 @@ fn check_inside(pool: &Pool, node: &Node) {
     let address = node.ip.as_deref().unwrap();
     let expected = format!(
         "primary\n{address}\n{address}\n{server}\ndevcloud devcloud RegionOne\n600 jenkins\njenkins\n0\n{name}\n\
-         127.0.1.1 {name}\nhost_name.sh\nready.sh\nsetup_node.sh\n"
+         127.0.1.1 {name}\nhost_name.sh\njenkins_agent.sh\nready.sh\nsetup_node.sh\n"
     );
     assert_eq!(pool.ssh(node, command), expected, "node {}", node.id);
 }

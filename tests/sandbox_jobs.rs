@@ -13,6 +13,8 @@ mod controller;
 mod doctor;
 #[path = "jobs/holds.rs"]
 mod holds;
+#[path = "jobs/inbound.rs"]
+mod inbound;
 #[path = "jobs/jenkins.rs"]
 mod jenkins;
 #[path = "jobs/life.rs"]

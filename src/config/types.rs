@@ -1,6 +1,6 @@
 //! The types of the whole configuration, as every other room reads them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -457,11 +457,20 @@ impl Config {
 
     /// Whether anything tells how many jobs wait.
     pub fn tells_demand(&self) -> bool {
-        let queues = self.targets.iter().any(|target| match &target.offer {
-            Offer::Jenkins(jenkins) => jenkins.queue_demand,
-            Offer::Gearman | Offer::Nowhere => false,
-        });
-        queues || !self.gearman_servers.is_empty()
+        !self.queues().is_empty() || !self.gearman_servers.is_empty()
+    }
+
+    /// The targets whose queue tells how many jobs wait. Of several that are one Jenkins it is the first, so that no job
+    /// counts twice.
+    pub fn queues(&self) -> Vec<&Target> {
+        let mut asked = BTreeSet::new();
+        let tells = |target: &&Target| match &target.offer {
+            Offer::Jenkins(jenkins) if jenkins.queue_demand => {
+                asked.insert(jenkins.url.trim_end_matches('/').to_owned())
+            }
+            Offer::Jenkins(_) | Offer::Gearman | Offer::Nowhere => false,
+        };
+        self.targets.iter().filter(tells).collect()
     }
 
     /// The target of this name.

@@ -169,7 +169,7 @@ fn done(answer: Result<(), TargetError>) -> Outcome {
     })
 }
 
-fn failure(error: &TargetError) -> Failure {
+pub(super) fn failure(error: &TargetError) -> Failure {
     let fault = match error {
         TargetError::NotFound(_) => Fault::NotFound,
         TargetError::Busy(_) => Fault::Busy,

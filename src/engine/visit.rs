@@ -67,15 +67,21 @@ impl Engine {
                 None => Vec::new(),
                 Some((target, name)) => match target.inbound(&name).await {
                     Ok(inbound) => vec![access_file(&inbound)],
-                    Err(error) => return failure(format!("what its agent needs could not be had: {error}")),
+                    Err(error) => {
+                        let Failure { fault, text } = super::offer::failure(&error);
+                        let text = format!("what its agent needs could not be had: {text}");
+                        return Outcome::Answer(Answer::Failed(Failure { fault, text }));
+                    }
                 },
             };
+            // The agent is that of the primary, which comes first: its secret is nothing for the others.
+            let mut access = Some(access);
             let mut members: Vec<Member<'_>> = visits
                 .iter_mut()
                 .map(|(name, order, remote, log)| Member {
                     name: name.clone(),
                     order: order.clone(),
-                    files: access.clone(),
+                    files: access.take().unwrap_or_default(),
                     remote,
                     output: log,
                 })

@@ -14,11 +14,23 @@ impl Draft<'_> {
     /// script, which needs the agent's secret. `false` has sent for it, or said why it waits.
     pub(super) fn is_enrolled_for_visit(&mut self, node: &Node) -> bool {
         let inbound = self.jenkins(&node.target).is_some_and(|jenkins| jenkins.launcher == Launcher::Inbound);
-        if !inbound || node.primary.is_some() || node.agent.enrolled {
+        if !inbound || node.primary.is_some() {
             return true;
         }
-        self.enroll(node);
-        false
+        if !node.agent.enrolled {
+            self.enroll(node);
+            return false;
+        }
+        let in_vain = self.seen.tries.contains_key(&Errand::PrepareNode(node.id));
+        if in_vain && self.is_too_late(node, node.state_time) {
+            let limit = self.enroll_timeout(&node.target).as_secs();
+            let reason = format!(
+                "its target did not tell what its agent needs within the enroll-timeout of {limit} s"
+            );
+            self.fail_enrollment(node.clone(), reason);
+            return false;
+        }
+        true
     }
 
     /// One step further for a node that is prepared.

@@ -397,6 +397,8 @@ fn set_prepared(primary: &Node, rows: Vec<Node>, answer: &Answer) -> Vec<Consequ
             Consequence::Recovered { kind: SetbackKind::Capacity, provider, name: String::new() },
             Consequence::Nodes { rows, event: NodeEvent::Prepared, reason: "reached and prepared".into() },
         ],
+        // Its target, which an inbound agent needs, said nothing that is certain: nobody was on the machine yet.
+        Answer::Failed(Failure { fault: Fault::Uncertain | Fault::Throttled(_), .. }) => Vec::new(),
         Answer::Failed(failure) => {
             let reason = Reason(failure.text.clone());
             let blame = match failure.fault {

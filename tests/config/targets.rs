@@ -119,6 +119,27 @@ fn a_url_that_holds_a_password_is_refused_and_not_shown() {
 }
 
 #[test]
+fn the_queue_of_a_jenkins_that_is_two_targets_counts_once() {
+    let target = |name: &str, url: &str, queue: &str| {
+        format!(
+            "  - {{name: {name}, jenkins: {{url: '{url}', user: u, apikey: k, queue-demand: {queue}}}}}\n"
+        )
+    };
+    let (one, two) = ("https://one.example.org/ci", "https://two.example.org/ci");
+    let targets = [
+        target("silent", one, "no"),
+        target("first", one, "yes"),
+        target("again", &format!("{one}/"), "yes"),
+        target("second", two, "yes"),
+    ];
+    let loaded = scene(&targets.concat(), "").load();
+    let queues: Vec<&str> = loaded.config.queues().iter().map(|target| target.name.as_str()).collect();
+    assert_eq!(queues, ["first", "second"]);
+    assert!(loaded.config.tells_demand());
+    assert!(!scene(&target("silent", one, "no"), "").load().config.tells_demand());
+}
+
+#[test]
 fn the_pause_between_calls_is_accepted_and_what_replaced_it_is_told() {
     let loaded = scene("  - {name: j, rate: 2}\n", "").load();
     assert!(warnings(&loaded).iter().any(|one| one.starts_with("`rate` means nothing any more")));

@@ -13,7 +13,7 @@ use super::scenario::Scenario;
 use super::situation::{read_image, read_node};
 
 /// Each errand, and the rows that it may find when it comes home.
-const HOMECOMINGS: [(&str, &[&str]); 21] = [
+const HOMECOMINGS: [(&str, &[&str]); 22] = [
     (
         "create-server alpha for node 1",
         &[
@@ -127,6 +127,14 @@ const HOMECOMINGS: [(&str, &[&str]); 21] = [
         ],
     ),
     ("describe 1 held by ann", &["nodes: [{id: 1, state: hold, server: s1, enrolled: 100, held_by: ann}]"]),
+    (
+        "close 1",
+        &[
+            "nodes: [{id: 1, state: used, server: s1, enrolled: 100}]",
+            "nodes: [{id: 1, state: hold, server: s1, enrolled: 100, held_by: ann, remark: held by ann}]",
+            "nodes: [{id: 1, state: delete, server: s1, enrolled: 100}]",
+        ],
+    ),
     (
         "read-launch-log 1",
         &[

@@ -157,4 +157,12 @@ async fn an_inbound_agent_gets_what_it_needs() {
     assert_eq!((inbound.url.as_str(), inbound.name.as_str()), (ci.jenkins.as_str(), "n1"));
     assert_eq!(inbound.secret.expose_secret().len(), 64);
     assert!(ci.read("computer/n1/jenkins-agent.jnlp").await.text.contains(inbound.secret.expose_secret()));
+    // Whoever has the secret may come in, and over a WebSocket only. The program is there for everybody.
+    let connect = async |path: &str, secret: &str| {
+        let request = ci.client.get(format!("{}{path}", ci.jenkins)).header("Node-Name", "n1");
+        request.header("Secret-Key", secret).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(connect("wsagents/", "0123456789abcdef").await, 403);
+    assert_eq!(connect("wsagents/", inbound.secret.expose_secret()).await, 400);
+    assert_eq!(connect("jnlpJars/agent.jar", "").await, 200);
 }

@@ -51,6 +51,8 @@ pub(super) struct Seat {
     /// Why it is not connected.
     pub(super) cut_off: Option<Cause>,
     pub(super) channel: Option<Arc<Channel>>,
+    /// The connection of an agent that came by itself and was not taken in yet.
+    pub(super) arrived: Option<Channel>,
     /// Whether it was ever online.
     pub(super) was_online: bool,
     pub(super) log: Log,
@@ -176,6 +178,7 @@ impl Controller {
             set_offline: None,
             cut_off: None,
             channel: None,
+            arrived: None,
             was_online: false,
             log: Log::default(),
             slots: vec![Slot::Idle; slots],
@@ -327,6 +330,7 @@ impl Controller {
     pub(super) fn forget_life(&mut self) {
         for seat in self.nodes.values_mut() {
             seat.channel = None;
+            seat.arrived = None;
             seat.cut_off = None;
             seat.reserved = None;
             seat.slots.fill(Slot::Idle);

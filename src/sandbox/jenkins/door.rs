@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::login::{CRUMB, Caller};
-use super::{Jenkins, Readiness, answers, page};
+use super::{Jenkins, Readiness, answers, inbound, page};
 use crate::sandbox::http::{Answer, Connection, path_segments};
 
 /// The most that a request may send.
@@ -79,6 +79,9 @@ pub(super) async fn serve(
             return page::html(StatusCode::SERVICE_UNAVAILABLE, "Starting Jenkins").into_response();
         }
         Readiness::Up => {}
+    }
+    if inbound::is_entrance(&jenkins, request.uri().path()) {
+        return inbound::enter(&jenkins, request).await;
     }
     let life = jenkins.stage().life;
     let answered = life.run_until_cancelled(answer(&jenkins, request, &connection)).await;
@@ -164,6 +167,8 @@ fn refused(jenkins: &Jenkins, asked: &Asked) -> Option<Answer> {
             let answer = page::html(StatusCode::UNAUTHORIZED, "Error 401 Unauthorized");
             Some(answer.with("www-authenticate", "Basic realm=\"Jenkins\""))
         }
+        // What agents start with is there for everybody.
+        Caller::Anonymous if !changes && asked.path.first().is_some_and(|first| first == "jnlpJars") => None,
         Caller::Anonymous if changes => Some(no_crumb()),
         Caller::Anonymous => Some(page::html(StatusCode::FORBIDDEN, "Authentication required")),
         Caller::ByPassword if changes => {

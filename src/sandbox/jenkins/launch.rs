@@ -85,9 +85,11 @@ impl Agent {
 
     /// Tries to connect as often as the launcher says.
     async fn launch(&self) -> Option<Channel> {
-        let Some(Launcher::Ssh(ssh)) = self.with(|seat| seat.node.launcher.clone()) else {
+        let ssh = match self.with(|seat| seat.node.launcher.clone()) {
+            Some(Launcher::Ssh(ssh)) => ssh,
+            Some(Launcher::Inbound { .. }) => return Some(self.arrival().await),
             // Agents of other kinds are not launched from here.
-            return std::future::pending().await;
+            Some(Launcher::Other(_)) | None => return std::future::pending().await,
         };
         let began = Instant::now();
         let deadline = Duration::from_secs(ssh.launch_timeout_seconds.clamp(1, 3600).into());
@@ -105,6 +107,20 @@ impl Agent {
                 self.tell(|seat| seat.cut_off = Some(Cause::now(CauseKind::LaunchFailed, LAUNCH_FAILED)));
                 None
             }
+        }
+    }
+
+    /// Waits until the agent has connected by itself.
+    async fn arrival(&self) -> Channel {
+        loop {
+            let Some(launch) = self.with(|seat| Arc::clone(&seat.launch)) else {
+                return std::future::pending().await;
+            };
+            if let Some(channel) = self.with(|seat| seat.arrived.take()).flatten() {
+                self.log("Inbound agent connected");
+                return channel;
+            }
+            launch.notified().await;
         }
     }
 

@@ -2,8 +2,7 @@
 //! run on them for real, events over ZMQ, and executors that register with a Gearman server.
 //!
 //! It behaves as Jenkins 2.426 with the plugins ssh-slaves, gearman-plugin and zmq-event-publisher. There is no Java in it:
-//! an agent is an ssh connection that stays. Agents that would connect by themselves (inbound) can be made and stay offline,
-//! since what they speak is Java's remoting.
+//! an agent is an ssh connection that stays, or a WebSocket to a stand-in for the agent's program (see `inbound`).
 
 mod answers;
 mod build;
@@ -12,6 +11,7 @@ mod door;
 mod events;
 pub mod faults;
 mod gearman;
+mod inbound;
 mod job;
 mod label;
 mod launch;

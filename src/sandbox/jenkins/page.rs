@@ -49,6 +49,15 @@ pub(super) fn xml(text: String) -> Answer {
     }
 }
 
+/// A program.
+pub(super) fn jar(content: &'static str) -> Answer {
+    Answer {
+        status: StatusCode::OK,
+        headers: vec![(header::CONTENT_TYPE, "application/java-archive".into())],
+        body: Body::from(content),
+    }
+}
+
 /// Status 200 and nothing else.
 pub(super) fn done() -> Answer {
     Answer::empty(StatusCode::OK)

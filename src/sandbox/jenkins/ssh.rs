@@ -1,4 +1,5 @@
-//! The connection of an agent: one ssh login that stays, over which builds run their commands.
+//! The connection of an agent, over which builds run their commands: one ssh login that stays, or a WebSocket by which the agent
+//! came.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use russh::client::{self, AuthResult, Handle};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Preferred, kex};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -21,6 +23,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const START_DEADLINE: Duration = Duration::from_secs(30);
 /// How long output is waited for that is still on its way when a command has ended.
 const TRAILING_OUTPUT: Duration = Duration::from_secs(2);
+/// How much an agent that came by itself may say before it is heard, in pieces.
+const MOST_SAID: usize = 64;
 /// The key exchanges that are offered: those that cost little.
 const KEY_EXCHANGES: &[kex::Name] = &[
     kex::CURVE25519,
@@ -30,9 +34,9 @@ const KEY_EXCHANGES: &[kex::Name] = &[
     kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
 ];
 
-/// A login that stands.
+/// A connection that stands.
 pub(super) struct Channel {
-    handle: Handle<Guard>,
+    link: Link,
     /// Cancelled when the connection has ended, whoever ended it.
     pub(super) broken: CancellationToken,
 }
@@ -41,6 +45,27 @@ impl std::fmt::Debug for Channel {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Channel").field("broken", &self.broken.is_cancelled()).finish_non_exhaustive()
     }
+}
+
+/// What commands go over.
+enum Link {
+    Login(Handle<Guard>),
+    Orders(mpsc::Sender<Order>),
+}
+
+/// A command for an agent that came by itself.
+pub(super) struct Order {
+    pub(super) command: String,
+    /// Who is told what comes of it.
+    pub(super) says: mpsc::Sender<Said>,
+}
+
+/// What comes of a command.
+pub(super) enum Said {
+    /// It printed this.
+    Output(Vec<u8>),
+    /// It ended: its exit status, `None` when a signal ended it.
+    Ended(Option<u32>),
 }
 
 /// Why there is no login.
@@ -106,7 +131,7 @@ pub(super) async fn connect(to: &Ssh, user: &str, key: Arc<PrivateKey>) -> Resul
     let hash =
         if key.algorithm().is_rsa() { handle.best_supported_rsa_hash().await?.flatten() } else { None };
     match handle.authenticate_publickey(user, PrivateKeyWithHashAlg::new(key, hash)).await? {
-        AuthResult::Success => Ok(Channel { handle, broken }),
+        AuthResult::Success => Ok(Channel { link: Link::Login(handle), broken }),
         AuthResult::Failure { .. } => {
             Err(Failure::Refused(format!("Server rejected the 1 private key(s) for {user}")))
         }
@@ -126,40 +151,65 @@ fn config() -> Arc<client::Config> {
 }
 
 impl Channel {
+    /// The connection of an agent that takes its commands from here.
+    pub(super) fn of_orders(orders: mpsc::Sender<Order>, broken: CancellationToken) -> Self {
+        Self { link: Link::Orders(orders), broken }
+    }
+
     /// Runs a command and hands on what it prints. Its exit status; `None` when a signal ended it, or the connection went.
-    pub(super) async fn run(&self, command: &str, mut output: impl FnMut(&[u8])) -> Option<u32> {
+    pub(super) async fn run(&self, command: &str, output: impl FnMut(&[u8])) -> Option<u32> {
         let running = async {
-            let started = timeout(START_DEADLINE, async {
-                let channel = self.handle.channel_open_session().await.ok()?;
-                channel.exec(true, command).await.ok()?;
-                Some(channel)
-            });
-            let mut channel = started.await.ok().flatten()?;
-            let mut status = None;
-            loop {
-                let message = match status {
-                    // What it left behind in the background may hold its output open for ever.
-                    Some(_) => timeout(TRAILING_OUTPUT, channel.wait()).await.ok().flatten(),
-                    None => channel.wait().await,
-                };
-                let Some(message) = message else { break };
-                match message {
-                    ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => output(&data),
-                    ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
-                    ChannelMsg::Failure => break,
-                    _ => {}
-                }
+            match &self.link {
+                Link::Login(handle) => over_ssh(handle, command, output).await,
+                Link::Orders(orders) => by_order(orders, command, output).await,
             }
-            status
         };
         self.broken.run_until_cancelled(running).await.flatten()
     }
 
     /// Ends the connection.
     pub(super) async fn close(&self) {
-        let bye = self.handle.disconnect(russh::Disconnect::ByApplication, "", "");
-        // The connection may be gone already, or stuck.
-        let _ = timeout(Duration::from_secs(1), bye).await;
+        if let Link::Login(handle) = &self.link {
+            let bye = handle.disconnect(russh::Disconnect::ByApplication, "", "");
+            // The connection may be gone already, or stuck.
+            let _ = timeout(Duration::from_secs(1), bye).await;
+        }
         self.broken.cancel();
+    }
+}
+
+async fn over_ssh(handle: &Handle<Guard>, command: &str, mut output: impl FnMut(&[u8])) -> Option<u32> {
+    let started = timeout(START_DEADLINE, async {
+        let channel = handle.channel_open_session().await.ok()?;
+        channel.exec(true, command).await.ok()?;
+        Some(channel)
+    });
+    let mut channel = started.await.ok().flatten()?;
+    let mut status = None;
+    loop {
+        let message = match status {
+            // What it left behind in the background may hold its output open for ever.
+            Some(_) => timeout(TRAILING_OUTPUT, channel.wait()).await.ok().flatten(),
+            None => channel.wait().await,
+        };
+        let Some(message) = message else { break };
+        match message {
+            ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => output(&data),
+            ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
+            ChannelMsg::Failure => break,
+            _ => {}
+        }
+    }
+    status
+}
+
+async fn by_order(orders: &mpsc::Sender<Order>, command: &str, mut output: impl FnMut(&[u8])) -> Option<u32> {
+    let (says, mut said) = mpsc::channel(MOST_SAID);
+    orders.send(Order { command: command.to_owned(), says }).await.ok()?;
+    loop {
+        match said.recv().await? {
+            Said::Output(printed) => output(&printed),
+            Said::Ended(status) => return status,
+        }
     }
 }

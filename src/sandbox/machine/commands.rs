@@ -17,6 +17,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("groupadd", include_str!("../commands/groupadd.sh")),
     ("hostname", include_str!("../commands/hostname.sh")),
     ("install", include_str!("../commands/install.sh")),
+    ("java", include_str!("../commands/java.sh")),
     ("runuser", include_str!("../commands/su.sh")),
     ("su", include_str!("../commands/su.sh")),
     ("sudo", include_str!("../commands/sudo.sh")),

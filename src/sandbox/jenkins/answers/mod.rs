@@ -11,7 +11,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use super::door::Asked;
-use super::{Jenkins, page, view};
+use super::{Jenkins, inbound, page, view};
 use crate::sandbox::http::Answer;
 
 /// An answer, and under which name it is counted.
@@ -47,6 +47,7 @@ pub(super) fn answer(jenkins: &Arc<Jenkins>, asked: &Asked) -> Named {
             }),
         ),
         ["computer", rest @ ..] => computers::answer(jenkins, asked, rest),
+        ["jnlpJars", "agent.jar"] => ("jenkins-agent-jar", page::jar(inbound::AGENT)),
         ["queue", rest @ ..] => queue::answer(jenkins, asked, rest),
         ["createItem"] => ("jenkins-job-create", posted(asked, || jobs::create(jenkins, asked))),
         ["job", name, rest @ ..] => jobs::answer(jenkins, asked, name, rest),
