@@ -167,6 +167,16 @@ impl Draft<'_> {
         }
         let late = members.iter().find(|node| self.is_changed(node.id) || !self.is_reachable(node));
         let Some(late) = late else {
+            let primary = members.iter().find(|node| node.id == id);
+            if primary.is_some_and(|primary| !self.is_enrolled_for_visit(primary)) {
+                let reason = "waits: its target is told of its primary before it is prepared";
+                for subnode in members.iter().filter(|node| node.id != id) {
+                    if !self.is_changed(subnode.id) {
+                        self.refuse(Subject::Node(subnode.id), reason);
+                    }
+                }
+                return;
+            }
             let servers = members.len();
             let reason = format!("all {servers} servers of its set are ACTIVE and have addresses");
             return self.send(Errand::PrepareNode(id), reason);
