@@ -671,13 +671,40 @@ fn templates_take_the_values_that_they_name() {
 }
 
 #[test]
+fn what_is_built_otherwise_now_is_told_by_its_settings() {
+    let scene = Scene::new();
+    let image = |text: &str| scene.yaml(text).load().config.providers[0].images[0].clone();
+    let built = image(&small(INLINE)).recipe();
+    assert_eq!(image(&small(INLINE)).changed_since(&built), [] as [String; 0]);
+    assert_eq!(image(&small(INLINE)).changed_since(""), [] as [String; 0], "older than recipes");
+    let other = small(INLINE).replace("min-ram: 512", "min-ram: 1024, username: ci, meta: {a: b}");
+    assert_eq!(
+        image(&other).changed_since(&built),
+        ["username was \"jenkins\" and is \"ci\"", "meta was \"\" and is \"a=b\""],
+        "memory is no part of a snapshot"
+    );
+}
+
+#[test]
+fn a_moment_that_never_comes_is_a_warning() {
+    let scene = Scene::new();
+    let text = format!("cron: {{check: '0 0 30 2 *', cleanup: '* * * * * 5'}}\n{}", small(INLINE));
+    let warnings = scene.yaml(&text).load().warnings;
+    assert!(warnings.iter().any(|one| one.message == "the moment of `check` never comes"), "{warnings:?}");
+    assert!(!warnings.iter().any(|one| one.message.contains("cleanup")), "{warnings:?}");
+}
+
+#[test]
 fn a_reload_tells_what_it_changes() {
     let scene = Scene::new();
     let old = scene.yaml(&small(INLINE)).load().config;
     assert_eq!(diff(&old, &old), [] as [String; 0]);
     let text = small(INLINE)
         .replace("s3cr3t", "s3cr3t-new")
-        .replace("max-servers: 5", "max-servers: -1\n    keypair: k")
+        .replace(
+            "max-servers: 5",
+            "max-servers: -1\n    keypair: k\n    boot-timeout: 90\n    networks: [{name: n, public: yes}, {net-id: i}]",
+        )
         .replace("min-ram: 512", "min-ram: 1024")
         .replace("  - name: jenkins\n", "  - name: zuul\n")
         .replace("labels:\n", "labels:\n  - {name: new, image: jessie, providers: [{name: cloud1}]}\n");
@@ -687,8 +714,10 @@ fn a_reload_tells_what_it_changes() {
         [
             "dburi changed",
             "label new added",
+            "provider cloud1: boot-timeout 1m -> 1m 30s",
             "provider cloud1: keypair now \"k\"",
             "provider cloud1: max-servers 5 -> -1",
+            "provider cloud1: networks [] -> [{name: n, public: yes}, {net-id: i}]",
             "provider cloud1: password changed",
             "image jessie of provider cloud1: min-ram 512 -> 1024",
             "target jenkins removed",

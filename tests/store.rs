@@ -81,6 +81,7 @@ fn new_node(attempt: &str) -> NewNode {
 
 fn new_image(attempt: &str) -> NewImage {
     NewImage {
+        recipe: "base-image: debian-12".to_owned(),
         provider: "cloud-a".to_owned(),
         image: "debian-12".to_owned(),
         hostname: "debian-12-1700000000.template.example.org".to_owned(),
@@ -279,6 +280,7 @@ async fn an_image_from_its_first_line_to_its_last() {
     let image = store.insert_image(&new_image("b1")).await.unwrap();
     assert_eq!(image.state, ImageState::Building(ImageStep::Create));
     assert_eq!((image.id, image.version, image.revision), (ImageId(1), 1_700_000_000, 1));
+    assert_eq!(image.recipe, "base-image: debian-12");
     assert_eq!(store.images().await.unwrap(), std::slice::from_ref(&image));
     let mut image = Image {
         keypair: Some("nodepool-abc-image-1".to_owned()),

@@ -360,6 +360,7 @@ async fn every_answer_forbids_browsers_to_do_more_than_to_show_it() {
 async fn image_list_is_the_text_table_of_nodepool_v0() {
     let served = Served::new().await;
     let new = NewImage {
+        recipe: String::new(),
         provider: "cloud1".to_owned(),
         image: "jessie".to_owned(),
         hostname: "template-jessie-1486399717".to_owned(),

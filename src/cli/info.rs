@@ -10,7 +10,8 @@ use super::session::now;
 use super::{Failure, Session, Table, rfc3339};
 use crate::config::{Config, Offer, Sources};
 use crate::model::{
-    Image, KnownProvider, KnownTarget, Node, NodeState, Setback, SetbackKind, Timestamp, Wish, WishKind,
+    Image, ImageState, KnownProvider, KnownTarget, Node, NodeState, Setback, SetbackKind, Timestamp, Wish,
+    WishKind,
 };
 use crate::plan;
 use crate::store::ENGINE_LEASE;
@@ -27,6 +28,7 @@ struct Info {
     providers: Vec<ProviderView>,
     targets: Vec<TargetView>,
     labels: Vec<LabelView>,
+    outdated_images: Vec<OutdatedView>,
     wishes: Vec<WishView>,
     setbacks: Vec<SetbackView>,
 }
@@ -76,6 +78,17 @@ struct LabelView {
     delete: usize,
 }
 
+/// An image that was built from other settings than the configuration has now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+struct OutdatedView {
+    id: i64,
+    provider: String,
+    image: String,
+    changed: Vec<String>,
+    /// The command that builds it anew.
+    command: String,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 struct WishView {
     id: i64,
@@ -119,6 +132,7 @@ pub async fn run(
         providers: providers(config, &store.providers().await?, &nodes, &images),
         targets: targets(config, &store.targets().await?, &nodes),
         labels: config.labels.iter().map(|known| label(&known.name, known.min_ready, &nodes)).collect(),
+        outdated_images: outdated(config, &images),
         wishes: store.open_wishes().await?.iter().map(wish).collect(),
         setbacks: store.setbacks().await?.iter().map(|known| setback(known, now)).collect(),
     };
@@ -223,6 +237,31 @@ fn label(name: &str, min_ready: Option<u32>, nodes: &[Node]) -> LabelView {
     }
 }
 
+/// The newest image of each kind, where the configuration says something else than when its build began.
+fn outdated(config: &Config, images: &[Image]) -> Vec<OutdatedView> {
+    let configured = config
+        .providers
+        .iter()
+        .flat_map(|provider| provider.images.iter().map(move |image| (provider.name.as_str(), image)));
+    let found = configured.filter_map(|(provider, image)| {
+        let rows = images.iter().filter(|row| {
+            row.provider == provider
+                && row.image == image.name
+                && matches!(row.state, ImageState::Building(_) | ImageState::Ready)
+        });
+        let newest = rows.max_by_key(|row| (row.version, row.id))?;
+        let changed = image.changed_since(&newest.recipe);
+        (!changed.is_empty()).then(|| OutdatedView {
+            id: newest.id.0,
+            provider: provider.to_owned(),
+            image: image.name.clone(),
+            changed,
+            command: format!("nodepool image-update {provider} {}", image.name),
+        })
+    });
+    found.collect()
+}
+
 fn wish(wish: &Wish) -> WishView {
     let words = match &wish.kind {
         WishKind::Hold { node, .. } => format!("hold node {node}"),
@@ -307,6 +346,7 @@ impl Info {
             table.row([view.name.clone()].into_iter().chain(numbers).chain(rest).map(Some));
         }
         section(&mut text, "Labels", &table, self.labels.len(), colours);
+        text.push_str(&self.outdated(colours));
         let mut table = Table::new(["ID", "Wish", "Written"]);
         for view in &self.wishes {
             table.row([view.id.to_string(), view.wish.clone(), view.written.clone()].map(Some));
@@ -320,6 +360,23 @@ impl Info {
             table.row(breaker.into_iter().chain(cells).chain([view.reason.clone()]).map(Some));
         }
         section(&mut text, "Setbacks", &table, self.setbacks.len(), colours);
+        text
+    }
+
+    /// What images are built of settings that are not those of the configuration any more; nothing where none is.
+    fn outdated(&self, colours: bool) -> String {
+        let mut text = String::new();
+        if self.outdated_images.is_empty() {
+            return text;
+        }
+        let mut table =
+            Table::new(["ID", "Provider", "Image", "Changed since it was built", "To build it anew"]);
+        for view in &self.outdated_images {
+            let first = [view.id.to_string(), view.provider.clone(), view.image.clone()];
+            table.row(first.into_iter().chain([view.changed.join(", "), view.command.clone()]).map(Some));
+        }
+        let rows = self.outdated_images.len();
+        section(&mut text, "Images built from other settings", &table, rows, colours);
         text
     }
 }

@@ -20,6 +20,7 @@ mod place;
 mod publishers;
 pub mod python_logging;
 mod raw;
+mod recipe;
 mod secure;
 mod source_text;
 mod sources;

@@ -218,6 +218,7 @@ impl Engine {
             version: now.seconds(),
             attempt: self.memory.next_attempt(now),
             created: now,
+            recipe: image.recipe.clone(),
             reason: reason.0.clone(),
         };
         let row = self.store.insert_image(&new).await?;

@@ -162,6 +162,8 @@ pub struct Image {
     pub snapshot_attempted: Option<Timestamp>,
     /// When the create call for the verifying server was about to be made.
     pub verify_attempted: Option<Timestamp>,
+    /// The settings that it has in it, as they were when its build began, one a line; empty where they were not written down.
+    pub recipe: String,
     /// How many nodes became ready from it. It is counted beside the other facts and not written with them.
     pub nodes_ready: u32,
     /// Why it is in its state, in words for a person.

@@ -192,6 +192,8 @@ pub struct NewImage {
     pub image: String,
     /// In which availability zone its builder is made.
     pub az: Option<String>,
+    /// The settings that it will have in it.
+    pub recipe: String,
 }
 
 /// A call or a visit: work that takes time and may fail. It is known by what it is for, so that it is never done twice

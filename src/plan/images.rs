@@ -10,7 +10,7 @@ use super::limits;
 use super::observation::{NO_DELETES, NO_IMAGES};
 use super::room::needs_builder;
 use super::whereabouts::{Unsure, Whereabouts};
-use crate::config::Provider;
+use crate::config::{Provider, ProviderImage};
 use crate::fsm::image::ImageEvent;
 use crate::fsm::node::NodeEvent;
 use crate::model::{
@@ -441,13 +441,40 @@ impl Draft<'_> {
         }
     }
 
+    /// Says which images were built from other settings than the configuration has now. None is built anew for that: an
+    /// operator who changes a file may not want each image rebuilt at once, and the cron for new images does it in its time.
+    pub(super) fn note_other_recipes(&mut self) {
+        let config = self.config;
+        for provider in config.providers.iter().filter(|provider| provider.retired.is_none()) {
+            for image in &provider.images {
+                let rows = self.images.values().map(|drafted| &drafted.row);
+                let built = rows.filter(|row| {
+                    row.provider == provider.name
+                        && row.image == image.name
+                        && matches!(row.state, ImageState::Building(_) | ImageState::Ready)
+                });
+                let Some(newest) = built.max_by_key(|row| (row.version, row.id)) else { continue };
+                let changed = image.changed_since(&newest.recipe);
+                if !changed.is_empty() {
+                    let (id, command) =
+                        (newest.id, format!("nodepool image-update {} {}", provider.name, image.name));
+                    let reason =
+                        format!("{} since it was built: `{command}` builds it anew", changed.join(", "));
+                    self.refuse(Subject::Image(id), reason);
+                }
+            }
+        }
+    }
+
     pub(super) fn start_build(&mut self, provider: String, image: String, reason: &str) {
         self.started.insert((provider.clone(), image.clone()));
         let az = self.zone_for_build(&provider);
         if let Some(az) = &az {
             self.note_in_zone(&provider, az, 1);
         }
-        self.act(Action::AddImage(NewImage { provider, image, az }), reason);
+        let configured = self.config.provider(&provider).and_then(|known| known.image(&image));
+        let recipe = configured.map(ProviderImage::recipe).unwrap_or_default();
+        self.act(Action::AddImage(NewImage { provider, image, az, recipe }), reason);
     }
 
     /// Takes a place for a builder. A pool that is full of idle nodes gives one up, or an image could never be renewed.

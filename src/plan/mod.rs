@@ -83,6 +83,7 @@ pub fn plan(config: &Config, seen: &Observation<'_>) -> Plan {
     draft.delete_leaks();
     draft.withdraw_leaked_agents();
     draft.start_builds();
+    draft.note_other_recipes();
     draft.allocate();
     draft.create_servers();
     draft.take_stock();

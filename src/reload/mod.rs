@@ -159,6 +159,9 @@ impl Reloads {
         for change in &changes {
             tracing::info!(target: "nodepool", "configuration: {change}");
         }
+        for line in other_recipes(&before, &config) {
+            tracing::info!(target: "nodepool", "{line}");
+        }
         let config = Arc::new(config);
         let drivers = (self.make)(Arc::clone(&config)).await;
         self.unusable = unusable(&drivers);
@@ -201,6 +204,27 @@ impl Reloads {
         }
         self.doubts.send_replace(doubts.into_iter().chain(self.unusable.iter().cloned()).collect());
     }
+}
+
+/// What has to be said of images whose next build is another one, while nodes boot what was built before.
+fn other_recipes(before: &Config, after: &Config) -> Vec<String> {
+    let images = after
+        .providers
+        .iter()
+        .flat_map(|provider| provider.images.iter().map(move |image| (provider, image)));
+    let changed = images.filter(|(provider, image)| {
+        let old = before.provider(&provider.name).and_then(|old| old.image(&image.name));
+        old.is_some_and(|old| !image.changed_since(&old.recipe()).is_empty())
+    });
+    changed
+        .map(|(provider, image)| {
+            let (provider, image) = (&provider.name, &image.name);
+            format!(
+                "image {image} of provider {provider}: its next build is made so; nodes boot what was built before, and \
+                 `nodepool image-update {provider} {image}` builds it now"
+            )
+        })
+        .collect()
 }
 
 /// The database cannot be another one while the daemon runs: it stays, and the rest takes effect.

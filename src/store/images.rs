@@ -24,6 +24,8 @@ pub struct NewImage {
     pub attempt: String,
     /// Now.
     pub created: Timestamp,
+    /// The settings that it will have in it, one a line.
+    pub recipe: String,
     /// Why it is built, in words for a person.
     pub reason: String,
 }
@@ -34,7 +36,7 @@ macro_rules! select {
             "SELECT id, provider_name, image_name, hostname, version, keypair, server_external_id, host_key, ",
             "external_id, verify_external_id, az, state, step, state_time, created, attempt, attempted, ",
             "snapshot_attempted, verify_attempted, floating_ip_id, floating_ip_attempted, verify_host_key, ",
-            "verify_floating_ip_id, verify_floating_ip_attempted, nodes_ready, reason, revision FROM snapshot_image ",
+            "verify_floating_ip_id, verify_floating_ip_attempted, nodes_ready, recipe, reason, revision FROM snapshot_image ",
             $rest
         )
     };
@@ -44,8 +46,8 @@ const TABLE: &str = "snapshot_image";
 const ALL: &str = select!("ORDER BY id");
 const ONE: &str = select!("WHERE id = $1");
 const INSERT: &str = "INSERT INTO snapshot_image (provider_name, image_name, hostname, version, state, step, \
-    state_time, created, attempt, reason, az, revision) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)";
+    state_time, created, attempt, reason, az, recipe, revision) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1)";
 const UPDATE: &str = "UPDATE snapshot_image SET keypair = $1, server_external_id = $2, host_key = $3, \
     external_id = $4, verify_external_id = $5, state = $6, step = $7, state_time = $8, attempted = $9, \
     snapshot_attempted = $10, verify_attempted = $11, reason = $12, az = $13, floating_ip_id = $14, \
@@ -84,6 +86,7 @@ impl Store {
             new.attempt.as_str().into(),
             bounded(&new.reason).into(),
             new.az.as_deref().into(),
+            bounded(&new.recipe).into(),
         ];
         let id = ImageId(write.insert(INSERT, &values).await?);
         let entry = history::first(new.created, &state, &new.reason);
@@ -195,6 +198,7 @@ fn image(row: &Row) -> Result<Image, StoreError> {
         verify_attempted: columns.optional_time("verify_attempted")?,
         nodes_ready: u32::try_from(columns.integer("nodes_ready")?)
             .map_err(|_error| columns.corrupt("column nodes_ready: out of range"))?,
+        recipe: columns.text("recipe")?,
         reason: columns.text("reason")?,
         revision: columns.integer("revision")?,
     })

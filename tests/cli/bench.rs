@@ -152,6 +152,7 @@ impl Bench {
         since: Timestamp,
     ) -> Image {
         let new = NewImage {
+            recipe: String::new(),
             provider: provider.to_owned(),
             image: image.to_owned(),
             hostname: format!("{image}-{}", since.seconds()),
@@ -241,6 +242,7 @@ async fn grant(store: &Store, wish: &WishKind) -> (bool, String) {
         }
         WishKind::ImageUpdate { provider, image } => {
             let new = NewImage {
+                recipe: String::new(),
                 provider: provider.clone(),
                 image: image.clone(),
                 hostname: format!("{image}-new"),

@@ -185,6 +185,9 @@ pub struct ImageRow {
     pub floating_ip: Option<String>,
     pub floating_ip_asked: Option<u64>,
     pub verifier_floating_ip: Option<String>,
+    /// The settings that it was built from.
+    #[serde(default)]
+    pub recipe: String,
     /// How many nodes became ready from it.
     #[serde(default = "many")]
     pub nodes_ready: u32,

@@ -261,6 +261,7 @@ pub fn read_image(row: &ImageRow) -> Result<Image, String> {
         attempted: asked(row.builder_asked, &row.builder),
         snapshot_attempted: asked(row.snapshot_asked, &row.snapshot),
         verify_attempted: asked(row.verifier_asked, &row.verifier),
+        recipe: row.recipe.clone(),
         nodes_ready: row.nodes_ready,
         reason: if row.reason.is_empty() { "the reason in its row".to_owned() } else { row.reason.clone() },
         revision: 1,

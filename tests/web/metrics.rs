@@ -44,6 +44,7 @@ pub async fn busy(served: &Served) {
     served.node("a1", NodeState::Ready, None).await;
     served.node("a2", NodeState::Hold, Some("look at it")).await;
     let image = NewImage {
+        recipe: String::new(),
         provider: "cloud1".to_owned(),
         image: "jessie".to_owned(),
         hostname: "template-jessie".to_owned(),
