@@ -54,11 +54,9 @@ pub async fn known(session: &Result<Session, Failure>) -> (Known, Vec<Finding>) 
             (Known::default(), vec![wrong])
         }
         Ok((known, holder)) => {
-            let text = format!(
-                "{}, {}",
-                counted(known.nodes.len(), "node", "nodes"),
-                counted(known.images.len(), "image", "images")
-            );
+            let place = session.file().map_or_else(String::new, |file| format!(" in {}", file.display()));
+            let nodes = counted(known.nodes.len(), "node", "nodes");
+            let text = format!("{nodes}, {}{place}", counted(known.images.len(), "image", "images"));
             let read = finding("read", Verdict::Good, text, None, None);
             let none = || {
                 let text = "no nodepoold works on it".to_owned();

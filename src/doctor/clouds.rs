@@ -1,5 +1,7 @@
 //! A cloud: login, images, flavors, networks, quota, keypair.
 
+use std::collections::BTreeSet;
+
 use super::{CloudDoor, End, Finding};
 use crate::cloud::{CloudError, NetworkChoice};
 use crate::config::{ImageSource, NetworkName, Provider};
@@ -11,7 +13,9 @@ pub(super) async fn look(provider: &Provider, door: &dyn CloudDoor) -> Vec<Findi
     let servers = match door.servers(None).await {
         Ok(servers) => servers,
         // Without a login nothing else is worth a question.
-        Err(error) => return vec![trouble(&leg, "login and servers", &error)],
+        Err(error) => {
+            return vec![trouble(&leg, "login and servers", &error).at(&provider.credentials.auth_url)];
+        }
     };
     let ours = servers.iter().filter(|server| server.tag.is_some()).count();
     let text = format!(
@@ -27,20 +31,36 @@ pub(super) async fn look(provider: &Provider, door: &dyn CloudDoor) -> Vec<Findi
         Ok(quota) => found.extend(limits(&leg, provider, &quota)),
         Err(error) => found.push(trouble(&leg, "flavors and quota", &error)),
     }
-    if let Some(keypair) = &provider.keypair {
-        found.push(match door.keypairs().await {
-            Err(error) => trouble(&leg, "keypair", &error),
-            Ok(keypairs) if keypairs.iter().any(|known| known.name == *keypair) => {
-                Finding::good(&leg, "keypair", format!("keypair {keypair} is there"))
-            }
-            Ok(_) => {
-                let text = format!("there is no keypair {keypair}, so no image can be built");
-                let next = "correct `keypair`, or take it out: then each build makes its own";
-                Finding::wrong(&leg, "keypair", text, End::Here, next)
-            }
-        });
-    }
+    found.extend(keypairs(&leg, provider, door).await);
     found
+}
+
+/// The keypairs that the configuration names: that of builders, and those of nodes.
+async fn keypairs(leg: &str, provider: &Provider, door: &dyn CloudDoor) -> Vec<Finding> {
+    let of_nodes = provider.images.iter().filter_map(|image| image.key_name.as_deref());
+    let of_nodes: BTreeSet<&str> = of_nodes.collect();
+    let of_nodes = of_nodes.into_iter().map(|name| {
+        (name, "so no node can be made that asks for it", "correct `key-name` of the images, or take it out")
+    });
+    let of_builders = provider.keypair.as_deref().map(|name| {
+        let next = "correct `keypair`, or take it out: then each build makes its own";
+        (name, "so no image can be built", next)
+    });
+    let named: Vec<_> = of_builders.into_iter().chain(of_nodes).collect();
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let known = match door.keypairs().await {
+        Err(error) => return vec![trouble(leg, "keypair", &error)],
+        Ok(known) => known,
+    };
+    let look = |(name, so, next): (&str, &str, &str)| {
+        if known.iter().any(|known| known.name == name) {
+            return Finding::good(leg, "keypair", format!("keypair {name} is there"));
+        }
+        Finding::wrong(leg, "keypair", format!("there is no keypair {name}, {so}"), End::Here, next)
+    };
+    named.into_iter().map(look).collect()
 }
 
 async fn images(leg: &str, provider: &Provider, door: &dyn CloudDoor) -> Vec<Finding> {
@@ -140,7 +160,7 @@ pub(super) fn trouble(leg: &str, check: &str, error: &CloudError) -> Finding {
     let (end, next) = match error {
         CloudError::AuthFailed(_) => (
             End::Here,
-            "correct the credentials and the project in clouds.yaml; `openstack token issue` tries them",
+            "correct the credentials and the project in clouds.yaml or nodepool.yaml; `openstack token issue` tries them",
         ),
         CloudError::Transient(_) => (
             End::Between,

@@ -4,8 +4,8 @@ use super::{End, Finding, JenkinsAnswer};
 use crate::target::TargetError;
 use crate::target::jenkins::Told;
 
-/// What was found at a Jenkins.
-pub(super) fn findings(leg: &str, answers: Vec<JenkinsAnswer>) -> Vec<Finding> {
+/// What was found at the Jenkins of this URL.
+pub(super) fn findings(leg: &str, url: &str, answers: Vec<JenkinsAnswer>) -> Vec<Finding> {
     answers
         .into_iter()
         .map(|(check, answer)| match answer {
@@ -17,11 +17,11 @@ pub(super) fn findings(leg: &str, answers: Vec<JenkinsAnswer>) -> Vec<Finding> {
             }
             Err(TargetError::QuietingDown(text)) => {
                 let next = "it takes no nodes until it was restarted, or `Cancel Shutdown` in Jenkins";
-                Finding::doubtful(leg, check, text, next)
+                Finding::doubtful(leg, check, format!("it is about to shut down; {text}"), next)
             }
             Err(error) => {
                 let (end, next) = advice(&error);
-                Finding::wrong(leg, check, error.to_string(), end, next)
+                Finding::wrong(leg, check, error.to_string(), end, next).at(url)
             }
         })
         .collect()

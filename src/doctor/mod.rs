@@ -18,7 +18,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 
 use crate::cloud::{Cloud, CloudError, NetworkChoice};
-use crate::config::Config;
+use crate::config::{Config, Offer};
 use crate::model::{Image, Node};
 use crate::remote::Remote;
 use crate::target::TargetError;
@@ -119,6 +119,14 @@ impl Finding {
     ) -> Self {
         Self { verdict: Verdict::Doubtful, next: Some(next.into()), ..Self::good(leg, check, text) }
     }
+
+    /// Says where it was looked for, if nobody answered there.
+    fn at(self, url: &str) -> Self {
+        if self.end != Some(End::Between) {
+            return self;
+        }
+        Self { text: format!("{}; it was looked for at {url}", self.text), ..self }
+    }
 }
 
 /// A cloud, and what can be looked up there besides.
@@ -148,8 +156,8 @@ pub struct Question {
     pub check: &'static str,
     /// What to do when it does not answer.
     pub next: String,
-    /// The answer.
-    pub answer: BoxFuture<'static, Result<String, String>>,
+    /// The answer, or at which end something is wrong, and what.
+    pub answer: BoxFuture<'static, Result<String, (End, String)>>,
 }
 
 /// The doors to everything that is looked at.
@@ -203,12 +211,17 @@ pub async fn examine(config: &Config, legs: Legs, known: &Known, boot: bool) -> 
     }
     for (name, door) in jenkins {
         let leg = format!("jenkins {name}");
+        let offer = config.target(&name).map(|target| &target.offer);
+        let url = match offer {
+            Some(Offer::Jenkins(settings)) => settings.url.clone(),
+            Some(Offer::Gearman | Offer::Nowhere) | None => String::new(),
+        };
         looks.push(match door {
             Err(why) => {
                 let next = "correct the target in nodepool.yaml or its section in secure.conf";
                 told(Finding::wrong(&leg, "settings", why, End::Here, next))
             }
-            Ok(answers) => within(leg.clone(), async move { jenkins::findings(&leg, answers.await) }),
+            Ok(answers) => within(leg.clone(), async move { jenkins::findings(&leg, &url, answers.await) }),
         });
     }
     looks.extend(questions.into_iter().map(|question| within(question.leg.clone(), ask(question))));
@@ -223,7 +236,7 @@ async fn ask(question: Question) -> Vec<Finding> {
     let Question { leg, check, next, answer } = question;
     vec![match answer.await {
         Ok(text) => Finding::good(&leg, check, text),
-        Err(why) => Finding::wrong(&leg, check, why, End::Between, next),
+        Err((end, why)) => Finding::wrong(&leg, check, why, end, next),
     }]
 }
 

@@ -59,7 +59,7 @@ pub(super) fn trouble(leg: &str, check: &str, error: &RemoteError) -> Finding {
     let (end, next) = match error {
         RemoteError::Unreachable(_) => (
             End::Between,
-            "see whether security groups and routes let this machine reach port 22 there, and whether `username` and \
+            "see whether security groups and routes let this machine reach the ssh port there, and whether `username` and \
              `private-key` fit the image",
         ),
         RemoteError::WrongHostKey { .. } => (

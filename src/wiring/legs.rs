@@ -12,7 +12,7 @@ use super::{cloud, gearman_servers, jenkins_target};
 use crate::cloud::openstack::OpenStack;
 use crate::cloud::{CloudError, NetworkChoice};
 use crate::config::{Config, Offer};
-use crate::doctor::{CloudDoor, Legs, Question};
+use crate::doctor::{CloudDoor, End, Legs, Question};
 use crate::model::counted;
 use crate::remote::SshRemote;
 use crate::target::gearman::{Address, GearmanDemand, Limits};
@@ -48,7 +48,7 @@ fn gearman(address: Address) -> Question {
     let answer = async move {
         let limits = Limits { patience: GEARMAN_PATIENCE, deadline: GEARMAN_PATIENCE, ..Limits::default() };
         let demand = GearmanDemand::new([address], limits, |_: &str, _: &'static str| {});
-        let demand = demand.ask().await.map_err(|error| error.to_string())?;
+        let demand = demand.ask().await.map_err(|error| blamed(error.to_string()))?;
         let jobs = demand.jobs.values().fold(0_u32, |sum, jobs| sum.saturating_add(*jobs));
         Ok(format!("it answers; {} queued or running", counted(jobs, "job is", "jobs are")))
     };
@@ -56,19 +56,26 @@ fn gearman(address: Address) -> Question {
     Question { leg, check: "status", next: next.to_owned(), answer: answer.boxed() }
 }
 
+/// At which end it is, by the words of our clients: whoever was connected to is there, and does not do as it should.
+fn blamed(why: String) -> (End, String) {
+    let nobody =
+        ["no connection", "no complete answer", "did not greet"].iter().any(|words| why.contains(words));
+    (if nobody { End::Between } else { End::There }, why)
+}
+
 fn publisher(endpoint: &str) -> Question {
     let leg = format!("publisher {endpoint}");
     let known = Publisher::at(endpoint);
     let answer = async move {
-        let publisher = known.ok_or("it is no endpoint")?;
+        let publisher = known.ok_or_else(|| (End::Here, "it is no endpoint".to_owned()))?;
         let (reports, mut told) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let _guard = stop.clone().drop_guard();
         tokio::spawn(zmq::listen(publisher, zmq::Limits::default(), reports, stop));
         match told.recv().await {
-            Some(Report::Lost(why)) => Err(why),
+            Some(Report::Lost(why)) => Err(blamed(why)),
             Some(_) => Ok("it greets as a ZeroMQ publisher; events are heard".to_owned()),
-            None => Err("nobody listened".to_owned()),
+            None => Err((End::Here, "nobody listened".to_owned())),
         }
     };
     let next = "see whether the plugin zmq-event-publisher is on in Jenkins and its port, usually 8888, is reached from here";

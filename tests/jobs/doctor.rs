@@ -49,7 +49,15 @@ pub(crate) async fn tells_which_end_is_at_fault(told: &Told) {
     let (yaml, secure) = (folder.join("nodepool.yaml"), folder.join("secure.conf"));
     let login = std::fs::read_to_string(&secure).unwrap().replace(TOKEN, "another-token-that-is-wrong");
     let text = std::fs::read_to_string(&yaml).unwrap();
-    let text = text.replace("base-image: debian-12", "base-image: debian-none");
+    let text = text
+        .replace(
+            "        base-image: debian-12\n",
+            "        base-image: debian-none\n        key-name: no-such-key\n        name-filter: no-such-flavor\n",
+        )
+        .replace(
+            "    rate: 0.01\n",
+            "    rate: 0.01\n    networks: [{name: no-such-network}]\n    pool: no-such-pool\n",
+        );
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let more = format!(
         "gearman-servers:\n  - {{host: 127.0.0.1, port: {silent}}}\nzmq-publishers: ['tcp://127.0.0.1:{silent}']\n"
@@ -65,6 +73,10 @@ pub(crate) async fn tells_which_end_is_at_fault(told: &Told) {
     for (leg, check, end) in [
         ("jenkins local".to_owned(), "login", "here"),
         ("cloud sandbox".to_owned(), "base image of ci-debian", "here"),
+        ("cloud sandbox".to_owned(), "flavor of ci-debian", "here"),
+        ("cloud sandbox".to_owned(), "network", "here"),
+        ("cloud sandbox".to_owned(), "pool of floating IPs", "here"),
+        ("cloud sandbox".to_owned(), "keypair", "here"),
         (format!("gearman 127.0.0.1:{silent}"), "status", "between"),
         (format!("publisher tcp://127.0.0.1:{silent}"), "greeting", "between"),
     ] {

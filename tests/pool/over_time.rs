@@ -14,7 +14,8 @@ async fn a_cron_fires_again_and_again_in_a_running_daemon() {
     let count = |pool: &Pool, words: &str| pool.daemon_log().matches(words).count();
     let visit = format!("errand=CheckNode(NodeId({}))", node["id"]);
     pool.until("it was checked three times", DEADLINE, async |pool| {
-        (count(pool, "nodepool.cron: check: 1 wish was written") >= 3 && count(pool, &visit) >= 3).then_some(())
+        (count(pool, "nodepool.cron: check: 1 wish was written") >= 3 && count(pool, &visit) >= 3)
+            .then_some(())
     })
     .await;
     assert_eq!(pool.until_full(1, DEADLINE).await[0]["id"], node["id"], "a check changes nothing");
