@@ -277,7 +277,7 @@ async fn info_tells_what_there_is_and_what_holds_it_up() {
         "nodepoold      does not run: wishes wait until it does\n",
         &format!("Configuration  {}\n", bench.folder.path().join("nodepool.yaml").display()),
         "| hold node 1 |",
-        "| launches of ci-jessie at east | 1        |",
+        "| launches of ci-jessie at east | closed  | 1        |",
         reason,
     ] {
         assert!(ran.out.contains(words), "{words}: {}", ran.out);
