@@ -2,6 +2,9 @@
 //!
 //! Who is asked, with what deadline, and what an answer means, is told by the drivers.
 
+mod last_request;
+mod trace;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -9,6 +12,11 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode};
+
+pub use last_request::{LastRequest, heard, request_id};
+pub use trace::Trace;
+#[cfg(feature = "fuzz")]
+pub use trace::fuzz as fuzz_trace;
 
 /// The most that is read of an error's body, in bytes; the rest is cut off.
 pub const ERROR_LIMIT: usize = 64 << 10;

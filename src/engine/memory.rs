@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::context::Context;
 use super::evidence::Evidence;
 use super::{Outcome, Rows, trouble};
 use crate::cloud::pace::Pace;
@@ -28,6 +29,8 @@ pub(super) struct Memory {
     pub(super) targets: BTreeMap<String, TargetView>,
     /// What is under way, and since when.
     pub(super) in_flight: BTreeMap<Errand, Timestamp>,
+    /// What the lines of the log about it carry.
+    pub(super) contexts: BTreeMap<Errand, Context>,
     /// What was tried in vain.
     pub(super) tries: BTreeMap<Errand, Tries>,
     /// Who asked for nodes and got none.
@@ -61,6 +64,7 @@ impl Memory {
             clouds: BTreeMap::new(),
             targets: BTreeMap::new(),
             in_flight: BTreeMap::new(),
+            contexts: BTreeMap::new(),
             tries: BTreeMap::new(),
             waiting: Waits::default(),
             checks: BTreeMap::new(),
@@ -225,19 +229,13 @@ impl Memory {
 
     /// Counts what was tried in vain, so that it is tried again later and later. `target` is where a call about a node
     /// went, for the log.
-    pub(super) fn note_try(
-        &mut self,
-        errand: &Errand,
-        target: Option<&str>,
-        answer: &Answer,
-        now: Timestamp,
-    ) {
+    pub(super) fn note_try(&mut self, errand: &Errand, answer: &Answer, now: Timestamp) {
         match answer {
             Answer::Failed(Failure { fault: Fault::NotFound, .. }) => self.succeeded(errand),
             Answer::Failed(failure) => {
                 let end = if failure.fault == Fault::Busy { TryEnd::Busy } else { TryEnd::Failed };
                 let count = self.failed(errand, end, now);
-                trouble::call_failed(errand, target, count, failure);
+                trouble::call_failed(errand, count, failure);
             }
             // A server that was told to go is still there for a while: that is a try, too.
             Answer::Id(_) | Answer::Text(_) | Answer::Done
@@ -295,11 +293,7 @@ impl Memory {
 
     pub(super) fn listing_failed(&mut self, errand: &Errand, now: Timestamp, trouble: String) {
         let count = self.failed(errand, TryEnd::Failed, now);
-        let target = match errand {
-            Errand::ListAgents { target } => Some(target.as_str()),
-            _ => None,
-        };
-        trouble::failed(errand, target, count, &trouble);
+        trouble::failed(errand, count, &trouble);
         match errand {
             Errand::ListServers { provider, .. } => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {

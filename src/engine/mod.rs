@@ -9,6 +9,7 @@
 
 mod act;
 mod contact;
+mod context;
 mod departed;
 mod dump;
 mod evidence;
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
+use tracing::{Instrument as _, Span};
 
 use crate::cloud::Cloud;
 use crate::config::Config;
@@ -40,6 +42,7 @@ use crate::remote::{KeyPair, Remote};
 use crate::store::{NewLine, Picture, Store, StoreError};
 use crate::target::{DemandSource, Target};
 use crate::telemetry::{Breaker, Census, Metrics, QuotaUsage};
+use context::Context;
 pub use departed::Departed;
 use memory::Memory;
 use output::{LINES_ON_THEIR_WAY, Unwritten};
@@ -211,11 +214,24 @@ impl Engine {
         work: &mut Vec<Work>,
         tick: &mut Tick,
     ) -> Result<(), StoreError> {
+        let span = context::of_action(&planned.action);
+        self.carry_out_in_span(now, planned, rows, work, tick).instrument(span).await
+    }
+
+    async fn carry_out_in_span(
+        &mut self,
+        now: Timestamp,
+        planned: &plan::Planned,
+        rows: &mut Rows,
+        work: &mut Vec<Work>,
+        tick: &mut Tick,
+    ) -> Result<(), StoreError> {
         let reason = &planned.reason;
         match &planned.action {
             Action::Send(errand) => return self.send(now, errand, reason, rows, work).await,
             Action::Recall(errand) => {
                 self.memory.in_flight.remove(errand);
+                self.memory.contexts.remove(errand);
                 self.memory.forget_visit(errand);
                 tick.recalled.push(errand.clone());
                 return Ok(());
@@ -240,7 +256,7 @@ impl Engine {
                 }
             }
             Action::WarnOfHoldEnd { row } => {
-                tracing::warn!(target: "nodepool.node", node = row.id.0, label = row.label, "{reason}");
+                tracing::warn!(target: "nodepool.node", label = row.label, "{reason}");
                 self.record_node_facts(now, row, "hold-ends-soon", reason).await?;
             }
             Action::SetBack { kind, provider, name } => {
@@ -266,6 +282,20 @@ impl Engine {
         if !self.has_turn(errand, now) {
             return Ok(());
         }
+        let context = Context::new(errand, rows);
+        let span = context.span.clone();
+        self.send_in(context, now, errand, reason, rows, work).instrument(span).await
+    }
+
+    async fn send_in(
+        &mut self,
+        context: Context,
+        now: Timestamp,
+        errand: &Errand,
+        reason: &Reason,
+        rows: &mut Rows,
+        work: &mut Vec<Work>,
+    ) -> Result<(), StoreError> {
         let host_key = match self.make_host_key(errand, rows) {
             Ok(made) => made,
             Err(trouble) => {
@@ -279,11 +309,11 @@ impl Engine {
         }
         match errand {
             // No row has it, so no history will tell.
-            Errand::DeleteFloatingIp { provider, id, owner: None } => {
-                tracing::info!(target: "nodepool.engine", provider, floating_ip = id, "deletes a floating IP: {reason}");
+            Errand::DeleteFloatingIp { id, owner: None, .. } => {
+                tracing::info!(target: "nodepool.engine", floating_ip = id, "deletes a floating IP: {reason}");
             }
-            Errand::DeleteServer { provider, id, owner: None } => {
-                tracing::info!(target: "nodepool.engine", provider, server = id, "deletes a server: {reason}");
+            Errand::DeleteServer { id, owner: None, .. } => {
+                tracing::info!(target: "nodepool.engine", server = id, "deletes a server: {reason}");
             }
             errand => tracing::debug!(target: "nodepool.engine", ?errand, "sent: {reason}"),
         }
@@ -293,7 +323,8 @@ impl Engine {
             let counted = plan::answered(provider, rows.nodes.values(), rows.images.values());
             self.memory.counted.insert(provider.clone(), counted);
         }
-        work.push(self.work(errand, rows, host_key.as_ref()));
+        work.push(self.work(errand, rows, host_key.as_ref()).within(&context));
+        self.memory.contexts.insert(errand.clone(), context);
         Ok(())
     }
 
@@ -311,6 +342,19 @@ impl Engine {
             return Ok(());
         };
         self.memory.steps.remove(errand);
+        let context = self.memory.contexts.remove(errand);
+        let (span, request) = context.map_or_else(|| (Span::none(), None), |context| context.ended());
+        self.take_in(began, now, errand, outcome, request).instrument(span).await
+    }
+
+    async fn take_in(
+        &mut self,
+        began: Timestamp,
+        now: Timestamp,
+        errand: &Errand,
+        outcome: Outcome,
+        request: Option<String>,
+    ) -> Result<(), StoreError> {
         let answer = match outcome {
             Outcome::Servers(_)
             | Outcome::Images(_)
@@ -343,34 +387,39 @@ impl Engine {
             self.memory.note_check(*id, began, now, &answer);
             return Ok(());
         }
-        let written = self.write_down(now, errand, &answer).await;
+        let written = self.write_down(now, errand, &answer, request.as_deref()).await;
         match &written {
-            Ok(target) => self.memory.note_try(errand, target.as_deref(), &answer, now),
+            Ok(()) => self.memory.note_try(errand, &answer, now),
             Err(_) => self.memory.not_written_down(errand, now),
         }
-        written.map(|_target| ())
+        written
     }
 
-    /// Writes down what an errand came to, and gives the target that it went to, if it was a call about a node.
+    /// Writes down what an errand came to, with the cloud's id of the request that had it done.
     async fn write_down(
         &mut self,
         now: Timestamp,
         errand: &Errand,
         answer: &Answer,
-    ) -> Result<Option<String>, StoreError> {
+        request: Option<&str>,
+    ) -> Result<(), StoreError> {
         let logged = self.complete_build_log(errand).await;
         let nodes = self.nodes_of(errand).await;
         let image = self.image_of(errand).await;
         self.count_removed_leak(errand, answer, matches!(image, Ok(Some(_))));
-        let node = nodes.as_ref().ok().and_then(|nodes| nodes.first());
-        let target = node.filter(|_| errand.is_call_to_target()).map(|node| node.target.clone());
         self.memory.note_deletion(errand, answer);
         let (nodes, image) = (nodes?, image?);
+        let request = request.filter(|_| !matches!(answer, Answer::Failed(_)));
+        self.note_deletion(now, errand, request, nodes.first(), image.as_ref()).await?;
         for consequence in plan::consequences(errand, answer, nodes, image) {
+            let consequence = match request {
+                Some(id) => context::with_request(consequence, id),
+                None => consequence,
+            };
             self.follow(now, consequence).await?;
         }
         self.memory.forget_visit(errand);
-        logged.map(|()| target)
+        logged
     }
 
     /// The node that an errand is about, first, and its subnodes where they matter.
@@ -484,7 +533,8 @@ impl Engine {
                 match self.store.node(node.unwrap_or(id)).await? {
                     Some(row) if row.host_key.is_none() => {
                         let row = Node { host_key: Some(host_key), ..row };
-                        self.record_node_facts(now, &row, "host-key", &reason).await
+                        let span = context::of_node(&row);
+                        self.record_node_facts(now, &row, "host-key", &reason).instrument(span).await
                     }
                     _ => Ok(()),
                 }
@@ -493,7 +543,8 @@ impl Engine {
                 match self.store.image(id).await? {
                     Some(row) if row.host_key.is_none() => {
                         let row = Image { host_key: Some(host_key), ..row };
-                        self.record_image_facts(now, &row, "host-key", &reason).await
+                        let span = context::of_image(&row);
+                        self.record_image_facts(now, &row, "host-key", &reason).instrument(span).await
                     }
                     _ => Ok(()),
                 }
@@ -502,7 +553,8 @@ impl Engine {
                 match self.store.image(id).await? {
                     Some(row) if row.verify_host_key.is_none() => {
                         let row = Image { verify_host_key: Some(host_key), ..row };
-                        self.record_image_facts(now, &row, "host-key", &reason).await
+                        let span = context::of_image(&row);
+                        self.record_image_facts(now, &row, "host-key", &reason).instrument(span).await
                     }
                     _ => Ok(()),
                 }

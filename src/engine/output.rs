@@ -25,8 +25,7 @@ const MOST_KEPT: usize = 4000;
 
 /// Logs each line of a snapshot build, and tells the engine.
 pub(super) struct BuildLog {
-    pub(super) provider: String,
-    pub(super) image: String,
+    pub(super) name: String,
     pub(super) id: ImageId,
     pub(super) step: ImageStep,
     pub(super) news: mpsc::UnboundedSender<News>,
@@ -36,10 +35,8 @@ pub(super) struct BuildLog {
 
 impl Output for BuildLog {
     fn line(&mut self, line: &str) {
-        // The field names make up nodepool v0's logger nodepool.image.build.<provider>.<image>.
-        tracing::info!(
-            target: "nodepool.image.build", provider = self.provider, image = self.image, "{line}"
-        );
+        // With the provider, which the span tells, nodepool v0's logger nodepool.image.build.<provider>.<image>.
+        tracing::info!(target: "nodepool.image.build", name = self.name, "{line}");
         let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
             self.missed = self.missed.saturating_add(1);
             return;
@@ -114,13 +111,14 @@ impl Engine {
 
 /// Logs each line of a ready script, and keeps the last ones.
 pub(super) struct NodeLog {
-    pub(super) node: i64,
+    /// The number of the subnode, if the machine is one.
+    pub(super) subnode: Option<i64>,
     pub(super) last: LastLines,
 }
 
 impl Output for NodeLog {
     fn line(&mut self, line: &str) {
-        tracing::debug!(target: "nodepool.node.ready", node = self.node, "{line}");
+        tracing::debug!(target: "nodepool.node.ready", subnode = self.subnode, "{line}");
         self.last.add(line);
     }
 }
@@ -133,9 +131,8 @@ mod tests {
     fn a_script_that_prints_without_end_fills_no_memory() {
         let (news, mut heard) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(3));
-        let (provider, image) = (String::new(), String::new());
-        let (id, step) = (ImageId(1), ImageStep::Setup);
-        let mut log = BuildLog { provider, image, id, step, news, room, missed: 0 };
+        let (name, id, step) = (String::new(), ImageId(1), ImageStep::Setup);
+        let mut log = BuildLog { name, id, step, news, room, missed: 0 };
         for number in 0..10 {
             log.line(&number.to_string());
         }

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::{Engine, Rows};
+use tracing::Span;
+
+use super::{Engine, Rows, context};
 use crate::config::template::{self, Values};
 use crate::fsm;
 use crate::fsm::image::ImageEvent;
@@ -65,7 +67,10 @@ impl Engine {
         event: NodeEvent,
         reason: &Reason,
     ) -> Result<(), StoreError> {
-        let following: Option<Vec<_>> = rows.iter().map(|row| next_node(now, row, event, reason)).collect();
+        let is_set = rows.len() > 1;
+        let whose = |row: &Node| if is_set { context::of_node(row) } else { Span::current() };
+        let following: Option<Vec<_>> =
+            rows.iter().map(|row| whose(row).in_scope(|| next_node(now, row, event, reason))).collect();
         let Some(following) = following else { return Ok(()) };
         let written = self.store.update_nodes(&following).await;
         let mut waits = Vec::new();
@@ -101,9 +106,28 @@ impl Engine {
         event: &str,
         reason: &Reason,
     ) -> Result<(), StoreError> {
-        tracing::debug!(target: "nodepool.node", node = row.id.0, "{event}: {reason}");
+        tracing::debug!(target: "nodepool.node", label = row.label, "{event}: {reason}");
         let note = note(now, event, row.state, row.state, reason);
         unless_conflict(self.store.update_node(row, &note).await)
+    }
+
+    /// Writes into the history under which id the cloud's own logs know the deletion of a server: that it is accepted
+    /// changes no row, for only a listing shows what is gone.
+    pub(super) async fn note_deletion(
+        &mut self,
+        now: Timestamp,
+        errand: &Errand,
+        request: Option<&str>,
+        node: Option<&Node>,
+        image: Option<&Image>,
+    ) -> Result<(), StoreError> {
+        let (Errand::DeleteServer { .. }, Some(id)) = (errand, request) else { return Ok(()) };
+        let reason = context::requested("the cloud deletes its server", id);
+        match (node, image) {
+            (Some(node), _) => self.record_node_facts(now, node, "delete-accepted", &reason).await,
+            (None, Some(image)) => self.record_image_facts(now, image, "delete-accepted", &reason).await,
+            (None, None) => Ok(()),
+        }
     }
 
     pub(super) async fn record_image(
@@ -116,13 +140,12 @@ impl Engine {
         let following = match fsm::image::next(row.state, event) {
             Ok(following) => following,
             Err(illegal) => {
-                tracing::error!(target: "nodepool.engine", image = row.id.0, "{illegal}");
+                tracing::error!(target: "nodepool.engine", "{illegal}");
                 return Ok(());
             }
         };
         tracing::info!(
-            target: "nodepool.image", image = row.id.0, provider = row.provider, name = row.image,
-            from = %row.state, to = %following, "{}: {reason}", event.word()
+            target: "nodepool.image", name = row.image, from = %row.state, to = %following, "{}: {reason}", event.word()
         );
         let note = note(now, event.word(), row.state, following, reason);
         if following == ImageState::Gone {
@@ -148,7 +171,7 @@ impl Engine {
         event: &str,
         reason: &Reason,
     ) -> Result<(), StoreError> {
-        tracing::debug!(target: "nodepool.image", image = row.id.0, "{event}: {reason}");
+        tracing::debug!(target: "nodepool.image", name = row.image, "{event}: {reason}");
         let note = note(now, event, row.state, row.state, reason);
         unless_conflict(self.store.update_image(row, &note).await)
     }
@@ -188,10 +211,11 @@ impl Engine {
             reason: reason.0.clone(),
         };
         let row = self.store.insert_node(&new, &name).await?;
-        tracing::info!(
-            target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label,
-            subnodes = row.subnodes, "added: {reason}"
-        );
+        context::of_node(&row).in_scope(|| {
+            tracing::info!(
+                target: "nodepool.node", label = row.label, subnodes = row.subnodes, "added: {reason}"
+            );
+        });
         Ok(())
     }
 
@@ -222,9 +246,9 @@ impl Engine {
             reason: reason.0.clone(),
         };
         let row = self.store.insert_image(&new).await?;
-        tracing::info!(
-            target: "nodepool.image", image = row.id.0, provider = row.provider, name = row.image, "added: {reason}"
-        );
+        context::of_image(&row).in_scope(|| {
+            tracing::info!(target: "nodepool.image", name = row.image, "added: {reason}");
+        });
         Ok(())
     }
 
@@ -317,13 +341,12 @@ fn next_node(now: Timestamp, row: &Node, event: NodeEvent, reason: &Reason) -> O
     let following = match fsm::node::next(row.state, event) {
         Ok(following) => following,
         Err(illegal) => {
-            tracing::error!(target: "nodepool.engine", node = row.id.0, "{illegal}");
+            tracing::error!(target: "nodepool.engine", "{illegal}");
             return None;
         }
     };
     tracing::info!(
-        target: "nodepool.node", node = row.id.0, provider = row.provider, label = row.label,
-        from = %row.state, to = %following, "{}: {reason}", event.word()
+        target: "nodepool.node", label = row.label, from = %row.state, to = %following, "{}: {reason}", event.word()
     );
     let note = note(now, event.word(), row.state, following, reason);
     let state_time = if following == row.state { row.state_time } else { now };

@@ -7,9 +7,7 @@ use crate::model::counted;
 use crate::plan::{Errand, Failure, Fault};
 
 /// Tells that a call failed for the `count`th time in a row.
-///
-/// `target` is where the errand went, if it went to one.
-pub(super) fn call_failed(errand: &Errand, target: Option<&str>, count: u32, failure: &Failure) {
+pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
     let row_tells = match failure.fault {
         Fault::NotFound | Fault::Quota | Fault::Refused | Fault::Unreachable => {
             matches!(
@@ -30,24 +28,15 @@ pub(super) fn call_failed(errand: &Errand, target: Option<&str>, count: u32, fai
     // A console that shows no host key yet is no trouble, and one that never does is told by the row.
     let is_search = matches!(errand, Errand::ReadConsole { .. });
     if !errand.is_visit() && !row_tells && !is_search {
-        failed(errand, target, count, &failure.text);
+        failed(errand, count, &failure.text);
     }
 }
 
 /// Tells that a listing failed for the `count`th time in a row.
-pub(super) fn failed(errand: &Errand, target: Option<&str>, count: u32, text: &str) {
-    if !count.is_power_of_two() {
-        return;
-    }
-    let purpose = purpose(errand);
-    match (target, errand.paced_by()) {
-        (Some(name), _) => {
-            tracing::warn!(target: "nodepool.engine", target = name, count, "{purpose} failed: {text}");
-        }
-        (None, Some(provider)) => {
-            tracing::warn!(target: "nodepool.engine", provider, count, "{purpose} failed: {text}");
-        }
-        (None, None) => tracing::warn!(target: "nodepool.engine", count, "{purpose} failed: {text}"),
+pub(super) fn failed(errand: &Errand, count: u32, text: &str) {
+    if count.is_power_of_two() {
+        let purpose = purpose(errand);
+        tracing::warn!(target: "nodepool.engine", count, "{purpose} failed: {text}");
     }
 }
 
@@ -55,16 +44,7 @@ pub(super) fn failed(errand: &Errand, target: Option<&str>, count: u32, text: &s
 pub(super) fn works_again(errand: &Errand, count: u32) {
     let purpose = purpose(errand);
     let times = counted(count, "time", "times");
-    match (errand, errand.paced_by()) {
-        (Errand::ListAgents { target: name }, _) => {
-            tracing::info!(
-                target: "nodepool.engine", target = name, "{purpose} works again; it failed {times}"
-            );
-        }
-        (_, provider) => {
-            tracing::info!(target: "nodepool.engine", provider, "{purpose} works again; it failed {times}");
-        }
-    }
+    tracing::info!(target: "nodepool.engine", "{purpose} works again; it failed {times}");
 }
 
 fn purpose(errand: &Errand) -> String {

@@ -57,7 +57,7 @@ impl Engine {
                 member.title(),
                 order,
                 remote,
-                NodeLog { node: member.id.0, last: LastLines::default() },
+                NodeLog { subnode: member.primary.map(|_| member.id.0), last: LastLines::default() },
             ));
         }
         let hint = hint(self.configured(&node.provider)?, &node.image);
@@ -177,8 +177,7 @@ impl Engine {
         let remote = self.reporting(Errand::SetUpBuilder(id));
         let hint = hint(provider, &row.image);
         let mut log = BuildLog {
-            provider: row.provider.clone(),
-            image: row.image.clone(),
+            name: row.image.clone(),
             id,
             step: ImageStep::Setup,
             news: self.news.clone(),
@@ -224,7 +223,7 @@ impl Engine {
         };
         let deadline = endpoint.patience.saturating_add(CHECK_MARGIN);
         let remote = Arc::clone(&self.drivers.remote);
-        let mut log = NodeLog { node: id.0, last: LastLines::default() };
+        let mut log = NodeLog { subnode: None, last: LastLines::default() };
         let hint = hint(provider, &node.image);
         let future = async move { visited(builder::check(remote.as_ref(), &endpoint, &mut log).await, hint) };
         Ok((deadline, future.boxed()))

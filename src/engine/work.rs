@@ -3,9 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
+use super::context::Context;
 use super::evidence::Evidence;
 use crate::model::{CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Quota, Server};
 use crate::plan::{Answer, Errand};
@@ -20,6 +23,15 @@ pub struct Work {
     pub deadline: Duration,
     /// What to poll.
     pub future: BoxFuture<'static, Outcome>,
+}
+
+impl Work {
+    /// The same work, whose lines in the log say what it is for, and which keeps the id of its last request.
+    pub(super) fn within(self, context: &Context) -> Self {
+        let future =
+            context.last_request.clone().during(self.future).instrument(context.span.clone()).boxed();
+        Self { future, ..self }
+    }
 }
 
 impl fmt::Debug for Work {

@@ -42,7 +42,8 @@ impl Move<'_> {
             return None;
         }
         match self.to {
-            NodeState::Ready => Some(Ended::Ready),
+            // A job can be there before the agent is seen online.
+            NodeState::Ready | NodeState::Used => Some(Ended::Ready),
             NodeState::Delete => Some(Ended::Failed(self.phase())),
             _ => None,
         }

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
+use super::SPANS;
+
 /// The form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -27,7 +29,7 @@ pub fn log(debug: bool, format: LogFormat, filter: Option<&str>) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let first = match format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Json => builder.json().with_span_list(false).try_init(),
     };
     if let (Ok(()), Some(error)) = (first, complaint) {
         tracing::warn!(target: "nodepool.log", "the filter {wanted:?} cannot be read: {error}");
@@ -36,7 +38,9 @@ pub fn log(debug: bool, format: LogFormat, filter: Option<&str>) {
 
 fn wanted(debug: bool, filter: Option<&str>) -> String {
     let filter = filter.filter(|filter| !filter.is_empty()).unwrap_or("info");
-    if debug { format!("{filter},nodepool=debug") } else { filter.to_owned() }
+    let ours = if debug { "nodepool=debug," } else { "" };
+    // Spans say whose a line is. A line that is wanted is wanted with them.
+    format!("{filter},{ours}{SPANS}=error")
 }
 
 #[cfg(test)]
@@ -54,9 +58,10 @@ mod tests {
 
     #[test]
     fn debug_is_ours_and_keeps_what_was_asked_for() {
-        assert_eq!(wanted(false, None), "info");
-        assert_eq!(wanted(true, None), "info,nodepool=debug");
-        assert_eq!(wanted(true, Some("warn,sqlx=trace")), "warn,sqlx=trace,nodepool=debug");
-        assert_eq!(wanted(false, Some("")), "info");
+        assert_eq!(wanted(false, None), "info,nodepool.span=error");
+        assert_eq!(wanted(true, None), "info,nodepool=debug,nodepool.span=error");
+        let asked = wanted(true, Some("warn,sqlx=trace"));
+        assert_eq!(asked, "warn,sqlx=trace,nodepool=debug,nodepool.span=error");
+        assert_eq!(wanted(false, Some("")), "info,nodepool.span=error");
     }
 }

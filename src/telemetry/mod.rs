@@ -65,6 +65,12 @@ pub const MIN_READY: Metric = metric(
     &["label"],
     "Spare nodes to keep ready, as configured; -1 for a label switched off",
 );
+/// The watermark of a label as it is now.
+pub const SPARES_WANTED: Metric = metric(
+    "nodepool_spares_wanted",
+    &["label"],
+    "Spare nodes to keep ready now, by min-ready, headroom and schedule; -1 for a label switched off",
+);
 /// The limit of a provider.
 pub const MAX_SERVERS: Metric = metric(
     "nodepool_max_servers",
@@ -285,11 +291,12 @@ pub const BUILD_INFO: Metric =
     metric("nodepool_build_info", &["version"], "Always 1; the version is in the label");
 
 /// Every metric. Those of the process (memory, file descriptors, CPU time) come on top.
-pub const METRICS: [Metric; 43] = [
+pub const METRICS: [Metric; 44] = [
     NODES,
     SUBNODES,
     IMAGES,
     MIN_READY,
+    SPARES_WANTED,
     MAX_SERVERS,
     QUOTA_LIMIT,
     QUOTA_USED,
@@ -342,10 +349,14 @@ pub const LOG_TARGETS: [(&str, &str); 12] = [
     ("nodepool.events", "what is told about jobs: who is heard, what cannot be written down"),
     ("nodepool.cron", "what the clock asks for"),
     ("nodepool.web", "the web page: a store that did not answer, and what is asked for over HTTP"),
-    ("nodepool.http", "each exchange with a cloud, at debug, with its secrets masked"),
+    ("nodepool.http", "each exchange with a cloud or a Jenkins, at debug, with its secrets masked"),
     ("nodepool.log", "the log itself"),
     ("nodepool.stack_dump", "what everything waits for, when USR2 asks"),
 ];
+
+/// The target of the spans that say whose a line is: node, image, attempt, provider, target, request id. They are in every
+/// log, whatever is filtered.
+pub const SPANS: &str = "nodepool.span";
 
 /// What the last tick decided.
 #[derive(Clone, Debug, Default)]

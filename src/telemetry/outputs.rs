@@ -12,6 +12,7 @@ use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::SPANS;
 use super::rotate::RotatingFile;
 use crate::config::{LogDestination, LogFormat, LogLevel, LogOutput};
 
@@ -89,13 +90,15 @@ where
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match form {
         LogFormat::Text => layer.with_ansi(colour).with_filter(targets).boxed(),
-        LogFormat::Json => layer.json().with_filter(targets).boxed(),
+        LogFormat::Json => layer.json().with_span_list(false).with_filter(targets).boxed(),
     }
 }
 
 fn targets(output: &LogOutput) -> Targets {
     let levels = output.levels.iter().map(|(target, level)| (target.clone(), filter(*level)));
-    Targets::new().with_default(filter(output.level)).with_targets(levels)
+    // Spans say whose a line is. A line that is wanted is wanted with them.
+    let spans = (SPANS, LevelFilter::ERROR);
+    Targets::new().with_default(filter(output.level)).with_targets(levels).with_targets([spans])
 }
 
 const fn filter(level: Option<LogLevel>) -> LevelFilter {

@@ -7,12 +7,12 @@ use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 use super::metrics::gauges;
 use super::{
     CAPACITY, DEFICIT, DEMAND, HELD_NODES, IMAGE_AGE_SECONDS, IMAGES, LastTick, MAX_SERVERS, MIN_READY,
-    Metric, NODES, OLDEST_NODE_SECONDS, SERVERS, SETBACK_FAILURES, SETBACK_PAUSE_SECONDS, SUBNODES,
-    TARGET_UP, UNKNOWN_DEMAND,
+    Metric, NODES, OLDEST_NODE_SECONDS, SERVERS, SETBACK_FAILURES, SETBACK_PAUSE_SECONDS, SPARES_WANTED,
+    SUBNODES, TARGET_UP, UNKNOWN_DEMAND,
 };
 use crate::config::Config;
 use crate::model::{Image, ImageState, Node, NodeState, Setback, SetbackKind, Timestamp};
-use crate::plan::backoff;
+use crate::plan::{Watermark, backoff};
 
 /// What the metrics are made from when somebody asks.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,7 @@ pub(super) struct Gauges {
     subnodes: IntGaugeVec,
     images: IntGaugeVec,
     min_ready: IntGaugeVec,
+    spares_wanted: IntGaugeVec,
     max_servers: IntGaugeVec,
     demand: IntGaugeVec,
     deficit: IntGaugeVec,
@@ -61,6 +62,7 @@ impl Gauges {
             subnodes: gauges(registry, SUBNODES)?,
             images: gauges(registry, IMAGES)?,
             min_ready: gauges(registry, MIN_READY)?,
+            spares_wanted: gauges(registry, SPARES_WANTED)?,
             max_servers: gauges(registry, MAX_SERVERS)?,
             demand: gauges(registry, DEMAND)?,
             deficit: gauges(registry, DEFICIT)?,
@@ -84,6 +86,7 @@ impl Gauges {
         set(&self.subnodes, count_nodes(pool.config, &subnodes));
         set(&self.images, count_images(pool.config, pool.images));
         self.set_ages(pool, &nodes);
+        self.set_wanted(pool, &nodes);
         self.set_held(pool.config, &nodes);
         self.set_planned(pool.last);
         self.set_setbacks(pool);
@@ -98,6 +101,20 @@ impl Gauges {
         self.max_servers.reset();
         for provider in &config.providers {
             self.max_servers.with_label_values(&[&provider.name]).set(or_off(provider.max_servers));
+        }
+    }
+
+    fn set_wanted(&self, pool: &Pool<'_>, nodes: &[&Node]) {
+        let mut busy: BTreeMap<&str, u32> = BTreeMap::new();
+        for node in nodes.iter().filter(|node| node.state == NodeState::Used) {
+            let count = busy.entry(&node.label).or_default();
+            *count = count.saturating_add(1);
+        }
+        self.spares_wanted.reset();
+        for label in &pool.config.labels {
+            let busy = busy.get(label.name.as_str()).copied().unwrap_or_default();
+            let spares = Watermark::of(label, busy, pool.now).map(|watermark| watermark.spares);
+            self.spares_wanted.with_label_values(&[&label.name]).set(spares.map_or(-1, i64::from));
         }
     }
 

@@ -55,7 +55,33 @@ async fn fills_from_nothing_and_replaces_what_is_deleted() {
     let log = pool.daemon_log();
     let complaint = log.lines().find(|line| line.contains("  WARN ") || line.contains(" ERROR "));
     assert_eq!(complaint, None, "nothing went wrong");
+    each_line_says_whose_it_is(&log);
+    let history = pool.nodepool(&["history", &id(&nodes[0])]).await;
+    for (event, reason) in [("created", "the cloud makes its server (req-"), ("delete-accepted", "(req-")] {
+        let told = |line: &str| line.contains(&format!("| {event} ")) && line.contains(reason);
+        assert!(history.out.lines().any(told), "{event}: {history:?}");
+    }
     pool.end().await;
+}
+
+/// Whoever looks for one node, one attempt or one request of a cloud finds its lines.
+fn each_line_says_whose_it_is(log: &str) {
+    let mut requests = 0;
+    for (target, whose) in [
+        (" nodepool.node: ", "{node="),
+        (" nodepool.image: ", "{image="),
+        (" nodepool.image.build: ", "{image="),
+    ] {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(target)).collect();
+        assert!(!lines.is_empty(), "{target}: {log}");
+        for line in lines {
+            let told = [whose, " attempt=\"", " provider=\"sandbox\""].iter().all(|part| line.contains(part));
+            assert!(told, "{line}");
+            requests += usize::from(line.contains(": created: ") && line.contains(" request_id=\"req-"));
+        }
+    }
+    // A builder and at least three nodes.
+    assert!(requests >= 4, "{requests}: {log}");
 }
 
 #[tokio::test]

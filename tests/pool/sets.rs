@@ -87,7 +87,7 @@ async fn a_set_whose_member_fails_its_ready_script_goes_whole_and_another_comes(
     assert!(log.contains("there is no java on this machine"), "what its script said is in the log: {log}");
     let doomed: Vec<&str> = log.lines().filter(|line| line.contains("doomed: ")).collect();
     for number in 1..=3 {
-        let of_member = format!(" node={number} ");
+        let of_member = format!("{{node={number} ");
         assert!(doomed.iter().any(|line| line.contains(&of_member)), "{number}: {doomed:?}");
     }
     assert!(doomed.iter().any(|line| line.contains("status 7")), "{doomed:?}");

@@ -79,7 +79,7 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "http",
         rooms: &[],
-        crates: &["bytes", "reqwest"],
+        crates: &["bytes", "reqwest", "serde_json", "tokio", "tracing"],
         never: &["std::env", "std::fs", "std::process"],
         because: "It knows what every client does alike, and neither whom it asks nor what an answer means.",
     },
@@ -166,6 +166,7 @@ pub const ROOMS: &[Room] = &[
             "bell",
             "telemetry",
             "target",
+            "http",
         ],
         crates: &["async_trait", "futures", "humantime", "secrecy", "tokio", "tokio_util", "tracing"],
         never: &[
@@ -253,6 +254,7 @@ pub const ROOMS: &[Room] = &[
             "csv",
             "humantime",
             "indicatif",
+            "rustix",
             "secrecy",
             "serde",
             "serde_json",

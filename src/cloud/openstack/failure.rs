@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::transport::Answer;
 use crate::cloud::CloudError;
+use crate::http;
 
 /// The longest text of an error, in characters.
 const TEXT_LIMIT: usize = 500;
@@ -110,14 +111,8 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dur
 /// What to tell a person about an answer: the call, the status, the service's words, and the id under which the
 /// service's own logs know the call.
 pub(super) fn text(call: &str, answer: &Answer, message: &str) -> String {
-    let id = request_id(&answer.headers).map(|id| format!(" ({})", tidy(id))).unwrap_or_default();
+    let id = http::request_id(&answer.headers).map(|id| format!(" ({})", tidy(id))).unwrap_or_default();
     format!("{}{id}", tidy(&format!("{call}: {} {message}", answer.status.as_u16())))
-}
-
-/// The id under which the service's own logs know a call.
-pub(super) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let names = ["x-openstack-request-id", "x-compute-request-id"];
-    names.iter().find_map(|name| headers.get(*name)?.to_str().ok())
 }
 
 /// Takes secrets out of a text that a service wrote: a debugging proxy may send back what it was sent.

@@ -5,7 +5,7 @@ use reqwest::header::HeaderMap;
 
 use super::transport::Answer;
 use super::{
-    compute, console, failure, floating_ip, image, login, mark, microversion, network, quota, server, trace,
+    compute, console, failure, floating_ip, image, login, mark, microversion, network, quota, server,
 };
 
 /// Nova's answers.
@@ -41,7 +41,7 @@ pub fn keystone(body: &[u8]) {
 
 /// Whatever answers may say why something was refused, and is shown.
 fn refusals(body: &[u8]) {
-    trace::fuzz(body);
+    crate::http::fuzz_trace(body);
     std::hint::black_box(failure::tidy(&failure::message(body)));
 }
 

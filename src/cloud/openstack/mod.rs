@@ -27,7 +27,6 @@ mod pages;
 mod quota;
 mod server;
 mod settings;
-mod trace;
 mod transport;
 
 use std::time::Duration;

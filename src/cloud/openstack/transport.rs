@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Request, RequestBuilder};
 
 use super::settings::Settings;
-use super::trace::Trace;
 use crate::cloud::CloudError;
-use crate::http;
 pub(super) use crate::http::Answer;
+use crate::http::{self, Trace};
 
 /// The most that is read of a listing: some ten thousand servers.
 pub(super) const LISTING_LIMIT: usize = 64 << 20;
@@ -45,6 +44,9 @@ pub(super) async fn exchange(
     let trace = Trace::begin(&request);
     let start = Instant::now();
     let outcome = bounded(client, request, deadline, limit).await;
+    if let Ok(answer) = &outcome {
+        http::heard(&answer.headers);
+    }
     if let Some(trace) = trace {
         trace.end(&outcome, start.elapsed());
     }

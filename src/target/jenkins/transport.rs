@@ -1,15 +1,15 @@
 //! One HTTP exchange with a controller: a deadline on all of it, and a bound on what is read.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, Request, RequestBuilder, Response};
 
 use super::settings::Settings;
-use crate::http;
 pub(super) use crate::http::Answer;
+use crate::http::{self, Trace};
 use crate::target::TargetError;
 
 /// The most that is read of an answer of which only the end is kept.
@@ -68,8 +68,25 @@ pub(super) async fn exchange(
     deadline: Duration,
     reading: Reading,
 ) -> Result<Answer, String> {
+    let (client, request) = request.build_split();
+    let request = request.map_err(http::in_words)?;
+    let trace = Trace::begin(&request);
+    let start = Instant::now();
+    let outcome = bounded(client, request, deadline, reading).await;
+    if let Some(trace) = trace {
+        trace.end(&outcome, start.elapsed());
+    }
+    outcome
+}
+
+async fn bounded(
+    client: Client,
+    request: Request,
+    deadline: Duration,
+    reading: Reading,
+) -> Result<Answer, String> {
     let whole = async {
-        let response = request.send().await.map_err(http::in_words)?;
+        let response = client.execute(request).await.map_err(http::in_words)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = match (status.is_success(), reading) {
             (true, Reading::Whole(limit)) => http::whole(response, limit).await?,

@@ -2,7 +2,8 @@
 //!
 //! What is secret is known by its place: the headers and the fields of JSON below. A proxy may send back in its own words
 //! what it was sent, so what was masked once is masked in every later text of the exchange, too. A body that is not JSON
-//! is not shown when it was sent by us, for then nothing says what is secret in it.
+//! is not shown when it was sent by us, for then nothing says what is secret in it; neither is XML that was received: an
+//! agent's start file and a configuration carry secrets without a mark.
 
 use std::time::Duration;
 
@@ -11,8 +12,7 @@ use reqwest::{Request, Url};
 use serde_json::Value;
 use tracing::{Level, debug, enabled};
 
-use super::failure;
-use super::transport::Answer;
+use super::{Answer, request_id};
 
 /// The log target of exchanges.
 const TARGET: &str = "nodepool.http";
@@ -30,9 +30,11 @@ const BODY_READ: usize = 4 << 20;
 const MASK: &str = "[secret]";
 
 /// Headers whose value is never shown.
-const SECRET_HEADERS: [&str; 7] = [
+const SECRET_HEADERS: [&str; 9] = [
+    ".crumb",
     "authorization",
     "cookie",
+    "jenkins-crumb",
     "proxy-authorization",
     "set-cookie",
     "x-auth-token",
@@ -41,10 +43,11 @@ const SECRET_HEADERS: [&str; 7] = [
 ];
 
 /// Fields of JSON whose value is never shown, when it is no object and no list.
-const SECRET_FIELDS: [&str; 11] = [
+const SECRET_FIELDS: [&str; 12] = [
     "adminpass",
     "api_key",
     "apikey",
+    "crumb",
     "passcode",
     "password",
     "private_key",
@@ -56,14 +59,14 @@ const SECRET_FIELDS: [&str; 11] = [
 ];
 
 /// One exchange that is being watched.
-pub(super) struct Trace {
+pub struct Trace {
     name: String,
     secrets: Vec<String>,
 }
 
 impl Trace {
     /// Shows a request that is about to be sent. `None` when nobody looks.
-    pub(super) fn begin(request: &Request) -> Option<Self> {
+    pub fn begin(request: &Request) -> Option<Self> {
         if !enabled!(target: TARGET, Level::DEBUG) {
             return None;
         }
@@ -80,13 +83,13 @@ impl Trace {
     }
 
     /// Shows the answer.
-    pub(super) fn end(mut self, outcome: &Result<Answer, String>, took: Duration) {
+    pub fn end(mut self, outcome: &Result<Answer, String>, took: Duration) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match outcome {
             Ok(answer) => {
                 let headers = self.headers(&answer.headers);
                 let body = self.received(&answer.body);
-                let request_id = failure::request_id(&answer.headers).unwrap_or("-");
+                let request_id = request_id(&answer.headers).unwrap_or("-");
                 let request_id = self.text(request_id, HEADER_SHOWN);
                 let status = answer.status.as_u16();
                 debug!(target: TARGET, status, millis, %request_id, %headers, %body, "< {}", self.name);
@@ -126,6 +129,9 @@ impl Trace {
         }
         if body.len() > BODY_READ {
             return format!("[{} bytes]", body.len());
+        }
+        if body.trim_ascii_start().starts_with(b"<?xml") || body.trim_ascii_start().starts_with(b"<jnlp") {
+            return format!("[{} bytes of XML]", body.len());
         }
         let text = String::from_utf8_lossy(body);
         if holds_a_key(&text) { MASK.to_owned() } else { self.text(&text, BODY_SHOWN) }
@@ -197,8 +203,9 @@ fn shown_url(url: &Url) -> String {
     url.to_string()
 }
 
+/// What is shown of a body, whoever wrote it.
 #[cfg(feature = "fuzz")]
-pub(super) fn fuzz(body: &[u8]) {
+pub fn fuzz(body: &[u8]) {
     let mut trace = Trace { name: String::new(), secrets: Vec::new() };
     std::hint::black_box((trace.sent(body), trace.received(body)));
 }
@@ -234,6 +241,10 @@ mod tests {
         );
         assert_eq!(trace.received(key.as_bytes()), MASK);
         assert_eq!(trace.sent(b"password=open"), "[13 bytes]");
+        let start_file = b"\n<jnlp><argument>4f1c-secret</argument></jnlp>";
+        assert_eq!(trace.received(start_file), "[46 bytes of XML]");
+        let crumb = br#"{"crumb": "c4-secret", "crumbRequestField": "Jenkins-Crumb"}"#;
+        assert_eq!(trace.received(crumb), r#"{"crumb":"[secret]","crumbRequestField":"Jenkins-Crumb"}"#);
     }
 
     #[test]
