@@ -168,9 +168,13 @@ impl Served {
 
     /// A node as it begins.
     async fn new_node(&self, attempt: &str) -> Node {
+        self.new_node_of("ci-jessie", attempt).await
+    }
+
+    async fn new_node_of(&self, label: &str, attempt: &str) -> Node {
         let new = NewNode {
             provider: "cloud1".to_owned(),
-            label: "ci-jessie".to_owned(),
+            label: label.to_owned(),
             target: "jenkins1".to_owned(),
             image: "jessie".to_owned(),
             image_id: None,

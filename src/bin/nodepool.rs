@@ -64,6 +64,12 @@ enum Command {
     /// Options choose which: of each option that is given, a node fits one of the values. `--label a,b --state ready`
     /// lists the ready nodes of a and of b.
     List(cli::list::Arguments),
+    /// Show the pool as it changes: labels, providers, the newest nodes and the latest changes
+    ///
+    /// It fills the terminal and is drawn again when something is different, until q or Ctrl-C. Demand, quota and pace are told by
+    /// nodepoold; without one the rest is shown. On a pipe it is `list --watch`: a line for each change, with `-o json` an
+    /// object.
+    Watch(cli::live::Arguments),
     /// Keep nodes for a person to look at
     Hold(cli::hold::Arguments),
     /// End the hold of nodes; they are deleted then
@@ -80,7 +86,7 @@ enum Command {
     /// It asks nodepoold itself, at its web port: the last plan was made from what it saw of the clouds and targets a moment
     /// ago, and the next look decides the same unless something happens. With `-c` and a file that says something else than what is
     /// in force, what would change if that were loaded comes first; errors in it are told as config-validate tells them.
-    Plan,
+    Plan(cli::plan::Arguments),
     /// Explain why a label, node, provider or image is as it is
     ///
     /// Each line says what is so, and the lines below it what is behind that.
@@ -284,18 +290,19 @@ async fn run(arguments: &Arguments, console: Console) -> Result<(), Failure> {
         found.extend(doctor::examine(&loaded.config, legs, &known, asked.boot).await);
         return cli::doctor::show(console, &found);
     }
+    if let Command::Plan(asked) = &arguments.command {
+        return cli::plan::run(console, &loaded, &sources, asked).await;
+    }
     let config = &loaded.config;
     let token = config.web.read_token.clone().or_else(|| config.web.write_token.clone());
     let session = Session::open(config.database.0.expose_secret(), console).await?.with_token(token);
-    if let Command::Plan = arguments.command {
-        return cli::plan::run(&session, &loaded, &sources).await;
-    }
     obey(&arguments.command, &session, config).await
 }
 
 async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(), Failure> {
     match command {
         Command::List(arguments) => cli::list::run(session, config, arguments).await,
+        Command::Watch(arguments) => cli::live::run(session, config, arguments).await,
         Command::Hold(arguments) => cli::hold::run(session, arguments).await,
         Command::Unhold(arguments) => cli::unhold::run(session, arguments).await,
         Command::Delete(arguments) => cli::delete::run(session, arguments).await,
@@ -321,7 +328,7 @@ async fn obey(command: &Command, session: &Session, config: &Config) -> Result<(
         Command::JobCreate(arguments) => cli::jobs::create(session, arguments).await,
         Command::JobDelete(arguments) => cli::jobs::delete(session, arguments).await,
         Command::Info
-        | Command::Plan
+        | Command::Plan(_)
         | Command::Doctor(_)
         | Command::ConfigValidate
         | Command::ConfigSchema

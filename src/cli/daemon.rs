@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Failure, Session};
@@ -16,6 +17,12 @@ use crate::http;
 const DEADLINE: Duration = Duration::from_secs(20);
 /// The most that is read of an answer, in bytes.
 const LARGEST: usize = 32 << 20;
+
+/// Why the daemon does not answer.
+#[derive(Debug, Default, Deserialize)]
+struct Refused {
+    error: String,
+}
 
 impl Session {
     /// What the daemon answers at this path of its web port.
@@ -37,6 +44,9 @@ impl Session {
         let answer = question.send().await.map_err(|error| unreachable(http::in_words(error)))?;
         let status = answer.status();
         let body = http::whole(answer, LARGEST).await.map_err(&unreachable)?;
+        if matches!(status.as_u16(), 401 | 403) {
+            return Err(self.unknown(&url, &body));
+        }
         if !status.is_success() {
             let text = String::from_utf8_lossy(&body);
             return Err(unreachable(format!("{status}: {}", super::table::one_line(text.trim()))));
@@ -49,12 +59,29 @@ impl Session {
         })
     }
 
+    /// The page is bound beyond this machine, and we do not show the token that it wants.
+    fn unknown(&self, url: &str, body: &[u8]) -> Failure {
+        let told: Refused = serde_json::from_slice(body).unwrap_or_default();
+        let next = if self.token.is_some() {
+            "the token of our secure.conf is not that of the running nodepoold: name its file with -s, or have it read the \
+             newer one (systemctl reload nodepoold)"
+        } else {
+            "write `read-token = ...` into the section [web] of secure.conf, which nodepoold takes up by itself, and run this as \
+             a user who can read that file, or name it with -s"
+        };
+        Failure::unreachable(
+            format!("nodepoold at {url} wants a token: {}", super::table::one_line(told.error.trim())),
+            next,
+        )
+    }
+
     /// Where the daemon serves.
     async fn web_address(&self) -> Result<SocketAddr, Failure> {
         if !self.daemon_is_alive().await? {
             return Err(Failure::unreachable(
                 "nodepoold does not run on this store, and only it knows what it is about to do",
-                "start it; `nodepool info` shows what the store itself tells",
+                "start it, or name the configuration that it runs with (plan: --running FILE); `nodepool info` shows what the \
+                 store itself tells",
             ));
         }
         let announced = self.file().map(bell::page).transpose();

@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::session::now;
 use super::{Failure, Session, Table, rfc3339};
-use crate::config::{Config, Offer, Sources};
+use crate::config::{Config, Label, Offer, Sources};
 use crate::model::{
     Image, ImageState, KnownProvider, KnownTarget, Node, NodeState, Setback, SetbackKind, Timestamp, Wish,
     WishKind,
 };
-use crate::plan;
+use crate::plan::{self, Watermark};
 use crate::store::ENGINE_LEASE;
 
 /// Everything that `info` tells.
@@ -72,6 +72,10 @@ struct LabelView {
     ready: usize,
     /// `None`: the label is switched off.
     min_ready: Option<u32>,
+    /// How many spare nodes there are to be now; `None`: the label is switched off.
+    spares: Option<u32>,
+    /// The setting that asks for so many.
+    spares_by: Option<String>,
     building: usize,
     used: usize,
     hold: usize,
@@ -131,7 +135,7 @@ pub async fn run(
         configuration: files(sources, read),
         providers: providers(config, &store.providers().await?, &nodes, &images),
         targets: targets(config, &store.targets().await?, &nodes),
-        labels: config.labels.iter().map(|known| label(&known.name, known.min_ready, &nodes)).collect(),
+        labels: config.labels.iter().map(|known| label(known, &nodes, now)).collect(),
         outdated_images: outdated(config, &images),
         wishes: store.open_wishes().await?.iter().map(wish).collect(),
         setbacks: store.setbacks().await?.iter().map(|known| setback(known, now)).collect(),
@@ -216,22 +220,27 @@ fn provider(name: &str, max_servers: Option<u32>, nodes: &[Node], images: &[Imag
     }
 }
 
-fn label(name: &str, min_ready: Option<u32>, nodes: &[Node]) -> LabelView {
+fn label(label: &Label, nodes: &[Node], now: Timestamp) -> LabelView {
+    let name = label.name.as_str();
     let of_label = |state: NodeState| {
         let is =
             |node: &&Node| node.label == name && node.primary.is_none() && node.state.word() == state.word();
         nodes.iter().filter(is).count()
     };
+    let busy = of_label(NodeState::Used);
+    let watermark = Watermark::of(label, u32::try_from(busy).unwrap_or(u32::MAX), now);
     LabelView {
         name: name.to_owned(),
         ready: of_label(NodeState::Ready),
-        min_ready,
+        min_ready: label.min_ready,
+        spares: watermark.as_ref().map(|watermark| watermark.spares),
+        spares_by: watermark.map(|watermark| watermark.cause.to_string()),
         building: nodes
             .iter()
             .filter(|node| node.label == name && node.primary.is_none())
             .filter(|node| matches!(node.state, NodeState::Building(_) | NodeState::Test))
             .count(),
-        used: of_label(NodeState::Used),
+        used: busy,
         hold: of_label(NodeState::Hold),
         delete: of_label(NodeState::Delete),
     }
@@ -339,11 +348,23 @@ impl Info {
             table.row(first.into_iter().chain(numbers).chain([Some(configured.to_owned())]));
         }
         section(&mut text, "Targets", &table, self.targets.len(), colours);
-        let mut table = Table::new(["Label", "Ready", "min-ready", "Building", "Used", "Hold", "Delete"]);
+        let mut table = Table::new([
+            "Label",
+            "Ready",
+            "min-ready",
+            "Building",
+            "Used",
+            "Hold",
+            "Delete",
+            "Spares now",
+            "Because",
+        ]);
         for view in &self.labels {
             let numbers = [view.ready.to_string(), or(view.min_ready, "off")];
             let rest = [view.building, view.used, view.hold, view.delete].map(|count| count.to_string());
-            table.row([view.name.clone()].into_iter().chain(numbers).chain(rest).map(Some));
+            let row = [view.name.clone()].into_iter().chain(numbers).chain(rest);
+            let spares = [Some(or(view.spares, "off")), view.spares_by.clone()];
+            table.row(row.map(Some).chain(spares));
         }
         section(&mut text, "Labels", &table, self.labels.len(), colours);
         text.push_str(&self.outdated(colours));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::reach::{AtOnce, Choice, Door, Machines};
 use super::{Failure, Format, Session, ids};
 use crate::config::Config;
-use crate::model::Node;
+use crate::model::{Node, counted};
 
 /// Which nodes, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -89,7 +89,7 @@ pub async fn run(
     let lost = ids::in_words(&lost.collect::<Vec<_>>());
     let all = summary.nodes.len();
     Err(Failure::refused(
-        format!("{} of {all} nodes did not reply: {lost}", summary.losses),
+        format!("{} of {} did not reply: {lost}", summary.losses, counted(all, "node", "nodes")),
         "`nodepool doctor` looks at the way to them, `nodepool why ID` at one of them",
     ))
 }
@@ -145,7 +145,9 @@ impl Summary {
     fn line(&self) -> String {
         let Self { nodes, replies, losses, .. } = self;
         let share = losses.saturating_mul(100).checked_div(nodes.len()).unwrap_or_default();
-        let mut line = format!("{} nodes, {replies} replies, {losses} losses ({share}%)", nodes.len());
+        let nodes = counted(nodes.len(), "node", "nodes");
+        let (replies, losses) = (counted(*replies, "reply", "replies"), counted(*losses, "loss", "losses"));
+        let mut line = format!("{nodes}, {replies}, {losses} ({share}%)");
         if let (Some(min), Some(avg), Some(max)) = (self.min, self.avg, self.max) {
             line = format!("{line}; min {min:.1} ms, avg {avg:.1} ms, max {max:.1} ms");
         }
@@ -167,10 +169,9 @@ mod tests {
         };
         let summary = Summary::new(vec![reply(3, Some(30.0)), reply(1, Some(10.0)), reply(2, None)]);
         assert_eq!(summary.nodes.iter().map(|reply| reply.node).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(
-            summary.line(),
-            "3 nodes, 2 replies, 1 losses (33%); min 10.0 ms, avg 20.0 ms, max 30.0 ms"
-        );
+        assert_eq!(summary.line(), "3 nodes, 2 replies, 1 loss (33%); min 10.0 ms, avg 20.0 ms, max 30.0 ms");
         assert_eq!(Summary::new(Vec::new()).line(), "0 nodes, 0 replies, 0 losses (0%)");
+        let one = Summary::new(vec![reply(1, Some(10.0))]).line();
+        assert!(one.starts_with("1 node, 1 reply, 0 losses (0%); "), "{one}");
     }
 }

@@ -2,14 +2,27 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
 use super::plan_view::{LabelView, PlanView};
 use super::session::now;
 use super::what_if::{self, Difference, Rows};
-use super::{Failure, Session, Table, config_show};
+use super::{Console, Failure, Session, Table, config_show};
 use crate::config::{self, Config, Loaded, SecureConf, Sources};
+
+/// The file that nodepoold reads where nothing else is said.
+const USUAL: &str = "/etc/nodepool/nodepool.yaml";
+
+/// With what another configuration is compared.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Arguments {
+    /// The file that nodepoold runs with, where that of -c names another database; /etc/nodepool/nodepool.yaml unless it is said
+    #[arg(long, value_name = "FILE")]
+    pub running: Option<PathBuf>,
+}
 
 /// The answer: the last plan, and what another configuration would change.
 #[derive(Clone, Debug, Serialize)]
@@ -23,7 +36,14 @@ struct Answer {
 
 /// Prints the last plan: what is done and what is not, each with its reason, and the sums behind it. When the files say something
 /// else than what is in force, what they would change comes first.
-pub async fn run(session: &Session, loaded: &Loaded, sources: &Sources) -> Result<(), Failure> {
+pub async fn run(
+    console: Console,
+    loaded: &Loaded,
+    sources: &Sources,
+    arguments: &Arguments,
+) -> Result<(), Failure> {
+    let (session, moved) = running(console, loaded, sources, arguments).await?;
+    let session = &session;
     let plan: PlanView = session.ask_daemon("/api/v1/plan").await?;
     let shown: serde_json::Value = session.ask_daemon("/api/v1/config").await?;
     let new = read_shown(serde_json::to_value(config_show::facts(loaded)).unwrap_or_default(), sources)?;
@@ -38,7 +58,10 @@ pub async fn run(session: &Session, loaded: &Loaded, sources: &Sources) -> Resul
         told: &plan,
         now: now(),
     };
-    let difference = what_if::difference(&old, &new, rows);
+    let mut difference = what_if::difference(&old, &new, rows);
+    if moved {
+        difference.configuration.push(MOVED.to_owned());
+    }
     let if_loaded = (!difference.configuration.is_empty()).then_some(difference);
     let answer = Answer { plan, if_loaded };
     let colours = session.console.colours();
@@ -52,6 +75,45 @@ pub async fn run(session: &Session, loaded: &Loaded, sources: &Sources) -> Resul
         },
         &answer,
     )
+}
+
+/// What a reload does about another database.
+const MOVED: &str =
+    "dburi: another database, which is used only after a restart; until then the rows of this one count";
+
+/// The store of the daemon that runs, and whether the files would have it use another one.
+async fn running(
+    console: Console,
+    loaded: &Loaded,
+    sources: &Sources,
+    arguments: &Arguments,
+) -> Result<(Session, bool), Failure> {
+    let own = loaded.config.database.0.expose_secret();
+    let usual = Path::new(USUAL);
+    let other = if let Some(file) = &arguments.running {
+        file.as_path()
+    } else {
+        let session = open(console, &loaded.config).await?;
+        let may_be_usual = sources.nodepool_yaml != usual && usual.exists();
+        if !may_be_usual || session.daemon_is_alive().await? {
+            return Ok((session, false));
+        }
+        usual
+    };
+    let theirs = Sources { nodepool_yaml: other.to_owned(), ..sources.clone() };
+    let theirs = config::load(&theirs).map_err(|found| {
+        Failure::usage(
+            format!("{} cannot be used\n{}", other.display(), config::render(&found).trim_end()),
+            "name the file that nodepoold runs with: --running FILE",
+        )
+    })?;
+    let session = open(console, &theirs.config).await?;
+    Ok((session, theirs.config.database.0.expose_secret() != own))
+}
+
+async fn open(console: Console, config: &Config) -> Result<Session, Failure> {
+    let token = config.web.read_token.clone().or_else(|| config.web.write_token.clone());
+    Ok(Session::open(config.database.0.expose_secret(), console).await?.with_token(token))
 }
 
 /// Reads a configuration as it is shown. Secrets are masked in both that are compared, so that they make no difference.
@@ -82,8 +144,10 @@ fn read_shown(mut shown: serde_json::Value, sources: &Sources) -> Result<Config,
 
 /// What another file would change.
 fn other(file: &str, difference: &Difference, colours: bool) -> String {
-    let mut text =
-        format!("If {file} were loaded, by the rows and the demand of now:\n\nIn the configuration:\n");
+    let mut text = format!(
+        "If {file} were loaded, by the rows and the demand of now ({}):\n\nIn the configuration:\n",
+        difference.assumed
+    );
     for line in &difference.configuration {
         let _ = writeln!(text, "  {}", super::table::one_line(line));
     }

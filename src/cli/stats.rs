@@ -116,7 +116,9 @@ impl Sums {
             let sum = if from == ready { &mut counts.idle } else { &mut counts.busy };
             *sum = sum.saturating_add(spent);
         }
-        let launched = to == ready && from != used && from != NodeState::Hold.word();
+        // A job can be there before the agent is seen online: such a node was never `ready`.
+        let launched = (to == ready && from != used && from != NodeState::Hold.word())
+            || (to == used && from != ready && from != NodeState::Hold.word());
         let ended = launched || to == NodeState::Delete.word() || to == NodeState::Gone.word();
         let began = if ended { self.began.remove(node) } else { None };
         if let Some(began) = began {
@@ -266,6 +268,10 @@ mod tests {
             transition(1060, 4, "", "building (create)"),
             transition(1090, 4, "building (create)", "delete"),
             transition(1091, 4, "delete", "gone"),
+            // A job was there before the agent was seen online.
+            transition(1100, 5, "", "building (create)"),
+            transition(1130, 5, "building (enroll)", "used"),
+            transition(1130, 5, "used", "delete"),
         ] {
             sums.take(&transition);
         }
@@ -278,7 +284,7 @@ mod tests {
         assert_eq!(views.len(), 4, "the pair, the label, the provider, and all");
         let view = &views[0];
         assert_eq!((view.label.as_str(), view.provider.as_str()), ("small", "alpha"));
-        assert_eq!((view.launches, view.failures, view.ready_p50), (2, 1, Some(30.0)));
+        assert_eq!((view.launches, view.failures, view.ready_p50), (3, 1, Some(30.0)));
         assert_eq!((view.jobs, view.wait_p99), (1, Some(7.0)));
         // Idle for 10 s and 30 s, busy for 30 s.
         assert!((view.idle_share.unwrap() - 40.0 / 70.0).abs() < 1e-9, "{view:?}");

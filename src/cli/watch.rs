@@ -40,7 +40,7 @@ pub(super) async fn run(session: &Session, arguments: &Arguments, nodes: Vec<Nod
         Format::Table if io::stdout().is_terminal() => redraw(session, arguments, nodes).await,
         Format::Table | Format::Json => changes(session, arguments, nodes, format).await,
         Format::Yaml | Format::Csv => Err(Failure::usage(
-            "--watch tells changes line by line, which YAML and CSV have no form for",
+            "whoever watches is told changes line by line, which YAML and CSV have no form for",
             "use `-o json` for a JSON object a line, or the text without -o",
         )),
     }

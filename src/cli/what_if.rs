@@ -1,8 +1,8 @@
 //! `nodepool plan -c FILE`: what would change if another configuration were loaded. It changes nothing.
 //!
 //! The plan is made twice from the same rows, wishes aside: with the configuration in force and with the other one. The demand
-//! and what holds targets up are those of the daemon's last plan; every cloud is taken to show the servers of our rows. What both
-//! plans have in common is left out, so that what remains is the difference that the file makes.
+//! and what holds targets up are those of the daemon's last plan, as are the limits of the clouds; every cloud is taken to show the
+//! servers of our rows. What both plans have in common is left out, so that what remains is the difference that the file makes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::plan_view::{About, ActionView, LabelView, PlanView, RefusalView};
 use crate::config::diff::diff;
 use crate::config::{Config, Offer, Provider, Retirement};
 use crate::model::{
-    Address, CloudImage, CloudImageStatus, Image, ImageId, Node, NodeId, Owner, Quota, Server, ServerStatus,
-    Setback, Tag, Timestamp,
+    Address, CloudImage, CloudImageStatus, Image, ImageId, Node, NodeId, Owner, Quota, Resource, Server,
+    ServerStatus, Setback, Tag, Timestamp, Usage,
 };
 use crate::plan::{
-    Action, Answered, CloudView, Observation, Permissions, Plan, Reading, TargetView, Waits, plan,
+    Action, CloudView, Observation, Permissions, Plan, Reading, TargetView, Waits, answered, plan,
 };
 use crate::telemetry::LastTick;
 
@@ -51,7 +51,13 @@ pub struct Difference {
     pub refused: Vec<RefusalView>,
     /// The sums of labels that would be others.
     pub labels: BTreeMap<String, BeforeAndAfter>,
+    /// What was taken for granted.
+    pub assumed: &'static str,
 }
+
+/// What both plans take for granted.
+const ASSUMED: &str = "each cloud can be read and shows the servers of our rows; of its limits those for servers, ports and \
+    floating IPs count, as nodepoold read them last";
 
 /// Equal actions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -99,6 +105,7 @@ pub fn difference(old: &Config, new: &Config, rows: Rows<'_>) -> Difference {
         not_done: beyond(&was, &will),
         refused: refused.collect(),
         labels,
+        assumed: ASSUMED,
     }
 }
 
@@ -200,9 +207,12 @@ fn cloud(provider: &str, rows: Rows<'_>) -> CloudView {
         }
     }
     let mut view = CloudView::default();
-    // Limits that were read, and told none.
-    view.quota.reading =
-        Some(Reading { began: rows.now, quota: Quota::default(), counted: Answered::default() });
+    let of_provider = |node: &&Node| node.provider == provider;
+    view.quota.reading = Some(Reading {
+        began: rows.now,
+        quota: quota(provider, rows.told),
+        counted: answered(provider, rows.nodes.iter().filter(of_provider), rows.images.iter()),
+    });
     for seconds in [60, 1] {
         let began = rows.now.minus(Duration::from_secs(seconds));
         view.take_servers(began, began, true, servers.clone());
@@ -211,6 +221,17 @@ fn cloud(provider: &str, rows: Rows<'_>) -> CloudView {
         view.take_floating_ips(began, Vec::new());
     }
     view
+}
+
+/// The limits as the daemon read them last. Which flavors there are it does not tell, so processors and memory are not counted.
+fn quota(provider: &str, told: &PlanView) -> Quota {
+    let views = told.providers.get(provider).into_iter().flat_map(|view| &view.quota);
+    let usage = views.filter_map(|view| {
+        let counted = [Resource::Instances, Resource::Ports, Resource::FloatingIps];
+        let resource = counted.into_iter().find(|resource| resource.title() == view.resource)?;
+        Some((resource, Usage { limit: view.limit, used: view.used }))
+    });
+    Quota { usage: usage.collect(), flavors: Vec::new() }
 }
 
 fn server(id: &str, ip: Option<&str>, tag: Option<Tag>) -> Server {

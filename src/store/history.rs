@@ -54,6 +54,10 @@ const OF_SUBJECT: &str = "SELECT id, created, subject, subject_id, provider_name
     to_state, reason FROM history WHERE subject = $1 AND subject_id = $2 ORDER BY id DESC LIMIT $3";
 const RECENT: &str = "SELECT id, created, subject, subject_id, provider_name, hostname, event, from_state, \
     to_state, reason FROM history ORDER BY id DESC LIMIT $1";
+// Along the index, from the newest image on: of nodes, which are many more, no line is read.
+const GONE_IMAGES: &str = "SELECT id, created, subject, subject_id, provider_name, hostname, event, from_state, \
+    to_state, reason FROM history WHERE subject = 'image' AND to_state = 'gone' \
+    ORDER BY subject_id DESC, id DESC LIMIT $1";
 
 // The derived tables are for MariaDB, which takes no LIMIT directly below IN.
 const PRUNE_WISHES: &str = "DELETE FROM wish WHERE id IN (SELECT id FROM \
@@ -73,6 +77,11 @@ impl Store {
     /// The last `limit` lines about anything, newest last.
     pub async fn recent_history(&self, limit: u32) -> Result<Vec<HistoryLine>, StoreError> {
         lines(&self.db, RECENT, &[limit.into()]).await
+    }
+
+    /// How the last `limit` images that are no more went, the newest image last.
+    pub async fn gone_images(&self, limit: u32) -> Result<Vec<HistoryLine>, StoreError> {
+        lines(&self.db, GONE_IMAGES, &[limit.into()]).await
     }
 
     /// Removes wishes and events settled before `before`, and history and logs of builds from before it, oldest first,

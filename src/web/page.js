@@ -53,7 +53,21 @@
       const again = [...place.querySelectorAll("a, summary, [tabindex]")].find((element) => name(element) === focused);
       if (again) again.focus({ preventScroll: true });
     }
+    if (id === "choices") offer(place);
     count(place);
+  };
+
+  // What can be chosen changes with the configuration; what is chosen stays.
+  const offer = (place) => {
+    for (const told of place.querySelectorAll("select")) {
+      const field = form.elements[told.dataset.field];
+      const names = (select) => [...select.options].map((option) => option.value).join("\n");
+      if (names(field) === names(told)) continue;
+      const chosen = field.value;
+      field.replaceChildren(...[...told.options].map((option) => option.cloneNode(true)));
+      field.value = chosen;
+      if (field.value !== chosen) field.value = "";
+    }
   };
 
   const hear = (event) => {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::now;
 use crate::model::{Image, Node};
-use crate::store::{self, FailedTry, Store, StoreError};
+use crate::store::{self, FailedTry, HistoryLine, Store, StoreError};
 
 /// The least time between two reads for those who are told of changes.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -18,12 +18,17 @@ const SHARE: u32 = 10;
 /// How far back failures are shown.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// How many images that are gone are shown.
+const GONE_SHOWN: u32 = 50;
+
 /// The rows at one moment.
 #[derive(Debug)]
 pub(super) struct Picture {
     rows: store::Picture,
     /// What failed in the last day, without what the machines said.
     pub(super) failures: Vec<FailedTry>,
+    /// How the last images that are no more went, the newest image last.
+    pub(super) gone_images: Vec<HistoryLine>,
 }
 
 impl Picture {
@@ -78,7 +83,8 @@ impl Pictures {
         let before = newest.take().and_then(|newest| Arc::into_inner(newest.picture));
         let rows = self.store.picture(before.map(|before| before.rows)).await?;
         let failures = self.store.failures_in_short(now().minus(A_DAY)).await?;
-        let picture = Arc::new(Picture { rows, failures });
+        let gone_images = self.store.gone_images(GONE_SHOWN).await?;
+        let picture = Arc::new(Picture { rows, failures, gone_images });
         *newest = Some(Newest { picture: Arc::clone(&picture), began, took: began.elapsed() });
         Ok(picture)
     }

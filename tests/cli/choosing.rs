@@ -184,9 +184,17 @@ async fn several_images_are_deleted() {
 
 #[tokio::test]
 async fn watching_on_a_pipe_tells_changes_line_by_line() {
+    for command in [&["list", "--watch"][..], &["watch"]] {
+        watch_on_a_pipe(command).await;
+    }
+}
+
+async fn watch_on_a_pipe(command: &[&str]) {
     let bench = bench().await;
-    let mut child =
-        bench.command(&["list", "--watch", "--state", "ready,used", "--label", "ci-trusty"]).spawn().unwrap();
+    let mut child = bench
+        .command(&[command, &["--state", "ready,used", "--label", "ci-trusty"]].concat())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = next(&mut lines).await;
     assert!(first.ends_with(" node 4 ci-trusty west: ready: it was made so"), "{first}");
@@ -200,7 +208,7 @@ async fn watching_on_a_pipe_tells_changes_line_by_line() {
     let third = next(&mut lines).await;
     assert!(third.ends_with(" node 4 ci-trusty west: used -> not in the list any more"), "{third}");
 
-    let ran = bench.run(&["list", "--watch", "-o", "csv"]).await;
+    let ran = bench.run(&[command, &["-o", "csv"]].concat()).await;
     assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{ran:?}");
     assert!(ran.err.contains("use `-o json`"), "{}", ran.err);
 }

@@ -82,7 +82,7 @@ async fn commands_that_are_not_there_say_what_is_missing() {
 async fn a_mistyped_command_or_option_gets_a_suggestion() {
     let bench = bench().await;
     for (arguments, told) in [
-        (&["lits"][..], &["list", "The commands are: list, hold, unhold, delete"][..]),
+        (&["lits"][..], &["list", "The commands are: list, watch, hold, unhold, delete"][..]),
         (&["image-lst"], &["'image-list'"]),
         (&["list", "--lable", "x"], &["'--label'"]),
         (&["list", "--state", "redy"], &["'ready'", "building, test, ready, used, hold, delete"]),

@@ -77,7 +77,7 @@ async fn nodes_are_reached_as_they_were_recorded() {
     change(&pool, two, |node| node.host_key = Some(stranger)).await;
     let ping = pool.nodepool(&["ping"]).await;
     assert!(!ping.success, "{ping:?}");
-    assert!(ping.out.contains("2 nodes, 1 replies, 1 losses (50%)"), "{ping:?}");
+    assert!(ping.out.contains("2 nodes, 1 reply, 1 loss (50%)"), "{ping:?}");
     assert!(ping.out.contains(&format!("node {} (debian at sandbox", id(two))), "{ping:?}");
     assert!(ping.out.contains("no reply: the host key changed: recorded ssh-ed25519"), "{ping:?}");
     let refused = pool.nodepool(&["ssh", &id(two), "--", "echo $USER"]).await;
@@ -89,7 +89,7 @@ async fn nodes_are_reached_as_they_were_recorded() {
     let busy = pool.nodepool(&["ping", "--state", "used"]).await;
     assert!(!busy.success && busy.err.contains("add --used"), "{busy:?}");
     let insisted = pool.nodepool(&["ping", "--state", "used", "--used"]).await;
-    assert!(insisted.success && insisted.out.contains("1 nodes, 1 replies"), "{insisted:?}");
+    assert!(insisted.success && insisted.out.contains("1 node, 1 reply"), "{insisted:?}");
     let insisted = pool.nodepool(&["ssh", "--used", &id(one), "--", "echo $USER"]).await;
     assert!(insisted.success && insisted.out == "jenkins\n", "{insisted:?}");
     pool.end().await;

@@ -2,6 +2,7 @@
 
 use nodepool::model::NodeState;
 use nodepool::plan::Plan;
+use nodepool::store::Note;
 use serde_json::json;
 
 use super::chromium::Chromium;
@@ -30,10 +31,30 @@ async fn a_browser_shows_what_changes_and_takes_the_keyboard() {
     assert_eq!(browser.value("document.activeElement.getAttribute('href')").await, "/node/2");
     assert_eq!(browser.value("window.same").await, "page");
 
+    new_names_can_be_chosen(&mut browser, &served).await;
     keyboard(&mut browser, &served).await;
     looks(&mut browser).await;
     assert_eq!(browser.complaints, Vec::<String>::new());
     comes_back(&mut browser, &mut served).await;
+}
+
+/// A label that comes while the page is open can be chosen without a reload, and what is chosen stays so.
+async fn new_names_can_be_chosen(browser: &mut Chromium, served: &Served) {
+    const FIELD: &str = "document.querySelector('#filter select[name=\"label\"]')";
+    browser.value(&format!("{FIELD}.value = 'ci-jessie'")).await;
+    let added = served.new_node_of("ci-new", "n1").await;
+    served.ticked(now(), Plan::default(), None);
+    browser.until(&format!("[...{FIELD}.options].some(option => option.value === 'ci-new')")).await;
+    assert_eq!(browser.value(&format!("{FIELD}.value")).await, "ci-jessie");
+    browser.value(&format!("{FIELD}.value = ''")).await;
+    let note = Note {
+        at: now(),
+        event: "e".to_owned(),
+        from: "a".to_owned(),
+        to: "b".to_owned(),
+        reason: "r".to_owned(),
+    };
+    served.store.remove_node(&added, &note).await.unwrap();
 }
 
 /// Searching, going back, and reaching a node's own page, by keys alone.

@@ -117,6 +117,8 @@ show_pool() {
 In another terminal:
   . $(printf %q "$STATE/env")
   nodepool list             the nodes; \`nodepool --help\` tells what else there is
+  nodepool watch            the pool as it changes; q ends it
+  nodepool why debian       why the label is as it is
   nodepool delete $ready         another one takes its place
   nodepool job-list         which jobs hold their node when they fail
   openstack server list     the cloud's view, if python-openstackclient is installed (--os-cloud sandbox is set)
@@ -130,7 +132,11 @@ Files:
 
 END
     echo "Jenkins:     http://127.0.0.1:$JENKINS_PORT/ (REST only; user admin, token in $STATE/secure.conf)"
-    if page_answers; then echo "Status page: http://127.0.0.1:$WEB_PORT/"; fi
+    if page_answers; then
+        echo "Steering:    the API takes the write-token of $STATE/secure.conf, such as"
+        echo "             curl -X DELETE -H 'Authorization: Bearer TOKEN' http://127.0.0.1:$WEB_PORT/api/v1/nodes/$ready"
+        echo "Status page: http://127.0.0.1:$WEB_PORT/"
+    fi
     echo
 }
 

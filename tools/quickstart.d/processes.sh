@@ -64,8 +64,9 @@ make_state() {
     fi
     # Not secure.conf of /etc/nodepool: that belongs to another nodepool.
     TOKEN=$(od -An -N 16 -tx1 /dev/urandom | tr -d ' \n')
-    (umask 077 && printf '[jenkins "local"]\nurl = http://127.0.0.1:%s/\nuser = admin\napikey = %s\n' \
-        "$JENKINS_PORT" "$TOKEN" >"$STATE/secure.conf")
+    WEB_TOKEN=$(od -An -N 16 -tx1 /dev/urandom | tr -d ' \n')
+    (umask 077 && printf '[jenkins "local"]\nurl = http://127.0.0.1:%s/\nuser = admin\napikey = %s\n[web]\nwrite-token = %s\n' \
+        "$JENKINS_PORT" "$TOKEN" "$WEB_TOKEN" >"$STATE/secure.conf")
     {
         echo '# For a shell: . this file, and then: nodepool list'
         printf 'export PATH=%q:$PATH\n' "$STATE/bin"

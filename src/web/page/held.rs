@@ -6,6 +6,7 @@ use super::super::html::Html;
 use super::table::{Cell, Table};
 use super::{Shown, colour, heading, more};
 use crate::model::{Image, ImageState, ImageStep, NodeState};
+use crate::store::Subject;
 
 /// The most rows of one table; the commands show all.
 const MOST: usize = 200;
@@ -54,6 +55,31 @@ impl Shown<'_> {
         }
         table.finish(html, "There are no images.");
         more(html, images.len().saturating_sub(MOST));
+        self.gone_images(html);
+    }
+
+    /// Images that are no more, whose history is still there.
+    fn gone_images(&self, html: &mut Html) {
+        let gone = &self.picture.gone_images;
+        if gone.is_empty() {
+            return;
+        }
+        html.markup("<details><summary>").text(gone.len()).markup(" that are gone</summary>");
+        let mut table = Table::new("Images that are gone", &["ID", "Provider", "Hostname", "Gone", "Reason"]);
+        for line in gone.iter().rev() {
+            table.row([
+                match line.subject {
+                    Subject::Image(id) => Cell::link("image", id.0),
+                    Subject::Node(_) => Cell::Empty,
+                },
+                Cell::text(&line.provider),
+                Cell::text(&line.hostname),
+                Cell::Since(line.note.at),
+                Cell::wide(&line.note.reason),
+            ]);
+        }
+        table.finish(html, "");
+        html.markup("</details>");
     }
 }
 

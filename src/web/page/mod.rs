@@ -89,6 +89,7 @@ impl Shown<'_> {
             part("broken", Self::broken),
             part("providers", Self::providers),
             part("targets", Self::targets),
+            part("choices", Self::choices),
             part("node-list", Self::node_list),
             part("held", Self::held),
             part("images", Self::images),
@@ -112,6 +113,8 @@ impl Shown<'_> {
                 self.filter_form(&mut html);
                 write_part(&mut html, "div", &part);
                 html.markup("</section>");
+            } else if part.id == "choices" {
+                html.markup("<div hidden id=\"choices\" data-part></div>");
             } else {
                 write_part(&mut html, "section", &part);
             }

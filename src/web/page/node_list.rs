@@ -23,15 +23,32 @@ impl Shown<'_> {
             .text(self.filter.words())
             .markup("\"></label>");
         let states = STATES.iter().map(|(word, _)| *word);
-        select(html, ("State", "state"), state, states.collect());
+        select(html, ("State", "state"), state, &states.collect());
+        let [labels, providers] = self.names();
+        select(html, ("Label", "label"), label, &labels);
+        select(html, ("Provider", "provider"), provider, &providers);
+        html.markup("<button type=\"submit\">Show</button> <a href=\"/#nodes\" id=\"all\">all</a></form>");
+    }
+
+    /// The labels and the providers that there are to choose from: those of the configuration and those of rows.
+    fn names(&self) -> [BTreeSet<&str>; 2] {
         let nodes = self.picture.nodes();
         let mut labels: BTreeSet<&str> = nodes.iter().map(|node| node.label.as_str()).collect();
         labels.extend(self.config.labels.iter().map(|label| label.name.as_str()));
-        select(html, ("Label", "label"), label, labels.into_iter().collect());
         let mut providers: BTreeSet<&str> = nodes.iter().map(|node| node.provider.as_str()).collect();
         providers.extend(self.config.providers.iter().map(|provider| provider.name.as_str()));
-        select(html, ("Provider", "provider"), provider, providers.into_iter().collect());
-        html.markup("<button type=\"submit\">Show</button> <a href=\"/#nodes\" id=\"all\">all</a></form>");
+        [labels, providers]
+    }
+
+    /// What can be chosen in the form, for the script to put there when it is something else than at the page's start: the form
+    /// itself is left to who writes in it.
+    pub(super) fn choices(&self, html: &mut Html) {
+        let [labels, providers] = self.names();
+        for (field, names) in [("label", labels), ("provider", providers)] {
+            html.markup("<select data-field=\"").markup(field).markup("\">");
+            options(html, "", &names);
+            html.markup("</select>");
+        }
     }
 
     pub(super) fn node_list(&self, html: &mut Html) {
@@ -100,12 +117,21 @@ fn row(node: &Node) -> [Cell<'_>; 10] {
     ]
 }
 
-fn select(html: &mut Html, (title, name): (&'static str, &'static str), chosen: &str, values: Vec<&str>) {
+fn select(
+    html: &mut Html,
+    (title, name): (&'static str, &'static str),
+    chosen: &str,
+    values: &BTreeSet<&str>,
+) {
     html.markup("<label>").markup(title).markup(" <select name=\"").markup(name).markup("\">");
+    options(html, chosen, values);
+    html.markup("</select></label>");
+}
+
+fn options(html: &mut Html, chosen: &str, values: &BTreeSet<&str>) {
     html.markup("<option value=\"\">all</option>");
     for value in values {
         html.markup("<option value=\"").text(value);
-        html.markup(if value == chosen { "\" selected>" } else { "\">" }).text(value).markup("</option>");
+        html.markup(if *value == chosen { "\" selected>" } else { "\">" }).text(value).markup("</option>");
     }
-    html.markup("</select></label>");
 }
