@@ -742,22 +742,12 @@ impl Simulation {
             let least = label.min_ready.expect("all labels are on");
             // A watermark that was lowered, or whose window ended, does not take away what is ready.
             let highest = label.schedule.iter().map(|window| window.spares).fold(least, u32::max);
-            // Nor do nodes that were made for jobs which came to nothing make room for other labels.
-            let crowded_out =
-                has_queues && label.providers.iter().all(|name| !self.has_room(name, 1 + label.subnodes));
-            (ready >= least || crowded_out) && (self.reloads || ready <= highest + most)
+            ready >= least && (self.reloads || ready <= highest + most)
         });
         let quiet = self.nodes.iter().all(|node| node.state == NodeState::Ready)
             && self.images.iter().all(|image| image.state == ImageState::Ready);
         let asked = has_queues == (self.world.demand_calls() > 0);
         idle && only_looks && full && quiet && asked && self.is_as_configured() && self.nothing_left_over()
-    }
-
-    /// Whether so many servers more fit at a provider.
-    fn has_room(&self, provider: &str, servers: u32) -> bool {
-        let most = self.config.provider(provider).and_then(|provider| provider.max_servers).unwrap_or(0);
-        let there = self.nodes.iter().filter(|node| node.provider == provider).count();
-        u32::try_from(there).expect("small") + servers <= most
     }
 
     /// Whether nothing is there but what the last configuration knows.

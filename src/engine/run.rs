@@ -1,7 +1,7 @@
 //! Drives the engine with tasks and the wall clock.
 //!
 //! Whatever happens - work that ends, a bell, a moment that the plan named - only says "look". The tick that follows
-//! reads everything. What happens within a few milliseconds is looked at once.
+//! reads everything. News after a quiet while is looked at at once; a burst of it a few milliseconds later, together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use crate::plan::Errand;
 use crate::store::{ENGINE_LEASE, StoreError};
 use crate::telemetry::{LastTick, Metrics};
 
-/// Events that come within this time are looked at in one tick.
+/// News that comes sooner than this after a tick began waits for the rest of its burst. A tick that takes longer than
+/// half of it is followed by as long a pause: at most half of the time goes into ticks.
 const COALESCE: Duration = Duration::from_millis(20);
 
 /// The longest pause between two ticks, should every bell be broken.
@@ -107,10 +108,12 @@ impl Driver {
                 next_housekeeping = at.plus(HOUSEKEEPING);
                 self.keep_house(at).await;
             }
+            let began = tokio::time::Instant::now();
             let pause = if leads { self.tick(&mut under_way).await } else { LONGEST_PAUSE };
+            let crowded_until = began.checked_add(COALESCE.max(began.elapsed().saturating_mul(2)));
             let pause = pause.min(self.beat(&mut last_beat));
             let pause = pause.min(next_renewal.since(at)).min(LONGEST_PAUSE);
-            self.wait(&mut under_way, pause, &stop).await;
+            self.wait(&mut under_way, pause, crowded_until, &stop).await;
         }
         self.stop(under_way).await;
     }
@@ -165,8 +168,14 @@ impl Driver {
         }
     }
 
-    /// Waits for news, but not longer than `pause`; then takes in whatever else came within a moment.
-    async fn wait(&mut self, under_way: &mut UnderWay, pause: Duration, stop: &CancellationToken) {
+    /// Waits for news, but not longer than `pause`; until `crowded_until` it takes in whatever else comes.
+    async fn wait(
+        &mut self,
+        under_way: &mut UnderWay,
+        pause: Duration,
+        crowded_until: Option<tokio::time::Instant>,
+        stop: &CancellationToken,
+    ) {
         let mut deadline = tokio::time::Instant::now().checked_add(pause);
         let mut lines_due = None;
         loop {
@@ -205,11 +214,9 @@ impl Driver {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep_until(until) => return,
             }
-            let soon = tokio::time::Instant::now().checked_add(COALESCE);
-            deadline = match (deadline, soon) {
-                (Some(deadline), Some(soon)) => Some(deadline.min(soon)),
-                (deadline, soon) => deadline.or(soon),
-            };
+            let at = tokio::time::Instant::now();
+            let soon = crowded_until.map_or(at, |until| until.max(at));
+            deadline = Some(deadline.map_or(soon, |deadline| deadline.min(soon)));
         }
     }
 

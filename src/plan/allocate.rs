@@ -53,6 +53,10 @@ impl<'a> Draft<'a> {
         for (deficit, (jobs, spares)) in deficits.iter().zip(jobs.iter().zip(&spares)) {
             let lacks = missing(jobs, &added).saturating_add(missing(spares, &more));
             self.explain_lack(deficit, lacks, &room);
+            let first = if jobs_wait { missing(jobs, &added) } else { lacks };
+            if first > 0 {
+                self.give_way(deficit.label, first, &room);
+            }
             if lacks > 0 && !jobs_wait {
                 self.renew_in_place(deficit.label, &room);
             }

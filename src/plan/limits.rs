@@ -54,6 +54,10 @@ pub(super) const LOOSE_AGE: Duration = Duration::from_secs(60);
 /// The part of a label's ready nodes that is replaced at once because they are too old: so many times fewer, at least one.
 pub(super) const RENEWED_PART: u32 = 4;
 
+/// How long a label has to wait, and a node to be idle that its own label does not want, until the one gives way to the
+/// other: jobs come and go, and a node that is ready is worth more than a place.
+pub(super) const GIVE_WAY: Duration = Duration::from_secs(60);
+
 /// The pause between two readings of a project's limits when nobody lacks anything.
 pub(super) const READ_QUOTA: Duration = Duration::from_secs(300);
 

@@ -17,6 +17,7 @@ mod check;
 mod departed;
 mod enroll;
 mod floating;
+mod give_way;
 mod host_keys;
 mod images;
 mod jobs;

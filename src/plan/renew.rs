@@ -89,7 +89,8 @@ impl Draft<'_> {
         aged
     }
 
-    fn ready_nodes(&self, label: &Label, but: &[String]) -> Vec<Node> {
+    /// The idle nodes of a label but for those at these targets.
+    pub(super) fn ready_nodes(&self, label: &Label, but: &[String]) -> Vec<Node> {
         let rows = self.nodes.values().filter(|drafted| !drafted.changed).map(|drafted| &drafted.row);
         let ready = rows.filter(|node| {
             node.state == NodeState::Ready

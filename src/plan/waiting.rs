@@ -31,6 +31,11 @@ impl Waiting {
         since.map_or(0, |since| u64::try_from(now.since(*since).as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Since when a label has asked in vain; `None` if it does not wait.
+    pub fn since(&self, label: &str) -> Option<Timestamp> {
+        self.since.get(label).copied()
+    }
+
     /// The labels that wait, and since when.
     pub fn labels(&self) -> impl Iterator<Item = (&str, Timestamp)> {
         self.since.iter().map(|(label, since)| (label.as_str(), *since))
