@@ -353,7 +353,10 @@ impl Memory {
                 self.succeeded(errand);
                 let Some(view) = self.targets.get_mut(target) else { return };
                 match roster {
-                    Some(roster) => view.take_agents(began, roster.agents, roster.quieting_down),
+                    Some(roster) => {
+                        view.take_agents(began, roster.agents, roster.quieting_down);
+                        view.agents.ended = Some(now);
+                    }
                     None => view.lists = false,
                 }
             }

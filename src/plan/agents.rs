@@ -223,7 +223,9 @@ impl Draft<'_> {
             }
             let due = match (view.agents.complete, &view.agents.trouble) {
                 (Some(last), None) => {
-                    let pause = self.agents_pause(target);
+                    // A controller that takes long to answer gets as much time for itself.
+                    let took = view.agents.ended.unwrap_or(last).since(last).saturating_mul(2);
+                    let pause = self.agents_pause(target).max(took.min(limits::LIST_AGENTS));
                     self.is_to_be_listed_again(last) || self.has_come(last.plus(pause))
                 }
                 (None, _) | (_, Some(_)) => true,

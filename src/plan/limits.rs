@@ -12,9 +12,10 @@ pub(super) const LISTING_LAG: Duration = Duration::from_secs(60);
 pub const LISTING_OVERLAP: Duration = Duration::from_secs(30);
 
 /// The pause between two listings of changes while a server is awaited for so long. It is also how much later than the
-/// cloud we see it; what takes longer can wait longer, and a call a second is no burden to a cloud.
+/// cloud we see it; what takes longer can wait longer, and a call a second is no burden to a cloud. Where an answer takes
+/// longer than that, the pause is as long as it took.
 pub(super) fn server_pause(waited: Duration) -> Duration {
-    waited.mul_f64(0.1).clamp(Duration::from_millis(200), Duration::from_secs(1))
+    waited.mul_f64(0.1).clamp(Duration::from_millis(100), Duration::from_secs(1))
 }
 
 /// The pause between two complete listings while a server's absence is to be confirmed.
@@ -131,9 +132,10 @@ pub(super) fn hold_warning(lasts: Duration) -> Duration {
 }
 
 /// The pause between two listings while an agent is awaited that was enrolled so long ago. It is also how much later
-/// than the target we see it online; what takes longer can wait longer.
+/// than the target we see it online; what takes longer can wait longer. Where an answer takes longer than that, the pause is
+/// as long as it took.
 pub(super) fn agent_pause(waited: Duration) -> Duration {
-    waited.mul_f64(0.125).clamp(Duration::from_millis(100), Duration::from_secs(5))
+    waited.mul_f64(0.125).clamp(Duration::from_millis(50), Duration::from_secs(5))
 }
 
 /// How long a cloud may take to save a snapshot: the limit of nodepool v0.

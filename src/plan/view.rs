@@ -42,7 +42,7 @@ pub struct Listing<T> {
     pub previous: Option<(Timestamp, BTreeMap<String, T>)>,
     /// When the last listing of any kind began.
     pub began: Option<Timestamp>,
-    /// When the answer to that listing came.
+    /// When the answer to that listing came, of servers and agents.
     pub ended: Option<Timestamp>,
     /// Why the last try to list failed; `None` when it did not.
     pub trouble: Option<String>,
