@@ -188,6 +188,8 @@ impl Simulation {
             _ => HostKeySource::Learn,
         };
         let config = pool::config(seed.is_multiple_of(6), &pools, source);
+        // In some, spare nodes are replaced when they are old.
+        let config = if seed % 9 == 4 { pool::with_aging(config) } else { config };
         // In every other world nodes are agents of a Jenkins.
         let has_agents = seed.is_multiple_of(2);
         let config = Arc::new(if has_agents { pool::with_agents(config) } else { config });

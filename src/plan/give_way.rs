@@ -62,8 +62,10 @@ impl Draft<'_> {
         let fits = places.checked_div(size).unwrap_or(0);
         if fits > 0 {
             for node in going {
-                let reason =
-                    format!("label {} has more nodes than it wants, and label {} waits for a place", node.label, label.name);
+                let reason = format!(
+                    "label {} has more nodes than it wants, and label {} waits for a place",
+                    node.label, label.name
+                );
                 self.node_event(node, NodeEvent::Doomed, reason);
             }
         }
@@ -88,7 +90,8 @@ impl Draft<'_> {
         let mut unwanted = Vec::new();
         for label in &self.config.labels {
             let balance = self.balance(label, &replaced);
-            let wanted = balance.jobs.saturating_add(balance.spares.unwrap_or(0)).saturating_add(balance.renewing);
+            let wanted =
+                balance.jobs.saturating_add(balance.spares.unwrap_or(0)).saturating_add(balance.renewing);
             let more = balance.there().saturating_sub(wanted);
             let mut idle = self.ready_nodes(label, &replaced);
             idle.retain(|node| {

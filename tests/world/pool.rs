@@ -33,6 +33,14 @@ pub fn with_agents(mut config: Config) -> Config {
     config
 }
 
+/// Replaces nodes that have been ready for a while.
+pub fn with_aging(mut config: Config) -> Config {
+    for label in &mut config.labels {
+        label.max_ready_age = Some(Duration::from_secs(100));
+    }
+    config
+}
+
 /// `pools` names the providers that have a pool of floating IPs.
 pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config {
     let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730, tls: None };

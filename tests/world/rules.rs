@@ -72,6 +72,10 @@ impl Rules {
             let leaving = after.is_none_or(|node| node.state == NodeState::Delete);
             match before.state {
                 NodeState::Ready if leaving && has_left(config, before) => {}
+                NodeState::Ready
+                    if leaving
+                        && (self.is_unwanted(config, before, after)
+                            || is_too_old(state, config, before, after)) => {}
                 NodeState::Ready | NodeState::Used if leaving => self.check_excuse(state, before, after)?,
                 NodeState::Hold if leaving => {
                     let over = before.held_until.is_some_and(|until| until <= state.now);
@@ -93,6 +97,16 @@ impl Rules {
         }
         self.before = now;
         Ok(())
+    }
+
+    /// Whether an idle node went because another label waits for its place, and its own label has as many as it keeps.
+    fn is_unwanted(&self, config: &Config, before: &Node, after: Option<&Node>) -> bool {
+        let gave_way = after.is_some_and(|node| node.reason.contains("waits for a place"));
+        let least = config.label(&before.label).and_then(|label| label.min_ready).unwrap_or(0);
+        let idle = self.before.values().filter(|node| {
+            node.label == before.label && node.state == NodeState::Ready && node.primary.is_none()
+        });
+        gave_way && idle.count() > usize::try_from(least).expect("small")
     }
 
     fn check_excuse(&self, state: &State, before: &Node, after: Option<&Node>) -> Result<(), String> {
@@ -216,6 +230,13 @@ fn has_left(config: &Config, node: &Node) -> bool {
     config.provider(&node.provider).is_none()
         || config.target(&node.target).is_none()
         || config.label(&node.label).is_none_or(|label| !label.providers.contains(&node.provider))
+}
+
+/// Whether an idle node went because of its age.
+fn is_too_old(state: &State, config: &Config, before: &Node, after: Option<&Node>) -> bool {
+    let age = config.label(&before.label).and_then(|label| label.max_ready_age);
+    after.is_some_and(|node| node.reason.contains("max-ready-age"))
+        && age.is_some_and(|age| state.now.since(before.state_time) >= age)
 }
 
 /// Whether a check did not reach this node, which is why it goes.
