@@ -21,7 +21,7 @@ use crate::telemetry::{LastTick, Metrics};
 
 /// News that comes sooner than this after a tick began waits for the rest of its burst. A tick that takes longer than
 /// half of it is followed by as long a pause: at most half of the time goes into ticks.
-const COALESCE: Duration = Duration::from_millis(20);
+const COALESCE: Duration = Duration::from_millis(10);
 
 /// The longest pause between two ticks, should every bell be broken.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

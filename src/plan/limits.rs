@@ -15,7 +15,7 @@ pub const LISTING_OVERLAP: Duration = Duration::from_secs(30);
 /// cloud we see it; what takes longer can wait longer, and a call a second is no burden to a cloud. Where an answer takes
 /// longer than that, the pause is as long as it took.
 pub(super) fn server_pause(waited: Duration) -> Duration {
-    waited.mul_f64(0.1).clamp(Duration::from_millis(100), Duration::from_secs(1))
+    waited.mul_f64(0.05).clamp(Duration::from_millis(50), Duration::from_secs(1))
 }
 
 /// The pause between two complete listings while a server's absence is to be confirmed.
