@@ -242,7 +242,9 @@ impl Cloud for SimulatedCloud {
     async fn quota(&self) -> Result<Quota, CloudError> {
         let asked = self.call("read-quota", |state, _| Ok((state.now, quota::told(state, &self.provider)?)));
         let (at, quota) = asked.await?;
-        self.world.lock().told.insert(self.provider.clone(), at);
+        let mut state = self.world.lock();
+        let heard = state.now;
+        state.told.insert(self.provider.clone(), (at, heard));
         Ok(quota)
     }
 

@@ -61,8 +61,8 @@ pub struct State {
     pub quotas: BTreeMap<String, usize>,
     /// What the clouds tell of that.
     pub tells: quota::Tells,
-    /// The moment of the limits that the daemon was last told, by provider.
-    pub told: BTreeMap<String, Timestamp>,
+    /// The moment of the limits that the daemon was last told, by provider, and when it heard of them.
+    pub told: BTreeMap<String, (Timestamp, Timestamp)>,
     /// When somebody else last took room, by provider.
     pub lost: BTreeMap<String, Timestamp>,
     /// The availability zone where no server comes up, if one is out of order, and how many failed there.

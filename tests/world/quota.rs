@@ -1,5 +1,7 @@
 //! What the clouds of the world tell of their limits: some count servers, some count cores, some tell nothing.
 
+use std::time::Duration;
+
 use nodepool::cloud::CloudError;
 use nodepool::model::{Flavor, Quota, Resource, Timestamp, Usage};
 
@@ -7,6 +9,9 @@ use super::State;
 
 /// The cores of each server.
 const CORES: u64 = 2;
+
+/// The server of a build is asked for so long after that was decided: its keypair is made first.
+const DECIDED_BEFORE: Duration = Duration::from_secs(1);
 
 /// What the clouds of a world tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +79,9 @@ impl State {
 
     /// A call for something failed for want of room. Whoever was told of the limits since somebody else took room knew it.
     pub fn refuse_for_quota(&mut self, provider: &str, what: &str) {
-        let Some(told) = self.told.get(provider) else { return };
-        if self.lost.get(provider).is_none_or(|lost| lost < told) {
+        let Some((told, heard)) = self.told.get(provider) else { return };
+        let knew = heard.plus(DECIDED_BEFORE) <= self.now;
+        if knew && self.lost.get(provider).is_none_or(|lost| lost < told) {
             self.crimes.push(format!("a call for a {what} at {provider} failed by a quota that was told"));
         }
     }
