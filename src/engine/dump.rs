@@ -48,10 +48,10 @@ impl Engine {
                 }
             }
         }
-        writeln!(text, "errands waiting for their next try: {}", self.memory.tries.len())?;
+        writeln!(text, "errands that were tried: {}", self.memory.tries.len())?;
         for (errand, tries) in &self.memory.tries {
             let what = match tries.last_end {
-                TryEnd::Accepted => "accepted and not done yet",
+                TryEnd::Accepted => "accepted by the cloud",
                 TryEnd::Busy => "a job is in the way",
                 TryEnd::Failed => "failed",
             };

@@ -15,7 +15,6 @@ use crate::plan::{
 };
 use crate::planted::{Bug, is_planted};
 use crate::target::{Demand, Roster};
-use crate::telemetry::QuotaUsage;
 
 /// How long it is remembered what a visit to a ready node showed: longer than a check takes, and much longer than the
 /// pause between two checks that operators choose.
@@ -165,12 +164,6 @@ impl Memory {
             Some(Ok(())) => "now".to_owned(),
             Some(Err(wait)) => format!("in {:.1} s", wait.as_secs_f32()),
         }
-    }
-
-    /// What the clouds told of their limits, as it was read last.
-    pub(super) fn usage(&self) -> QuotaUsage {
-        let read = self.clouds.iter().filter_map(|(name, cloud)| Some((name, cloud.quota.reading.as_ref()?)));
-        read.map(|(name, reading)| (name.clone(), reading.quota.usage.clone())).collect()
     }
 
     pub(super) fn hold_off(&mut self, provider: &str, until: Timestamp) {

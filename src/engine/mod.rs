@@ -98,7 +98,7 @@ pub struct Tick {
     pub wake: Option<Timestamp>,
     /// The pool as it was seen.
     pub census: Census,
-    /// What the clouds told of their limits.
+    /// What the clouds told of their limits, and what was asked for since.
     pub usage: QuotaUsage,
     /// What failed several times in a row.
     pub breakers: Vec<Breaker>,
@@ -175,7 +175,7 @@ impl Engine {
             tick.wake = Some(tick.wake.map_or(wake, |earlier| earlier.min(wake)));
         }
         self.keep_leftovers(&plan).await?;
-        tick.usage = self.memory.usage();
+        tick.usage.clone_from(&plan.stock.usage);
         self.memory.waiting.clone_from(&plan.waiting);
         self.memory.note_rows(now, &rows);
         tick.plan = plan;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Draft, Watermark};
 use crate::config::Label;
-use crate::model::NodeState;
+use crate::model::{NodeState, Resource, Usage};
 
 /// The most labels that are told of although nobody configured them: their names come from outside.
 const MOST_UNKNOWN: usize = 100;
@@ -79,6 +79,8 @@ pub struct Stock {
     pub labels: BTreeMap<String, Balance>,
     /// Of each provider of the configuration.
     pub providers: BTreeMap<String, Space>,
+    /// Of each provider whose limits are known: what they are, and what is used of them.
+    pub usage: BTreeMap<String, BTreeMap<Resource, Usage>>,
     /// Of each target of the configuration: why it takes no nodes, if so.
     pub closed: BTreeMap<String, Option<String>>,
     /// How many jobs ask for labels that are not in the configuration.
@@ -124,6 +126,12 @@ impl Draft<'_> {
         for provider in &self.config.providers {
             let space = Space { limit: provider.max_servers, taken: self.rooms.reserved(&provider.name) };
             self.plan.stock.providers.insert(provider.name.clone(), space);
+        }
+        for (provider, cloud) in self.seen.clouds {
+            if let Some(reading) = &cloud.quota.reading {
+                let usage = self.quotas.usage(provider, &reading.quota.usage);
+                self.plan.stock.usage.insert(provider.clone(), usage);
+            }
         }
         for target in &self.config.targets {
             let closed = self.target_closed(&target.name);

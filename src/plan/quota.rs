@@ -12,7 +12,8 @@ use super::view::CloudView;
 use super::{Draft, Errand, limits};
 use crate::config::{Config, Label, Provider};
 use crate::model::{
-    Flavor, FloatingFacts, Image, ImageState, Node, NodeState, Owner, Quota, Resource, SetbackKind, Timestamp,
+    Flavor, FloatingFacts, Image, ImageState, Node, NodeState, Owner, Quota, Resource, SetbackKind,
+    Timestamp, Usage,
 };
 
 /// What the limits of one provider's project are, as far as they could be read.
@@ -241,6 +242,18 @@ impl Quotas {
         let level =
             self.by_provider.get(provider).and_then(|pool| pool.resources.get(&Resource::FloatingIps));
         level.is_none_or(|level| level.occupied < level.limit)
+    }
+
+    /// What is used of each resource: what was told, and what was asked for since.
+    pub(super) fn usage(
+        &self,
+        provider: &str,
+        told: &BTreeMap<Resource, Usage>,
+    ) -> BTreeMap<Resource, Usage> {
+        let levels = self.by_provider.get(provider).map(|pool| &pool.resources);
+        let counted = |resource: &Resource| levels.and_then(|levels| levels.get(resource));
+        let used = |resource, usage: &Usage| counted(resource).map_or(usage.used, |level| level.occupied);
+        told.iter().map(|(name, usage)| (*name, Usage { used: used(name, usage), ..*usage })).collect()
     }
 
     fn check(&mut self, provider: &str, cost: &Cost, count: Count) -> Result<(), String> {

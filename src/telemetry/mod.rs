@@ -88,7 +88,7 @@ pub const QUOTA_LIMIT: Metric = metric(
 pub const QUOTA_USED: Metric = metric(
     "nodepool_quota_used",
     &["provider", "resource"],
-    "How much of a resource the project has, whoever made it, as the cloud told last",
+    "How much of a resource the project has, whoever made it: as the cloud told last, and what was asked for since",
 );
 /// What failed several times in a row.
 pub const BREAKERS: Metric = metric(

@@ -26,6 +26,15 @@ pub fn plan(seen: &Observation<'_>, plan: &Plan) -> String {
             lines.push(format!("still in vain asks for {what}: {}", labels.join(", ")));
         }
     }
+    for (provider, resources) in &plan.stock.usage {
+        let limited = resources.iter().filter_map(|(resource, usage)| {
+            Some(format!("{} {} of {}", resource.title(), usage.used, usage.limit?))
+        });
+        let limited: Vec<String> = limited.collect();
+        if !limited.is_empty() {
+            lines.push(format!("used at {provider}: {}", limited.join(", ")));
+        }
+    }
     for one in &plan.leftovers {
         lines.push(format!(
             "left behind at {}: {} {}, made for {}, seen in {} listings since {} s: {} because {}",
