@@ -31,7 +31,7 @@ async fn a_daemon_that_is_killed_as_each_thing_happens_goes_on_with_it() {
         "snapshot-taken",
         "saved: the cloud has saved its snapshot",
         "verified",
-        "INFO nodepool.node: created",
+        "nodepool.node: created",
         "addressed",
         "prepared",
     ];
