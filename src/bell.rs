@@ -2,13 +2,15 @@
 //!
 //! A wake carries no news. The news is a row in the store, and the daemon would find it a few seconds later anyway; the
 //! bell only spares the operator those seconds. It is a datagram socket beside the database file, because that is the
-//! one place that the daemon and the CLI both know.
+//! one place that the daemon and the CLI both know. Where the database is on a server, it is a socket without a file, under
+//! the name of the installation, which both read there; whoever is on another machine cannot ring it.
 
 use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixDatagram as Caller;
+use std::os::unix::net::{SocketAddr as SocketPlace, UnixDatagram as Caller};
 use std::path::{Path, PathBuf};
 
 use tokio::net::UnixDatagram;
@@ -17,12 +19,36 @@ use tokio::net::UnixDatagram;
 #[derive(Debug)]
 pub struct Bell {
     socket: UnixDatagram,
-    path: PathBuf,
+    /// The socket's file, where it has one.
+    path: Option<PathBuf>,
+}
+
+/// Where a bell is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this file.
+    File(PathBuf),
+    /// Under this name, among the abstract sockets of Linux (unix(7)), which go with their process.
+    Name(String),
 }
 
 /// Where the bell of the daemon is that keeps its state in this database file.
-pub fn beside(database_file: &Path) -> PathBuf {
-    with_ending(database_file, ".bell")
+pub fn beside(database_file: &Path) -> Place {
+    Place::File(with_ending(database_file, ".bell"))
+}
+
+/// Where the bell of the daemon of an installation is, on this machine.
+pub fn of_installation(id: &str) -> Place {
+    Place::Name(format!("nodepoold-{id}"))
+}
+
+impl Place {
+    fn address(&self) -> io::Result<SocketPlace> {
+        match self {
+            Self::File(path) => SocketPlace::from_pathname(path),
+            Self::Name(name) => SocketPlace::from_abstract_name(name),
+        }
+    }
 }
 
 /// Leaves beside the database file where the daemon serves its web port, for the CLI on this machine; `None`: nowhere.
@@ -57,17 +83,26 @@ fn with_ending(database_file: &Path, ending: &str) -> PathBuf {
 }
 
 impl Bell {
-    /// Hangs the bell up at `path`, in place of one that a daemon left behind which is gone. Only the daemon's own user
-    /// may ring it.
+    /// Hangs the bell up, at a file in place of one that a daemon left behind which is gone. Only the daemon's own user
+    /// may ring one with a file.
     ///
     /// # Errors
     /// `AddrInUse` when another process listens there, `AlreadyExists` when something else than a socket is there,
-    /// `InvalidInput` when the path is longer than a socket's may be (about 100 bytes).
-    pub fn listen(path: &Path) -> io::Result<Self> {
-        remove_stale(path)?;
-        let socket = UnixDatagram::bind(path)?;
-        let bell = Self { socket, path: path.to_owned() };
-        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    /// `InvalidInput` when the place is longer than a socket's may be (about 100 bytes).
+    pub fn listen(place: &Place) -> io::Result<Self> {
+        if let Place::File(path) = place {
+            remove_stale(path)?;
+        }
+        let socket = Caller::bind_addr(&place.address()?)?;
+        socket.set_nonblocking(true)?;
+        let path = match place {
+            Place::File(path) => Some(path.clone()),
+            Place::Name(_) => None,
+        };
+        let bell = Self { socket: UnixDatagram::from_std(socket)?, path };
+        if let Some(path) = &bell.path {
+            std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        }
         Ok(bell)
     }
 
@@ -86,15 +121,15 @@ impl Bell {
 impl Drop for Bell {
     fn drop(&mut self) {
         // A socket that stays behind is found to be stale by the next daemon.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = self.path.as_ref().map(std::fs::remove_file);
     }
 }
 
-/// Rings the bell at `path` and gives whether somebody listens there. Never waits.
-pub fn ring(path: &Path) -> bool {
+/// Rings the bell and gives whether somebody listens there. Never waits.
+pub fn ring(place: &Place) -> bool {
     let rung = Caller::unbound().and_then(|caller| {
         caller.set_nonblocking(true)?;
-        caller.send_to(&[0], path)
+        caller.send_to_addr(&[0], &place.address()?)
     });
     match rung {
         Ok(_) => true,
@@ -131,19 +166,25 @@ mod tests {
     #[tokio::test]
     async fn many_rings_are_one_and_none_is_lost() {
         let folder = tempfile::tempdir().unwrap();
-        let path = beside(&folder.path().join("nodepool.db"));
-        assert!(!ring(&path), "nobody hung it up yet");
-        let bell = Bell::listen(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        for _ in 0..2000 {
-            assert!(ring(&path), "a full queue is a bell that rings");
+        let path = folder.path().join("nodepool.db.bell");
+        let name = of_installation(&format!("test-{}", std::process::id()));
+        for place in [beside(&folder.path().join("nodepool.db")), name] {
+            assert!(!ring(&place), "nobody hung it up yet");
+            let bell = Bell::listen(&place).unwrap();
+            if place == Place::File(path.clone()) {
+                assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            }
+            assert_eq!(Bell::listen(&place).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            for _ in 0..2000 {
+                assert!(ring(&place), "a full queue is a bell that rings");
+            }
+            assert!(heard(&bell).await);
+            assert!(ring(&place));
+            assert!(heard(&bell).await);
+            drop(bell);
+            assert!(!path.exists());
+            assert!(!ring(&place));
         }
-        assert!(heard(&bell).await);
-        assert!(ring(&path));
-        assert!(heard(&bell).await);
-        drop(bell);
-        assert!(!path.exists());
-        assert!(!ring(&path));
     }
 
     #[test]
@@ -166,15 +207,19 @@ mod tests {
     async fn replaces_what_a_dead_daemon_left_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nodepool.db.bell");
+        let place = Place::File(path.clone());
         drop(Caller::bind(&path).unwrap());
-        assert!(path.exists() && !ring(&path), "a closed socket stays in the folder");
-        let bell = Bell::listen(&path).unwrap();
-        assert_eq!(Bell::listen(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        assert!(ring(&path) && heard(&bell).await, "the first one still listens");
+        assert!(path.exists() && !ring(&place), "a closed socket stays in the folder");
+        let bell = Bell::listen(&place).unwrap();
+        assert_eq!(Bell::listen(&place).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert!(ring(&place) && heard(&bell).await, "the first one still listens");
 
         let file = folder.path().join("notes.txt");
         std::fs::write(&file, "keep").unwrap();
-        assert_eq!(Bell::listen(&file).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            Bell::listen(&Place::File(file.clone())).unwrap_err().kind(),
+            io::ErrorKind::AlreadyExists
+        );
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "keep");
     }
 }

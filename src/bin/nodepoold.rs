@@ -17,8 +17,8 @@ use nodepool::engine::{Departed, Engine};
 use nodepool::events::{Listening, Ring, Writer};
 use nodepool::plan::Permissions;
 use nodepool::reload::{self, Make, Parts, Reloads, Relog, Watched, report_warnings};
-use nodepool::service::{Clockwork, PidFile, Start, notify};
-use nodepool::store::{self, Store};
+use nodepool::service::{Clockwork, Lookout, PidFile, Start, notify};
+use nodepool::store::{self, Page, Store};
 use nodepool::target::zmq;
 use nodepool::telemetry::{self, LastTick, LogFormat, LogGuard, Metrics, STATSD_PORT, Statsd};
 use nodepool::{service, web, wiring};
@@ -282,13 +282,8 @@ async fn run(
 ) -> anyhow::Result<()> {
     let config = Arc::new(loaded.config);
     let url = config.database.0.clone();
-    let path = store::database_file(url.expose_secret()).map(|file| bell::beside(&file));
-    let (bell, _lock) = match store::database_file(url.expose_secret()).as_deref().map(beside).transpose()? {
-        Some((bell, lock)) => (Some(bell), Some(lock)),
-        None => (None, None),
-    };
     let metrics = Arc::new(Metrics::new()?.with_statsd(statsd().await));
-    let store = open_store(url.expose_secret(), &metrics).await?;
+    let (store, Post { bell, place, _lock }) = open_store(url.expose_secret(), &metrics).await?;
     let make = driver_maker(sources.clone(), Arc::clone(&metrics));
     let drivers = make(Arc::clone(&config)).await;
     let unusable = reload::unusable(&drivers);
@@ -306,12 +301,13 @@ async fn run(
     let (doubts, doubts_seen) = watch::channel(Vec::new());
     let ring = Ring::by(move || {
         // A bell that is not heard delays the news by a few seconds.
-        let _ = path.as_deref().map(bell::ring);
+        let _ = place.as_ref().map(bell::ring);
     });
     let events = Writer::new(store.clone(), ring.clone(), Arc::clone(&metrics));
     let listening = listen_for_jobs(&events, &config_seen, &metrics, &stop);
+    let (clock, shared) = (ring.clone(), store.clone());
     let clockwork =
-        Clockwork { store: store.clone(), config: config_seen.clone(), ring: Box::new(move || ring.ring()) };
+        Clockwork { store: store.clone(), config: config_seen.clone(), ring: Box::new(move || clock.ring()) };
     tokio::spawn(clockwork.run(stop.clone()));
     let dump_config = config_seen.clone();
     tokio::spawn(notify::report(last.clone(), stop.clone()));
@@ -334,6 +330,7 @@ async fn run(
     tokio::spawn(Reloads::new(parts, loaded.files).watch(signals.hangups, stop.clone()));
     let (ask, dumps) = mpsc::channel(1);
     let page = announce_page(url.expose_secret(), web_address);
+    look_out(&shared, web_address, ring, &stop);
     tokio::spawn(dump_on_signal(signals.dumps, ask, dump_config, page));
     let pulse = notify::watchdog().map(|every| Pulse { every, beat: notify::alive });
     let driver =
@@ -385,10 +382,49 @@ async fn statsd() -> Option<Statsd> {
 }
 
 /// Opens the store, whose calls the metrics count.
-async fn open_store(url: &str, metrics: &Arc<Metrics>) -> anyhow::Result<Store> {
+/// Where we can be woken, and what keeps a second daemon away.
+struct Post {
+    bell: Option<Bell>,
+    place: Option<bell::Place>,
+    _lock: Option<File>,
+}
+
+async fn open_store(url: &str, metrics: &Arc<Metrics>) -> anyhow::Result<(Store, Post)> {
+    // Whoever has the lock of a file works on it, so it comes first.
+    let post = store::database_file(url).as_deref().map(beside).transpose()?;
     let store = Store::open(url).await.context("the store cannot be opened")?;
+    let post = match post {
+        Some(post) => post,
+        None if store.is_shared() => on_this_machine(&store.installation().await?)?,
+        None => Post { bell: None, place: None, _lock: None },
+    };
     let metrics = Arc::clone(metrics);
-    Ok(store.timed(Arc::new(move |operation, took| metrics.store_call(operation, took))))
+    Ok((store.timed(Arc::new(move |operation, took| metrics.store_call(operation, took))), post))
+}
+
+/// Of the daemons of one machine one works on a database that is on a server: they would be one holder of its lease.
+fn on_this_machine(installation: &str) -> anyhow::Result<Post> {
+    let place = bell::of_installation(installation);
+    match Bell::listen(&place) {
+        Ok(bell) => Ok(Post { bell: Some(bell), place: Some(place), _lock: None }),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!(
+                "another nodepoold of this machine runs on this database (installation {installation}); stop it first"
+            )
+        }
+        Err(error) => Err(error).context("there can be no bell"),
+    }
+}
+
+/// Looks for what commands on other machines write, where the database is on a server.
+fn look_out(store: &Store, page: Option<SocketAddr>, ring: Ring, stop: &CancellationToken) {
+    if !store.is_shared() {
+        return;
+    }
+    let address = page.map_or_else(String::new, |address| address.to_string());
+    let page = Page { holder: holder(), address };
+    let lookout = Lookout { store: store.clone(), ring: Box::new(move || ring.ring()), page };
+    tokio::spawn(lookout.run(stop.clone()));
 }
 
 /// The targets that left the configuration before this process began.
@@ -492,12 +528,13 @@ async fn dump_on_signal(
     }
 }
 
-/// What is beside a database while we have it: the bell that the CLI rings, and the lock.
-fn beside(database: &Path) -> anyhow::Result<(Bell, File)> {
+/// What is beside the file of a database while we have it: the bell that the CLI rings, and the lock.
+fn beside(database: &Path) -> anyhow::Result<Post> {
     let lock = lock_beside(database)?;
-    let path = bell::beside(database);
-    let bell = Bell::listen(&path).with_context(|| format!("{} cannot be used", path.display()))?;
-    Ok((bell, lock))
+    let place = bell::beside(database);
+    let bell = Bell::listen(&place)
+        .with_context(|| format!("the bell beside {} cannot be used", database.display()))?;
+    Ok(Post { bell: Some(bell), place: Some(place), _lock: Some(lock) })
 }
 
 /// One daemon acts on one SQLite database. The lock goes with the process, however it ends.

@@ -1,7 +1,8 @@
 //! Asking the daemon that runs what it alone knows: its last plan, which was made from listings that no store has.
 //!
-//! The daemon leaves the address of its web port beside its database. The CLI asks there, and nowhere else.
+//! The daemon leaves the address of its web port beside its database, or in it where that is on a server. The CLI asks there, and nowhere else.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use super::{Failure, Session};
 use crate::bell;
 use crate::http;
+use crate::store::{ENGINE_LEASE, Store};
 
 /// How long the daemon may take to answer: as long as it gives its own answers.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -84,8 +86,12 @@ impl Session {
                  store itself tells",
             ));
         }
-        let announced = self.file().map(bell::page).transpose();
-        match announced.map(Option::flatten) {
+        let announced = match self.file() {
+            Some(file) => bell::page(file),
+            None if self.store.is_shared() => announced(&self.store).await?,
+            None => Ok(None),
+        };
+        match announced {
             Ok(Some(address)) => Ok(reachable(address)),
             Ok(None) => Err(Failure::unreachable(
                 "nodepoold serves no web port, and only over that it tells what it is about to do",
@@ -97,6 +103,14 @@ impl Session {
             )),
         }
     }
+}
+
+/// What the daemon that holds the lease said in a database on a server.
+async fn announced(store: &Store) -> Result<io::Result<Option<SocketAddr>>, Failure> {
+    let holder = store.lease(ENGINE_LEASE).await?.map(|lease| lease.holder);
+    let page = store.page().await?.filter(|page| Some(&page.holder) == holder.as_ref());
+    let address = page.map(|page| page.address).filter(|address| !address.is_empty());
+    Ok(address.map(|address| address.parse().map_err(io::Error::other)).transpose())
 }
 
 /// A port that is served everywhere is served here, too.

@@ -54,7 +54,7 @@ pub async fn known(session: &Result<Session, Failure>) -> (Known, Vec<Finding>) 
             (Known::default(), vec![wrong])
         }
         Ok((known, holder)) => {
-            let place = session.file().map_or_else(String::new, |file| format!(" in {}", file.display()));
+            let place = session.place().map_or_else(String::new, |place| format!(" in {place}"));
             let nodes = counted(known.nodes.len(), "node", "nodes");
             let text = format!("{nodes}, {}{place}", counted(known.images.len(), "image", "images"));
             let read = finding("read", Verdict::Good, text, None, None);

@@ -59,9 +59,16 @@ impl From<StoreError> for Failure {
             StoreError::Unsupported(_) | StoreError::Url(_) => {
                 Self::usage(what, "correct `dburi`; `nodepool config-validate` shows where it stands")
             }
+            StoreError::Foreign(_) => Self::usage(
+                what,
+                "nothing was changed there; make a database of its own for this program (nodepool v0 and this one do not share \
+                 tables) and name it in `dburi`",
+            ),
+            StoreError::Server { next, .. } => Self::unreachable(what, next),
             StoreError::Unavailable(_) => Self::unreachable(
                 what,
-                "run this as the user that nodepoold runs as, and see that the disk is there and not full",
+                "run this as the user that nodepoold runs as, and see that the server of the database runs, or that the disk is \
+                 there and not full",
             ),
             StoreError::Busy(_) | StoreError::Conflict { .. } => {
                 Self::unreachable(what, "somebody else writes at the moment: try again")

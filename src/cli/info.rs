@@ -126,7 +126,7 @@ pub async fn run(
     let info = Info {
         version: env!("CARGO_PKG_VERSION"),
         installation: store.installation().await?,
-        store: session.file().map(|file| file.display().to_string()),
+        store: session.place().map(str::to_owned),
         daemon: Daemon {
             alive: lease.is_some(),
             holder: lease.as_ref().map(|lease| lease.holder.clone()),

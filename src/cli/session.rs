@@ -18,6 +18,9 @@ pub struct Session {
     /// Where to answer.
     pub console: Console,
     file: Option<PathBuf>,
+    /// Which database it is, in words.
+    place: Option<String>,
+    bell: Option<bell::Place>,
     /// What the daemon wants to see before it tells something, where its port is bound beyond this machine.
     pub(super) token: Option<SecretString>,
 }
@@ -25,8 +28,14 @@ pub struct Session {
 impl Session {
     /// Opens the store.
     pub async fn open(database_url: &str, console: Console) -> Result<Self, Failure> {
-        let file = store::database_file(database_url);
-        Ok(Self { store: Store::open(database_url).await?, console, file, token: None })
+        let store = Store::open(database_url).await?;
+        let (file, place) = (store::database_file(database_url), store::database_place(database_url));
+        let bell = match &file {
+            Some(file) => Some(bell::beside(file)),
+            None if store.is_shared() => Some(bell::of_installation(&store.installation().await?)),
+            None => None,
+        };
+        Ok(Self { store, console, file, place, bell, token: None })
     }
 
     /// The same, with the token that opens what the daemon tells over its web port.
@@ -36,16 +45,21 @@ impl Session {
         self
     }
 
-    /// The file of the store; `None` for one in memory.
+    /// The file of the store; `None` for one on a server or in memory.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 
+    /// Which database the store is in, in words for a person; `None` for one in memory.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
     /// Wakes the daemon, if it listens.
     pub fn ring(&self) {
-        if let Some(file) = &self.file {
-            // A daemon that did not hear it looks at the store a few seconds later anyway.
-            let _ = bell::ring(&bell::beside(file));
+        if let Some(place) = &self.bell {
+            // A daemon that did not hear it looks at the store a little later anyway.
+            let _ = bell::ring(place);
         }
     }
 

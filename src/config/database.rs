@@ -9,11 +9,8 @@ use super::source_text::Located;
 use super::sources::Sources;
 use super::types::DatabaseUrl;
 
-/// The databases whose URLs nodepool v0 or we know; SQLAlchemy adds the name of a driver after a plus sign.
+/// The databases that the store opens; SQLAlchemy adds the name of a driver after a plus sign.
 const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
-
-/// The kind that the store opens. The others are legal, and may be in files that are shared with nodepool v0.
-const OPENED: &str = "sqlite";
 
 /// Chooses the database. One of a kind that nobody knows is an error; of two, that of secure.conf
 /// counts, as in nodepool v0.
@@ -41,20 +38,11 @@ pub(super) fn choose(
     let kind = scheme.split_once('+').map_or(scheme, |(kind, _)| kind);
     if !SCHEMES.contains(&kind) {
         // The scheme is not repeated: text without one may be a password.
-        report
-            .error(&named.at, "`dburi` does not begin with the kind of a database")
-            .help("write sqlite:////var/lib/nodepool/nodepool.db, for example");
+        report.error(&named.at, "`dburi` does not begin with the kind of a database").help(
+            "write sqlite:////var/lib/nodepool/nodepool.db, mysql://USER:PASSWORD@HOST/DATABASE or \
+                 postgresql://USER:PASSWORD@HOST/DATABASE",
+        );
         return None;
-    }
-    if kind != OPENED {
-        report
-            .warning(
-                &named.at,
-                format!(
-                    "this version opens databases of the kind `{OPENED}` only, and not of the kind `{kind}`"
-                ),
-            )
-            .help("write sqlite:////var/lib/nodepool/nodepool.db; the pool begins empty there");
     }
     Some(DatabaseUrl(named.value))
 }

@@ -5,9 +5,11 @@
 
 mod background;
 mod crons;
+mod lookout;
 pub mod notify;
 mod pid_file;
 
 pub use background::{STARTED, Start, detach};
 pub use crons::{Clockwork, outlook};
+pub use lookout::Lookout;
 pub use pid_file::PidFile;

@@ -4,9 +4,10 @@
 //! by the plan. Every write to a node or a snapshot image is a compare-and-set on the row's revision, and its line of
 //! history is part of the same transaction.
 //!
-//! Only `db`, `watch` and `row` know which database it is. The statements everywhere else are the ones that SQLite,
-//! PostgreSQL and MariaDB have in common, with `$1..$n` used once each and in order; times are milliseconds since the
-//! epoch. The one exception is in `node_lines`, which says what it is called elsewhere.
+//! Only `db`, `watch` and `row` know which database it is: SQLite, PostgreSQL, or MariaDB and MySQL. The statements
+//! everywhere else are the ones that all of them have in common, with `$1..$n` used once each and in order; times are
+//! milliseconds since the epoch. The one exception is in `node_lines`. Writes come one after the other on each of them,
+//! whoever writes: an UPDATE that finds no row may be followed by an INSERT.
 
 mod build_log;
 mod db;
@@ -25,6 +26,7 @@ mod picture;
 mod providers;
 mod row;
 mod setbacks;
+mod shared;
 mod stats;
 mod targets;
 mod text;
@@ -43,8 +45,9 @@ pub use leases::{ENGINE_LEASE, Lease};
 pub use node_lines::NodeLine;
 pub use nodes::NewNode;
 pub use picture::Picture;
+pub use shared::{Page, Signs};
 pub use stats::{QueueWait, Transition};
-pub use url::database_file;
+pub use url::{check_url, database_file, database_place};
 pub use wishes::Settled;
 
 use db::Db;
@@ -59,12 +62,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database that `url` names, making it (readable by its owner only) and bringing its tables up to date
-    /// if needed.
+    /// Opens the database that `url` names and brings its tables up to date if needed. A file is made, readable by its
+    /// owner only.
     ///
     /// `sqlite:///var/lib/nodepool/nodepool.db`, `sqlite:////var/lib/nodepool/nodepool.db` (SQLAlchemy's spelling) and
     /// `sqlite:relative.db` name a file. `sqlite::memory:` is a database of its own for each call, gone with the last
     /// clone.
+    ///
+    /// `postgresql://user:password@host:5432/database` and `mysql://user:password@host:3306/database` (also with the
+    /// names that SQLAlchemy gives to drivers, as in `mysql+pymysql:`) name an empty database on a server, or one of ours.
+    ///
+    /// # Errors
+    /// [`StoreError::Server`] when the server is not there or refuses us, [`StoreError::Foreign`] when the database is
+    /// another program's, and [`StoreError::Url`] and [`StoreError::Unsupported`] for URLs of other kinds.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Ok(Self { db: Db::open(&url::parse(url)?).await? })
     }

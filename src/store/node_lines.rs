@@ -1,9 +1,11 @@
 //! What a table of nodes shows, read in one value.
 //!
-//! Every value that the driver hands over is copied and sent through a channel, which for all columns of 10,000 nodes
-//! takes ten times as long as SQLite needs to find them. Monitoring runs `nodepool list` every minute: it reads the few
-//! columns that it shows, and reads them as one JSON text, which SQLite writes itself.
+//! Every value that the driver of SQLite hands over is copied and sent through a channel, which for all columns of 10,000
+//! nodes takes ten times as long as SQLite needs to find them. Monitoring runs `nodepool list` every minute: it reads the
+//! few columns that it shows, and reads them as one JSON text, which SQLite writes itself. A server hands its rows over
+//! as they are.
 
+use super::row::Row;
 use super::{Store, StoreError};
 use crate::model::{Node, NodeId, NodeState, Timestamp};
 
@@ -36,12 +38,13 @@ pub struct NodeLine {
     pub state_time: Timestamp,
 }
 
-/// The functions are those of SQLite; MariaDB calls the outer one `json_arrayagg`, PostgreSQL `json_agg`, and its inner
-/// one `json_build_array`.
-const LINES: &str = "SELECT json_group_array(json_array(id, primary_id, provider_name, az, label_name, target_name, \
-    hostname, nodename, external_id, ip, state, step, state_time)) AS lines FROM node";
+/// The functions are those of SQLite.
+const AS_JSON: &str = "SELECT json_group_array(json_array(id, primary_id, provider_name, az, label_name, target_name, \
+    hostname, nodename, external_id, ip, state, step, state_time)) AS written FROM node";
+const AS_ROWS: &str = "SELECT id, primary_id, provider_name, az, label_name, target_name, hostname, nodename, external_id, \
+    ip, state, step, state_time FROM node";
 
-/// One node in the order of [`LINES`].
+/// One node in the order of [`AS_JSON`].
 type Written = (
     i64,
     Option<i64>,
@@ -61,12 +64,34 @@ type Written = (
 impl Store {
     /// The lines of all nodes, in no order.
     pub async fn node_lines(&self) -> Result<Vec<NodeLine>, StoreError> {
-        let Some(row) = self.db.row(LINES, &[]).await? else { return Ok(Vec::new()) };
+        if !self.db.is_sqlite() {
+            return self.db.rows(AS_ROWS, &[]).await?.iter().map(|row| line(written(row)?)).collect();
+        }
+        let Some(row) = self.db.row(AS_JSON, &[]).await? else { return Ok(Vec::new()) };
         let columns = row.named("node", "of all nodes");
-        let written: Vec<Written> = serde_json::from_str(&columns.text("lines")?)
+        let written: Vec<Written> = serde_json::from_str(&columns.text("written")?)
             .map_err(|error| columns.corrupt(&error.to_string()))?;
         written.into_iter().map(line).collect()
     }
+}
+
+fn written(row: &Row) -> Result<Written, StoreError> {
+    let (id, columns) = row.numbered("node", "id")?;
+    Ok((
+        id,
+        columns.optional_integer("primary_id")?,
+        columns.text("provider_name")?,
+        columns.optional_text("az")?,
+        columns.text("label_name")?,
+        columns.text("target_name")?,
+        columns.text("hostname")?,
+        columns.text("nodename")?,
+        columns.optional_text("external_id")?,
+        columns.optional_text("ip")?,
+        columns.text("state")?,
+        columns.optional_text("step")?,
+        columns.integer("state_time")?,
+    ))
 }
 
 fn line(written: Written) -> Result<NodeLine, StoreError> {

@@ -1,13 +1,16 @@
 //! A row on its way out. What cannot be read is reported with the table and the row, for whoever has to mend it.
 
+use sqlx::mysql::MySqlRow;
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row as _, Sqlite, Type};
+use sqlx::{Decode, MySql, Postgres, Row as _, Sqlite, Type};
 
 use super::StoreError;
+use super::db::Each;
 use crate::model::Timestamp;
 
 /// A row that a SELECT gave.
-pub(super) struct Row(SqliteRow);
+pub(super) struct Row(Each<SqliteRow, PgRow, MySqlRow>);
 
 /// The columns of one row of one table.
 pub(super) struct Columns<'r> {
@@ -17,7 +20,7 @@ pub(super) struct Columns<'r> {
 }
 
 impl Row {
-    pub(super) fn new(row: SqliteRow) -> Self {
+    pub(super) fn new(row: Each<SqliteRow, PgRow, MySqlRow>) -> Self {
         Self(row)
     }
 
@@ -79,14 +82,32 @@ impl Columns<'_> {
     }
 
     /// Asked for a value itself, sqlx reads SQLite's NULL as 0 or as an empty text.
-    fn required<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(&'r self, column: &str) -> Result<T, StoreError> {
+    fn required<'r, T: Read<'r>>(&'r self, column: &str) -> Result<T, StoreError> {
         self.optional(column)?.ok_or_else(|| self.corrupt(&format!("column {column}: is null")))
     }
 
-    fn optional<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(
-        &'r self,
-        column: &str,
-    ) -> Result<Option<T>, StoreError> {
-        self.row.0.try_get(column).map_err(|error| self.corrupt(&format!("column {column}: {error}")))
+    fn optional<'r, T: Read<'r>>(&'r self, column: &str) -> Result<Option<T>, StoreError> {
+        let read = match &self.row.0 {
+            Each::Sqlite(row) => row.try_get(column),
+            Each::Postgres(row) => row.try_get(column),
+            Each::MySql(row) => row.try_get(column),
+        };
+        read.map_err(|error| self.corrupt(&format!("column {column}: {error}")))
     }
+}
+
+/// What can be read from a column of each kind of database.
+trait Read<'r>:
+    Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres> + Decode<'r, MySql> + Type<MySql>
+{
+}
+
+impl<'r, T> Read<'r> for T where
+    T: Decode<'r, Sqlite>
+        + Type<Sqlite>
+        + Decode<'r, Postgres>
+        + Type<Postgres>
+        + Decode<'r, MySql>
+        + Type<MySql>
+{
 }

@@ -1,39 +1,96 @@
 //! The database URL: which database, without ever repeating the URL in an error.
 
+use std::fmt;
 use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::StoreError;
 
 /// Where the database is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Location {
     /// A SQLite file.
     File(PathBuf),
     /// A SQLite database in memory.
     Memory,
+    /// A PostgreSQL server.
+    Postgres(Server),
+    /// A MariaDB or MySQL server.
+    MySql(Server),
 }
+
+/// A server, and who we are there.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The socket of MariaDB, or the folder of PostgreSQL's; used in place of host and port.
+    pub(super) socket: Option<PathBuf>,
+    pub(super) user: String,
+    password: Option<SecretString>,
+    pub(super) database: String,
+    pub(super) tls: Tls,
+    /// The certificates that are believed; those of the system, if none are named.
+    pub(super) ca_file: Option<PathBuf>,
+    /// Our own certificate and its key.
+    pub(super) client: Option<(PathBuf, PathBuf)>,
+}
+
+/// How much TLS is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tls {
+    /// None.
+    Off,
+    /// If the server has it, whoever it says it is.
+    IfOffered,
+    /// Always, whoever the server says it is.
+    Required,
+    /// With a certificate that is believed.
+    Chain,
+    /// With a certificate that is believed and made out to this host.
+    ChainAndName,
+}
+
+/// What a server's URL says before its parameters.
+const POSTGRES_PORT: u16 = 5432;
+const MYSQL_PORT: u16 = 3306;
+
+/// The parameters that have a meaning here. The first are those of libpq, which psycopg2 takes; then those of PyMySQL and
+/// mysqlclient.
+const POSTGRES_PARAMETERS: &str = "sslmode, sslrootcert, sslcert, sslkey, host, port";
+const MYSQL_PARAMETERS: &str = "unix_socket, ssl_mode, ssl_ca, ssl_cert, ssl_key";
+/// Parameters that v0's files have and that change nothing here: texts are always UTF-8, and every wait has a deadline.
+const WITHOUT_EFFECT: [&str; 6] =
+    ["charset", "use_unicode", "client_encoding", "connect_timeout", "application_name", "autocommit"];
 
 /// Reads a database URL as sqlx or SQLAlchemy spell it. A path of three slashes is absolute, as sqlx has it.
 pub(super) fn parse(url: &str) -> Result<Location, StoreError> {
-    let (scheme, rest) = url.split_once(':').ok_or(StoreError::Url("it has no scheme"))?;
+    let (scheme, rest) = url.split_once(':').ok_or_else(|| unusable("it has no scheme"))?;
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     if scheme.is_empty() || !scheme.chars().all(is_scheme) {
-        return Err(StoreError::Url("it has no scheme"));
+        return Err(unusable("it has no scheme"));
     }
     // SQLAlchemy names the driver after a plus sign.
-    let database = scheme.split_once('+').map_or(scheme, |(database, _driver)| database);
-    if database != "sqlite" {
-        return Err(StoreError::Unsupported(scheme.to_owned()));
+    match scheme.split_once('+').map_or(scheme, |(database, _driver)| database) {
+        "sqlite" => file(rest),
+        "postgres" | "postgresql" => server(rest, POSTGRES_PORT, postgres_parameter).map(Location::Postgres),
+        "mysql" | "mariadb" => server(rest, MYSQL_PORT, mysql_parameter).map(Location::MySql),
+        _ => Err(StoreError::Unsupported(scheme.to_owned())),
     }
+}
+
+fn file(rest: &str) -> Result<Location, StoreError> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if matches!(path, ":memory:" | "/:memory:") {
         return Ok(Location::Memory);
     }
     if path.contains('?') {
-        return Err(StoreError::Url("parameters after `?` are not supported"));
+        return Err(unusable("parameters after `?` are not supported"));
     }
     if path.trim_matches('/').is_empty() {
-        return Err(StoreError::Url("it names no file"));
+        return Err(unusable("it names no file"));
     }
     let path = match path.strip_prefix('/') {
         Some(absolute) => format!("/{}", absolute.trim_start_matches('/')),
@@ -42,17 +99,213 @@ pub(super) fn parse(url: &str) -> Result<Location, StoreError> {
     Ok(Location::File(PathBuf::from(path)))
 }
 
+/// `//user:password@host:port/database?parameters`. As in SQLAlchemy 1, the password reaches to the last `@`.
+fn server(
+    rest: &str,
+    usual_port: u16,
+    parameter: fn(&mut Server, &str, &str) -> Result<(), StoreError>,
+) -> Result<Server, StoreError> {
+    let rest = rest.strip_prefix("//").ok_or_else(|| unusable("`//` is missing after the colon"))?;
+    let (who, place) = rest.rsplit_once('@').map_or((None, rest), |(who, place)| (Some(who), place));
+    let (place, parameters) = place.split_once('?').unwrap_or((place, ""));
+    let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+    let (host, port) = host_and_port(authority)?;
+    let (user, password) = who.map_or((None, None), |who| match who.split_once(':') {
+        Some((user, password)) => (Some(user), Some(password)),
+        None => (Some(who), None),
+    });
+    let user = user.filter(|user| !user.is_empty()).ok_or_else(|| unusable("it names no user"))?;
+    let mut server = Server {
+        host: if host.is_empty() { "localhost".to_owned() } else { decoded(host, "host")? },
+        port: port.unwrap_or(usual_port),
+        socket: None,
+        user: decoded(user, "user")?,
+        password: password.map(|password| decoded(password, "password").map(Into::into)).transpose()?,
+        database: decoded(database, "database")?,
+        tls: Tls::IfOffered,
+        ca_file: None,
+        client: None,
+    };
+    if server.database.is_empty() {
+        return Err(unusable("it names no database after the host"));
+    }
+    for (key, value) in form_urlencoded::parse(parameters.as_bytes()) {
+        if !WITHOUT_EFFECT.contains(&&*key) {
+            parameter(&mut server, &key, &value)?;
+        }
+    }
+    if server
+        .client
+        .as_ref()
+        .is_some_and(|(certificate, key)| certificate.as_os_str().is_empty() || key.as_os_str().is_empty())
+    {
+        return Err(unusable("a certificate of ours and its key are named together, or not at all"));
+    }
+    Ok(server)
+}
+
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), StoreError> {
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, port)) => (host, port),
+        None => authority.find(':').map_or((authority, ""), |colon| authority.split_at(colon)),
+    };
+    match port.strip_prefix(':') {
+        None if port.is_empty() => Ok((host, None)),
+        Some("") => Ok((host, None)),
+        Some(number) => number.parse().map(|port| (host, Some(port))).map_err(|_error| {
+            // What stands there may be the end of a password.
+            unusable("the port is no number; characters like @, / and : in a user or a password are written as %40, %2F, %3A")
+        }),
+        None => Err(unusable("something stands between the host and the port")),
+    }
+}
+
+fn postgres_parameter(server: &mut Server, key: &str, value: &str) -> Result<(), StoreError> {
+    match key {
+        "sslmode" => {
+            server.tls = match value {
+                "disable" => Tls::Off,
+                "allow" | "prefer" => Tls::IfOffered,
+                "require" => Tls::Required,
+                "verify-ca" => Tls::Chain,
+                "verify-full" => Tls::ChainAndName,
+                _ => {
+                    let modes = "disable, allow, prefer, require, verify-ca or verify-full";
+                    return Err(unusable(&format!("the parameter `sslmode` is {modes}")));
+                }
+            }
+        }
+        "sslrootcert" => server.ca_file = Some(value.into()),
+        "sslcert" => server.client.get_or_insert_default().0 = value.into(),
+        "sslkey" => server.client.get_or_insert_default().1 = value.into(),
+        "host" if value.starts_with('/') => server.socket = Some(value.into()),
+        "host" => value.clone_into(&mut server.host),
+        "port" => {
+            server.port = value.parse().map_err(|_error| unusable("the parameter `port` is a number"))?;
+        }
+        _ => return Err(unknown(key, POSTGRES_PARAMETERS)),
+    }
+    Ok(())
+}
+
+fn mysql_parameter(server: &mut Server, key: &str, value: &str) -> Result<(), StoreError> {
+    match key.replace('-', "_").as_str() {
+        "unix_socket" | "socket" => server.socket = Some(value.into()),
+        "ssl_mode" => {
+            server.tls = match value.to_ascii_uppercase().replace('-', "_").as_str() {
+                "DISABLED" => Tls::Off,
+                "PREFERRED" => Tls::IfOffered,
+                "REQUIRED" => Tls::Required,
+                "VERIFY_CA" => Tls::Chain,
+                "VERIFY_IDENTITY" => Tls::ChainAndName,
+                _ => {
+                    let modes = "DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY";
+                    return Err(unusable(&format!("the parameter `ssl_mode` is {modes}")));
+                }
+            }
+        }
+        // Whoever names the certificates to believe wants them checked, as PyMySQL does.
+        "ssl_ca" => {
+            server.ca_file = Some(value.into());
+            if matches!(server.tls, Tls::IfOffered | Tls::Required) {
+                server.tls = Tls::Chain;
+            }
+        }
+        "ssl_cert" => server.client.get_or_insert_default().0 = value.into(),
+        "ssl_key" => server.client.get_or_insert_default().1 = value.into(),
+        _ => return Err(unknown(key, MYSQL_PARAMETERS)),
+    }
+    Ok(())
+}
+
+fn unknown(key: &str, known: &str) -> StoreError {
+    // A key that is no word may be a part of a password.
+    let is_word = key.len() <= 32 && key.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-'));
+    let key = if is_word { key } else { "..." };
+    unusable(&format!("the parameter `{key}` is not supported, only {known}"))
+}
+
+fn decoded(text: &str, what: &str) -> Result<String, StoreError> {
+    let text = percent_decode_str(text).decode_utf8();
+    let text = text.map_err(|_error| unusable(&format!("the {what} is not UTF-8")))?;
+    if text.contains('\0') {
+        return Err(unusable(&format!("the {what} has a NUL in it")));
+    }
+    Ok(text.into_owned())
+}
+
+fn unusable(why: &str) -> StoreError {
+    StoreError::Url(why.to_owned())
+}
+
+impl Server {
+    pub(super) fn password(&self) -> Option<&str> {
+        self.password.as_ref().map(SecretString::expose_secret)
+    }
+
+    /// Which server it is, in words for a person.
+    pub(super) fn place(&self) -> String {
+        match &self.socket {
+            Some(socket) => format!("the server at {}", socket.display()),
+            None if self.host.contains(':') => format!("the server at [{}]:{}", self.host, self.port),
+            None => format!("the server at {}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Memory => f.write_str("memory"),
+            Self::Postgres(server) => {
+                write!(f, "the PostgreSQL database {} on {}", server.database, server.place())
+            }
+            Self::MySql(server) => write!(f, "the MySQL database {} on {}", server.database, server.place()),
+        }
+    }
+}
+
 /// The file that a database URL names; `None` for a database that is no file of its own.
 pub fn database_file(url: &str) -> Option<PathBuf> {
     match parse(url) {
         Ok(Location::File(path)) => Some(path),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// Whether a database URL is usable, without opening anything.
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    parse(url).map(|_location| ())
+}
+
+/// Which database a URL names, in words for a person: without its user and its password.
+pub fn database_place(url: &str) -> Option<String> {
+    match parse(url) {
         Ok(Location::Memory) | Err(_) => None,
+        Ok(location) => Some(location.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn file_of(url: &str) -> PathBuf {
+        match parse(url) {
+            Ok(Location::File(path)) => path,
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    fn server_of(url: &str) -> Server {
+        match parse(url) {
+            Ok(Location::Postgres(server) | Location::MySql(server)) => server,
+            other => panic!("{url}: {other:?}"),
+        }
+    }
 
     #[test]
     fn every_spelling_of_a_file() {
@@ -64,14 +317,14 @@ mod tests {
             ("sqlite:relative.db", "relative.db"),
             ("sqlite://folder/relative.db", "folder/relative.db"),
         ] {
-            assert_eq!(parse(url), Ok(Location::File(PathBuf::from(path))), "{url}");
+            assert_eq!(file_of(url), PathBuf::from(path), "{url}");
         }
     }
 
     #[test]
     fn only_a_file_is_a_file() {
         assert_eq!(database_file("sqlite:///var/nodepool.db"), Some(PathBuf::from("/var/nodepool.db")));
-        for url in ["sqlite::memory:", "postgresql://db/nodepool", "hunter2"] {
+        for url in ["sqlite::memory:", "postgresql://u@db/nodepool", "hunter2"] {
             assert_eq!(database_file(url), None, "{url}");
         }
     }
@@ -79,25 +332,100 @@ mod tests {
     #[test]
     fn every_spelling_of_memory() {
         for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite:///:memory:"] {
-            assert_eq!(parse(url), Ok(Location::Memory), "{url}");
+            assert!(matches!(parse(url), Ok(Location::Memory)), "{url}");
         }
     }
 
     #[test]
-    fn other_databases_are_named_and_their_passwords_are_not() {
-        for url in
-            ["mysql+pymysql://nodepool:hunter2@db/nodepool", "postgresql://nodepool:hunter2@db/nodepool"]
-        {
-            let error = parse(url).unwrap_err();
-            assert_eq!(error, StoreError::Unsupported(url.split(':').next().unwrap().to_owned()));
-            assert!(!error.to_string().contains("hunter2"));
+    fn servers_as_sqlalchemy_spells_them() {
+        let facts = |url| {
+            let server = server_of(url);
+            let password = server.password().unwrap_or("-").to_owned();
+            (server.user, password, server.host, server.port, server.database)
+        };
+        for (url, (user, password, host, port, database)) in [
+            ("mysql://ci:hunter2@db/nodepool", ("ci", "hunter2", "db", 3306, "nodepool")),
+            (
+                "mysql+pymysql://ci:hunter2@db:3307/nodepool?charset=utf8",
+                ("ci", "hunter2", "db", 3307, "nodepool"),
+            ),
+            (
+                "mysql+mysqldb://ci:p%40ss%2Fw%3Ard%25@10.0.0.1/np",
+                ("ci", "p@ss/w:rd%", "10.0.0.1", 3306, "np"),
+            ),
+            ("mariadb+mariadbconnector://ci:a@b/c?@db/np", ("ci", "a@b/c?", "db", 3306, "np")),
+            ("postgresql://ci@db.example.org/np", ("ci", "-", "db.example.org", 5432, "np")),
+            (
+                "postgresql+psycopg2://ci:pw+x@[2001:db8::1]:5433/np",
+                ("ci", "pw+x", "2001:db8::1", 5433, "np"),
+            ),
+            ("postgres://ci:@/np", ("ci", "", "localhost", 5432, "np")),
+        ] {
+            let expected = (user.to_owned(), password.to_owned(), host.to_owned(), port, database.to_owned());
+            assert_eq!(facts(url), expected, "{url}");
         }
-        for url in
-            ["hunter2", "hunter2@db:3306", "://hunter2", "", "sqlite://", "sqlite:///", "sqlite:/x?hunter2"]
-        {
+        assert!(matches!(parse("mariadb://u:p@h/d"), Ok(Location::MySql(_))));
+        assert!(matches!(parse("postgres://u:p@h/d"), Ok(Location::Postgres(_))));
+    }
+
+    #[test]
+    fn parameters_are_understood_or_refused_by_name() {
+        let server =
+            server_of("postgresql://u@/d?host=/run/postgresql&sslmode=verify-full&sslrootcert=/ca.pem");
+        assert_eq!(
+            (server.socket.as_deref(), server.tls),
+            (Some(Path::new("/run/postgresql")), Tls::ChainAndName)
+        );
+        assert_eq!(server.ca_file.as_deref(), Some(Path::new("/ca.pem")));
+        let server = server_of("postgresql://u@/d?host=db&port=7&connect_timeout=3");
+        assert_eq!((server.host.as_str(), server.port, server.tls), ("db", 7, Tls::IfOffered));
+        let server = server_of("mysql://u@/d?unix_socket=%2Frun%2Fdb.sock&charset=utf8&use_unicode=1");
+        assert_eq!((server.socket.as_deref(), server.tls), (Some(Path::new("/run/db.sock")), Tls::IfOffered));
+        let server = server_of("mysql://u@h/d?ssl_ca=/ca.pem&ssl_cert=/c.pem&ssl_key=/k.pem");
+        assert_eq!((server.tls, server.client), (Tls::Chain, Some(("/c.pem".into(), "/k.pem".into()))));
+        assert_eq!(server_of("mysql://u@h/d?ssl-mode=required").tls, Tls::Required);
+        let told = parse("mysql://u@h/d?pool_size=3").unwrap_err().to_string();
+        assert!(told.contains("`pool_size`") && told.contains("unix_socket"), "{told}");
+    }
+
+    #[test]
+    fn passwords_are_never_repeated() {
+        assert_eq!(
+            parse("oracle://ci:hunter2@db/np").unwrap_err(),
+            StoreError::Unsupported("oracle".to_owned())
+        );
+        for url in [
+            "hunter2",
+            "hunter2@db:3306",
+            "://hunter2",
+            "",
+            "sqlite://",
+            "sqlite:///",
+            "sqlite:/x?hunter2",
+            "mysql:hunter2",
+            "mysql://db/nodepool",
+            "mysql://:hunter2@db/nodepool",
+            "mysql://ci:hunter2@db",
+            "mysql://ci:hunter2@db/",
+            "mysql://ci:x@db:hunter2/np",
+            "mysql://ci:hunter2@[::1]x/np",
+            "mysql://ci:hunter2@db/np?hunter2=Hunter2",
+            "mysql://ci:hunter2@db/np?ssl_mode=hunter2",
+            "mysql://ci:hunter2@db/np?ssl_cert=/a",
+            "postgresql://ci:hunter2@db/np?sslmode=hunter2",
+            "postgresql://ci:hunter2@db/np?unix_socket=/x",
+            "postgresql://ci:%00hunter2@db/np",
+            "postgresql://ci:%ffhunter2@db/np",
+        ] {
             let error = parse(url).unwrap_err();
             assert!(matches!(error, StoreError::Url(_)), "{url}: {error}");
-            assert!(!error.to_string().contains("hunter2"));
+            assert!(!error.to_string().contains("hunter2"), "{url}: {error}");
         }
+        let shown = format!("{:?}", parse("mysql://ci:hunter2@db/np"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert_eq!(
+            database_place("mysql://ci:hunter2@db/np").unwrap(),
+            "the MySQL database np on the server at db:3306"
+        );
     }
 }

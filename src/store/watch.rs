@@ -16,14 +16,22 @@ pub(super) struct Watch {
     connections: Arc<AtomicU64>,
 }
 
-/// The commits of others that a connection has seen.
+/// The commits that were seen.
 ///
-/// SQLite counts them for each connection anew (<https://www.sqlite.org/pragma.html#pragma_data_version>), so two counts
-/// tell something only when the same connection counted.
+/// SQLite counts those of others for each connection anew
+/// (<https://www.sqlite.org/pragma.html#pragma_data_version>), so two counts tell something only when the same connection
+/// counted. On a server the writes count themselves, in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Commits {
     connection: u64,
     count: i64,
+}
+
+impl Commits {
+    /// As the database itself counts them.
+    pub(super) fn counted(count: i64) -> Self {
+        Self { connection: 0, count }
+    }
 }
 
 impl Watch {

@@ -131,7 +131,12 @@ async fn a_database_that_cannot_be_used_is_told_without_its_password() {
     let bench = Bench::new().await;
     let yaml = bench.folder.path().join("nodepool.yaml");
     for (url, status, words) in [
-        ("mysql+pymysql://nodepool:hunter2@db/nodepool", 2, "only `sqlite`"),
+        (
+            "mysql+pymysql://nodepool:hunter2@127.0.0.1:1/nodepool",
+            3,
+            "the server at 127.0.0.1:1 cannot be reached",
+        ),
+        ("mysql+pymysql://nodepool:hunter2@db/nodepool?pool=3", 2, "the parameter `pool` is not supported"),
         ("sqlite:////dev/null/nodepool.db", 3, "the database is unavailable"),
     ] {
         std::fs::write(&yaml, format!("dburi: {url}\nlabels: []\nproviders: []\ntargets: []\n")).unwrap();

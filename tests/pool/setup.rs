@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) clean_floating_ips: &'static str,
     /// The networks of a server; the cloud's choice, if none is named.
     pub(crate) networks: &'static [&'static str],
+    /// The URL of the database; that of a file beside the daemon, if none is given.
+    pub(crate) database: Option<String>,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             pool: None,
             clean_floating_ips: "no",
             networks: &[],
+            database: None,
         }
     }
 }
@@ -126,18 +129,18 @@ impl Pool {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
         let mut yaml = String::new();
         let scripts = settings.scripts.as_ref().unwrap_or(&ours).display();
-        let (database, key) = (self.database(), self.path("key"));
+        let (file, key) = (format!("sqlite:///{}", self.database().display()), self.path("key"));
         write!(
             yaml,
             "script-dir: {scripts}\n\
-             dburi: sqlite:///{}\n\
+             dburi: {}\n\
              labels:\n\
              \x20 - name: debian\n\
              \x20   image: ci-debian\n\
              \x20   min-ready: {}\n\
              \x20   subnodes: {}\n\
              \x20   ready-script-timeout: {}\n",
-            database.display(),
+            settings.database.as_ref().unwrap_or(&file),
             settings.min_ready,
             settings.subnodes,
             settings.ready_script_timeout.as_secs()

@@ -12,7 +12,8 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
-use crate::{Place, add_node, at};
+use crate::Place;
+use crate::behaviours::{add_node, at};
 
 /// What is written to a database of that many migrations: the table must be there since the first number.
 const ROWS: [(usize, &str); 13] = [
@@ -94,7 +95,7 @@ async fn all() -> Migrator {
 async fn a_database_of_each_earlier_program_is_kept_with_its_rows() {
     let all = all().await;
     for count in 1..all.migrations.len() {
-        let place = Place::new();
+        let place = Place::new().await;
         left_by(&place, &all, count).await;
         let installation = if count >= 7 { place.text("SELECT name FROM installation").await } else { None };
         let store = place.open().await;
@@ -185,7 +186,7 @@ async fn check_the_rest(store: &Store) {
 
 #[tokio::test]
 async fn whoever_only_looks_at_an_up_to_date_database_needs_no_lock() {
-    let place = Place::new();
+    let place = Place::new().await;
     add_node(&place.open().await, "a1").await;
     let mut busy = place.stranger().await;
     sqlx::raw_sql("BEGIN IMMEDIATE; INSERT INTO lease (name, holder, expires) VALUES ('x', 'y', 1)")
@@ -195,7 +196,7 @@ async fn whoever_only_looks_at_an_up_to_date_database_needs_no_lock() {
     assert_eq!(place.open().await.nodes().await.unwrap().len(), 1, "a command that lists is not held up");
 
     // One that has to change the tables waits for the lock, and says so.
-    let older = Place::new();
+    let older = Place::new().await;
     left_by(&older, &all().await, 9).await;
     let mut busy = older.stranger().await;
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut busy).await.unwrap();
@@ -211,7 +212,7 @@ async fn a_migration_that_is_not_as_it_was_or_did_not_end_is_refused() {
         ("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 3", "3"),
         ("UPDATE _sqlx_migrations SET success = FALSE WHERE version = 5", "5"),
     ] {
-        let place = Place::new();
+        let place = Place::new().await;
         place.open().await.close().await;
         place.execute(damage).await;
         let error = Store::open(&place.url()).await.unwrap_err();

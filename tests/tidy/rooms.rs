@@ -147,7 +147,16 @@ pub const ROOMS: &[Room] = &[
     Room {
         name: "store",
         rooms: &["model"],
-        crates: &["serde_json", "sqlx", "thiserror", "tokio", "tracing"],
+        crates: &[
+            "form_urlencoded",
+            "percent_encoding",
+            "secrecy",
+            "serde_json",
+            "sqlx",
+            "thiserror",
+            "tokio",
+            "tracing",
+        ],
         never: &["std::env", "SystemTime::now"],
         because: "It keeps facts: what follows from them, and what time it is, are told by others.",
     },

@@ -1,0 +1,14 @@
+//! The store against a real PostgreSQL: what it does on every database, and what only servers do.
+//!
+//! Needs Debian's package postgresql; a test that misses it fails and says so.
+
+#[path = "store/behaviours.rs"]
+mod behaviours;
+#[path = "store/on_postgres.rs"]
+mod database;
+#[path = "store/server.rs"]
+mod server;
+#[path = "store/servers.rs"]
+mod servers;
+
+use database::Place;
