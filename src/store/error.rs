@@ -181,5 +181,10 @@ mod tests {
             );
         }
         assert_eq!(StoreError::of_mysql(1194, "HY000", text()), StoreError::Corrupt(text()));
+        let away = StoreError::from_server(sqlx::Error::PoolTimedOut);
+        assert!(
+            matches!(away, StoreError::Unavailable(_)),
+            "the pool tries until it has no more time: {away}"
+        );
     }
 }

@@ -144,6 +144,14 @@ async fn a_database_that_cannot_be_used_is_told_without_its_password() {
         assert_eq!((ran.status, ran.out.as_str()), (status, ""), "{ran:?}");
         assert!(ran.err.contains(words) && ran.err.contains("\n  next: "), "{ran:?}");
         assert!(!ran.err.contains("hunter2"), "{ran:?}");
+        let ran = bench.run(&["config-validate"]).await;
+        assert_eq!(
+            ran.status,
+            i32::from(status == 2),
+            "what stands in the file can be told without the database: {ran:?}"
+        );
+        assert_eq!(ran.out.contains(words), status == 2, "{ran:?}");
+        assert!(!ran.out.contains("hunter2"), "{ran:?}");
     }
 }
 

@@ -1,19 +1,21 @@
 //! MariaDB for tests: one server for all of a program, and a database on it for each test.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nodepool::store::Store;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 use tokio::sync::OnceCell;
 
-use crate::server::{Server, run};
+use crate::server::{Server, run, write_certificates};
 
 const PACKAGE: &str = "mariadb-server-core";
 
 /// Makes a MariaDB that wants to see a password, and starts it.
 pub(crate) async fn started() -> Server {
     let mut server = Server::new();
+    write_certificates(&server);
     let data = format!("--datadir={}", server.path("data"));
     let login = "--auth-root-authentication-method=normal";
     run(
@@ -25,7 +27,6 @@ pub(crate) async fn started() -> Server {
     let mut root = root.connect().await.unwrap();
     let grant = "CREATE USER nodepool@'%' IDENTIFIED BY 's3cr@t'; GRANT ALL ON *.* TO nodepool@'%'";
     sqlx::raw_sql(grant).execute(&mut root).await.unwrap();
-    root.close().await.unwrap();
     server
 }
 
@@ -36,6 +37,8 @@ pub(crate) async fn start(server: &mut Server) {
     let [data, socket] = [("datadir", "data"), ("socket", "socket")]
         .map(|(option, name)| format!("--{option}={}", server.path(name)));
     let port = format!("--port={}", server.port);
+    let [certificate, key] = [("cert", "server.pem"), ("key", "server.key")]
+        .map(|(option, name)| format!("--ssl-{option}={}", server.path(name)));
     let command = [
         "mariadbd",
         "--no-defaults",
@@ -43,6 +46,8 @@ pub(crate) async fn start(server: &mut Server) {
         &data,
         &socket,
         &port,
+        &certificate,
+        &key,
         "--bind-address=127.0.0.1",
         "--max-connections=300",
         "--innodb-flush-log-at-trx-commit=2",
@@ -56,7 +61,10 @@ pub(crate) async fn start(server: &mut Server) {
 
 /// The URL of a database, as v0's files have it.
 pub(crate) fn url(server: &Server, database: &str) -> String {
-    format!("mysql+pymysql://nodepool:s3cr%40t@127.0.0.1:{}/{database}?charset=utf8", server.port)
+    format!(
+        "mysql+pymysql://nodepool:s3cr%40t@127.0.0.1:{}/{database}?charset=utf8&ssl_mode=DISABLED",
+        server.port
+    )
 }
 
 /// Makes a database, empty, and gives its name. What the server takes for granted is not what we need.
@@ -87,6 +95,7 @@ pub(crate) struct Place {
     name: String,
     url: String,
     options: MySqlConnectOptions,
+    folder: PathBuf,
 }
 
 impl Place {
@@ -117,7 +126,19 @@ impl Place {
         let name = create(server).await;
         let options =
             MySqlConnectOptions::new().socket(server.path("socket")).username("root").database(&name);
-        Self { url: url(server, &name), options, name }
+        Self { url: url(server, &name), options, name, folder: server.folder.clone() }
+    }
+
+    /// Ways to use TLS, and whether they are good.
+    pub(crate) fn over_tls(&self) -> [(String, bool); 5] {
+        let file = |name: &str| self.folder.join(name).display().to_string();
+        [
+            ("charset=utf8".to_owned(), true),
+            ("ssl_mode=REQUIRED".to_owned(), true),
+            (format!("ssl_mode=VERIFY_IDENTITY&ssl_ca={}", file("server.pem")), true),
+            (format!("ssl_ca={}", file("stranger.pem")), false),
+            ("ssl_mode=VERIFY_CA".to_owned(), false),
+        ]
     }
 
     /// Makes it as the model is.

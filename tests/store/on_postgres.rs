@@ -7,17 +7,18 @@ use nodepool::store::Store;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use tokio::sync::OnceCell;
 
-use crate::server::{Server, run};
+use crate::server::{Server, run, write_certificates};
 
 const PACKAGE: &str = "postgresql";
 
 /// Makes a PostgreSQL that wants to see a password, and starts it.
 pub(crate) async fn started() -> Server {
     let mut server = Server::new();
-    if is_root() {
-        run(&["chown", "postgres", server.folder.to_str().unwrap()], PACKAGE);
-    }
     std::fs::write(server.path("password"), "s3cr@t").unwrap();
+    write_certificates(&server);
+    if is_root() {
+        run(&["chown", "-R", "postgres", server.folder.to_str().unwrap()], PACKAGE);
+    }
     let (data, password) = (server.path("data"), server.path("password"));
     let made = [
         "-D",
@@ -33,27 +34,46 @@ pub(crate) async fn started() -> Server {
         "UTF8",
     ];
     run(&[as_owner(), vec![&program("initdb")], made.to_vec()].concat(), PACKAGE);
+    std::fs::write(server.path("data/pg_hba.conf"), LOGINS).unwrap();
     start(&mut server).await;
     server
 }
+
+/// Its usual way to see a password takes long in a program that was not optimised: it is taken where it matters.
+const LOGINS: &str = "\
+local all all trust
+host postgres,nowhere all 127.0.0.1/32 scram-sha-256
+host all nodepool 127.0.0.1/32 password
+host all all 127.0.0.1/32 scram-sha-256
+";
 
 /// Starts it in its folder.
 pub(crate) async fn start(server: &mut Server) {
     let (data, sockets, port) = (server.path("data"), server.path(""), server.port.to_string());
     let program = program("postgres");
-    let options = ["fsync=off", "full_page_writes=off", "max_connections=300", "shared_buffers=32MB"];
+    let certificate = format!("ssl_cert_file={}", server.path("server.pem"));
+    let key = format!("ssl_key_file={}", server.path("server.key"));
+    let options = [
+        "fsync=off",
+        "full_page_writes=off",
+        "max_connections=300",
+        "shared_buffers=32MB",
+        "ssl=on",
+        &certificate,
+        &key,
+    ];
     let options = options.iter().flat_map(|option| ["-c", *option]);
     let command =
         [as_owner(), vec![&program, "-D", &data, "-k", &sockets, "-h", "127.0.0.1", "-p", &port]].concat();
     let command: Vec<&str> = command.into_iter().chain(options).collect();
     // It calls that an immediate shutdown, and recovers at its next start.
     server.start(&command, "QUIT");
-    server.until_up(async || PgConnection::connect(&url(server, "postgres")).await).await;
+    server.until_up(async || PgConnection::connect(&plain(server, "postgres")).await).await;
 }
 
 /// The URL of a database, as v0's files have it.
 pub(crate) fn url(server: &Server, database: &str) -> String {
-    format!("postgresql+psycopg2://nodepool:s3cr%40t@127.0.0.1:{}/{database}?sslmode=prefer", server.port)
+    format!("postgresql+psycopg2://nodepool:s3cr%40t@127.0.0.1:{}/{database}?sslmode=disable", server.port)
 }
 
 /// Root may not run it.
@@ -66,18 +86,19 @@ fn program(name: &str) -> String {
     newest(Path::new("/usr/lib/postgresql"), PACKAGE).join("bin").join(name).to_str().unwrap().to_owned()
 }
 
-/// Makes a database, empty, and gives its name.
-pub(crate) async fn create(server: &Server) -> String {
+/// Makes a database, empty or as the model is, and gives its name.
+async fn create(server: &Server, model: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("np{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut admin = PgConnection::connect(&plain(server, "postgres")).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&mut admin).await.unwrap();
+    let sql = format!("CREATE DATABASE {name} TEMPLATE {model}");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
     name
 }
 
-/// The URL as sqlx reads it.
+/// The URL as sqlx reads it, of somebody who needs no password.
 fn plain(server: &Server, database: &str) -> String {
-    url(server, database).replace("postgresql+psycopg2", "postgresql")
+    format!("postgresql://nodepool@localhost:{}/{database}?host={}", server.port, server.folder.display())
 }
 
 /// The server of all tests, and a database on it that is up to date: bringing one there takes much longer than a copy.
@@ -97,6 +118,7 @@ pub(crate) struct Place {
     name: String,
     url: String,
     plain: String,
+    folder: PathBuf,
 }
 
 impl Place {
@@ -112,8 +134,9 @@ impl Place {
     /// A new database whose tables are up to date.
     pub(crate) async fn new() -> Self {
         let (server, model) = shared().await;
-        let place = Self::on(server).await;
-        place.like(model).await;
+        let place = Self::of(server, &model.name).await;
+        // Each installation has a name of its own.
+        place.execute("UPDATE installation SET name = left(md5(random()::text), 16)").await;
         place
     }
 
@@ -124,21 +147,25 @@ impl Place {
 
     /// A new database that nobody has opened, on a server of the test's own.
     pub(crate) async fn on(server: &Server) -> Self {
-        let name = create(server).await;
-        Self { url: url(server, &name), plain: plain(server, &name), name }
+        Self::of(server, "template0").await
     }
 
-    /// Makes it as the model is.
-    async fn like(&self, model: &Self) {
-        let mut admin = PgConnection::connect(&self.plain.replace(&self.name, "postgres")).await.unwrap();
-        for sql in [
-            format!("DROP DATABASE {0}", self.name),
-            format!("CREATE DATABASE {0} TEMPLATE {1}", self.name, model.name),
-        ] {
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
-        }
-        // Each installation has a name of its own.
-        self.execute("UPDATE installation SET name = left(md5(random()::text), 16)").await;
+    async fn of(server: &Server, model: &str) -> Self {
+        let name = create(server, model).await;
+        let folder = server.folder.clone();
+        Self { url: url(server, &name), plain: plain(server, &name), name, folder }
+    }
+
+    /// Ways to use TLS, and whether they are good.
+    pub(crate) fn over_tls(&self) -> [(String, bool); 5] {
+        let file = |name: &str| self.folder.join(name).display().to_string();
+        [
+            ("client_encoding=utf8".to_owned(), true),
+            ("sslmode=require".to_owned(), true),
+            (format!("sslmode=verify-full&sslrootcert={}", file("server.pem")), true),
+            (format!("sslmode=verify-full&sslrootcert={}", file("stranger.pem")), false),
+            ("sslmode=verify-ca".to_owned(), false),
+        ]
     }
 
     pub(crate) fn url(&self) -> String {

@@ -92,6 +92,18 @@ impl Drop for Server {
     }
 }
 
+/// Writes a certificate for the loopback address and its key, and another one that nobody has, beside the data.
+pub(crate) fn write_certificates(server: &Server) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    for name in ["server", "stranger"] {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(server.path(&format!("{name}.pem")), made.cert.pem()).unwrap();
+        let mut key = std::fs::OpenOptions::new();
+        let key = key.write(true).create_new(true).mode(0o600).open(server.path(&format!("{name}.key")));
+        std::io::Write::write_all(&mut key.unwrap(), made.signing_key.serialize_pem().as_bytes()).unwrap();
+    }
+}
+
 /// Runs a command that must succeed.
 pub(crate) fn run(command: &[&str], package: &str) {
     let (program, arguments) = command.split_first().unwrap();

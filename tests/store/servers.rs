@@ -20,13 +20,13 @@ async fn a_server_that_crashed_and_came_back_is_used_as_if_nothing_had_happened(
     let picture = store.picture(None).await.unwrap();
 
     server.crash();
-    let gone = store.update_node(&node, &note("lost", at(201))).await;
-    assert!(matches!(gone, Err(StoreError::Unavailable(_))), "{gone:?}");
     let refused = Store::open(&place.url()).await.unwrap_err();
     let StoreError::Server { what, next } = &refused else { panic!("{refused:?}") };
     assert!(what.contains("cannot be reached") && next.contains("runs there"), "{refused:?}");
 
-    database::start(&mut server).await;
+    // Whoever asks while it comes up waits for it, or is told to ask again.
+    let (meanwhile, ()) = tokio::join!(store.nodes(), database::start(&mut server));
+    assert!(matches!(meanwhile, Ok(_) | Err(StoreError::Unavailable(_))), "{meanwhile:?}");
     assert_eq!(
         store.nodes().await.unwrap(),
         std::slice::from_ref(&node),
@@ -137,4 +137,25 @@ async fn a_daemon_looks_out_for_other_machines() {
     until("the bell is rung", &mut |_| rings.try_recv().is_ok()).await;
     stop.cancel();
     looking.await.unwrap();
+}
+
+/// Certificates are checked when they are to be, and against the authority that is named.
+#[tokio::test]
+async fn over_tls_whom_it_is_told_to_believe_is_believed() {
+    let place = Place::new().await;
+    for (parameters, good) in place.over_tls() {
+        let url = place.url();
+        let (front, _parameters) = url.rsplit_once('?').unwrap();
+        let opened = Store::open(&format!("{front}?{parameters}")).await;
+        match opened {
+            Ok(store) => {
+                assert!(good, "{parameters}");
+                store.close().await;
+            }
+            Err(StoreError::Server { what, next }) => {
+                assert!(!good && next.contains("certificates"), "{parameters}: {what}; {next}");
+            }
+            Err(other) => panic!("{parameters}: {other:?}"),
+        }
+    }
 }

@@ -107,19 +107,19 @@ async fn first<C>(
 /// <https://mariadb.com/kb/en/mariadb-error-code-reference/>.
 fn explained(server: &Server, error: sqlx::Error) -> StoreError {
     let place = server.place();
-    let (state, number, said) = match &error {
-        sqlx::Error::Database(database) => {
-            let mysql = database.try_downcast_ref::<MySqlDatabaseError>();
-            let state = database.code().unwrap_or_default().into_owned();
-            (state, mysql.map_or(0, MySqlDatabaseError::number), database.message().to_owned())
-        }
-        _ => {
-            return StoreError::Server {
-                what: format!("{place} cannot be reached: {error}"),
-                next: "see that the server of the database runs there, and that `dburi` names its host and port",
-            };
-        }
+    let sqlx::Error::Database(database) = &error else {
+        let next = if is_about_tls(&error) {
+            "name in `dburi` the certificates that sign that of the server (ssl_ca, sslrootcert), or ask for less (ssl_mode, \
+             sslmode)"
+        } else {
+            "see that the server of the database runs there, and that `dburi` names its host and port"
+        };
+        return StoreError::Server { what: format!("{place} cannot be reached: {error}"), next };
     };
+    let state = database.code().unwrap_or_default().into_owned();
+    let mysql = database.try_downcast_ref::<MySqlDatabaseError>();
+    let number = mysql.map_or(0, MySqlDatabaseError::number);
+    let said = database.message().to_owned();
     let next = match (state.as_str(), number) {
         ("28P01" | "28000", _) | (_, 1045 | 1698) => {
             "correct the user and the password in `dburi`; characters like @ and / in them are written as %40 and %2F"
@@ -132,6 +132,15 @@ fn explained(server: &Server, error: sqlx::Error) -> StoreError {
     match StoreError::from_server(error) {
         StoreError::Unavailable(_) => StoreError::Server { what: format!("{place} said: {said}"), next },
         other => other,
+    }
+}
+
+/// What rustls refuses comes as data that is not valid.
+fn is_about_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
     }
 }
 
