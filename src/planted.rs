@@ -32,11 +32,13 @@ pub enum Bug {
     KeypairsStay,
     /// A job that ended is not written down.
     EndsAreForgotten,
+    /// The ports stay that a cloud forgot to delete with their servers.
+    PortsStay,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::CallBeforeIntent,
         Self::EmptyListingOnError,
         Self::ForeignTagIsOurs,
@@ -50,6 +52,7 @@ impl Bug {
         Self::LeaksStay,
         Self::KeypairsStay,
         Self::EndsAreForgotten,
+        Self::PortsStay,
     ];
 }
 

@@ -9,6 +9,8 @@ mod behaviours;
 mod cloud;
 #[path = "store/on_mariadb.rs"]
 mod database;
+#[path = "store/departed.rs"]
+mod departed;
 #[path = "store/pool.rs"]
 mod pool;
 #[path = "store/server.rs"]

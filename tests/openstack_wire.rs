@@ -1,5 +1,7 @@
 //! The OpenStack driver against the awkward answers of real clouds, served by a mock on this machine.
 
+#[path = "openstack_wire/attached.rs"]
+mod attached;
 #[path = "openstack_wire/create.rs"]
 mod create;
 #[path = "openstack_wire/fake.rs"]

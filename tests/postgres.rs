@@ -6,6 +6,8 @@
 mod behaviours;
 #[path = "store/on_postgres.rs"]
 mod database;
+#[path = "store/departed.rs"]
+mod departed;
 #[path = "store/server.rs"]
 mod server;
 #[path = "store/servers.rs"]

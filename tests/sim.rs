@@ -30,10 +30,10 @@ use world::cloud::SimulatedCloud;
 use world::daemon::Daemon;
 use world::demand::SimulatedDemand;
 use world::dice::Dice;
-use world::floating;
 use world::remote::SimulatedRemote;
 use world::rules::Rules;
 use world::target::SimulatedTarget;
+use world::{attached, floating};
 use world::{pool, reload};
 
 /// How long everything goes wrong in most histories, and in the long ones: nodes live and die there many times over.
@@ -190,6 +190,10 @@ impl Simulation {
         let config = pool::config(seed.is_multiple_of(6), &pools, source);
         // In some, spare nodes are replaced when they are old.
         let config = if seed % 9 == 4 { pool::with_aging(config) } else { config };
+        // In some, nodes boot from volumes.
+        let from_volumes = seed % 5 == 2;
+        world.lock().boots_from_volumes = from_volumes;
+        let config = if from_volumes { pool::with_volumes(config) } else { config };
         // In every other world nodes are agents of a Jenkins.
         let has_agents = seed.is_multiple_of(2);
         let config = Arc::new(if has_agents { pool::with_agents(config) } else { config });
@@ -783,6 +787,7 @@ impl Simulation {
             self.config.target(target).is_none() || (row.is_some() && online)
         });
         floating::ours(&state).count() == in_pools
+            && attached::left(&state).count() == 0
             && agents
             && ours.count() == self.nodes.len()
             && snapshots.count() == self.images.len()

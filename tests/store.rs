@@ -2,6 +2,8 @@
 
 #[path = "store/behaviours.rs"]
 mod behaviours;
+#[path = "store/departed.rs"]
+mod departed;
 #[path = "store/failures.rs"]
 mod failures;
 #[path = "store/migrations.rs"]

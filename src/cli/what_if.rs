@@ -219,6 +219,8 @@ fn cloud(provider: &str, rows: Rows<'_>) -> CloudView {
         view.images.replace(began, snapshots.clone());
         view.keypairs.replace(began, BTreeMap::new());
         view.take_floating_ips(began, Vec::new());
+        view.take_ports(began, Vec::new());
+        view.take_volumes(began, Vec::new());
     }
     view
 }
@@ -248,6 +250,7 @@ fn server(id: &str, ip: Option<&str>, tag: Option<Tag>) -> Server {
         created: None,
         tag,
         az: None,
+        volumes: Vec::new(),
     }
 }
 

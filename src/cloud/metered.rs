@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::{Cloud, CloudError, FloatingIpRequest, ServerRequest, SnapshotRequest};
-use crate::model::{CloudImage, FloatingIp, Keypair, Quota, Server, Timestamp};
+use crate::model::{CloudImage, FloatingIp, Keypair, Port, Quota, Server, Tag, Timestamp, Volume};
 
 /// What is told of each call. Closures of this shape are meters.
 pub trait Meter: Send + Sync {
@@ -94,6 +94,26 @@ impl<C: Cloud, M: Meter> Cloud for Metered<C, M> {
 
     async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError> {
         self.measure("delete_floating_ip", self.cloud.delete_floating_ip(id)).await
+    }
+
+    async fn ports(&self) -> Result<Vec<Port>, CloudError> {
+        self.measure("list_ports", self.cloud.ports()).await
+    }
+
+    async fn delete_port(&self, id: &str, server_id: &str) -> Result<(), CloudError> {
+        self.measure("delete_port", self.cloud.delete_port(id, server_id)).await
+    }
+
+    async fn volumes(&self) -> Result<Vec<Volume>, CloudError> {
+        self.measure("list_volumes", self.cloud.volumes()).await
+    }
+
+    async fn mark_volume(&self, id: &str, tag: &Tag) -> Result<(), CloudError> {
+        self.measure("mark_volume", self.cloud.mark_volume(id, tag)).await
+    }
+
+    async fn delete_volume(&self, id: &str) -> Result<(), CloudError> {
+        self.measure("delete_volume", self.cloud.delete_volume(id)).await
     }
 
     async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::model::{CloudImage, FloatingIp, Keypair, Quota, Server, Tag, Timestamp};
+use crate::model::{CloudImage, FloatingIp, Keypair, Port, Quota, Server, Tag, Timestamp, Volume};
 
 /// A project on a cloud.
 ///
@@ -68,6 +68,30 @@ pub trait Cloud: Send + Sync {
 
     /// Deletes a floating IP, whether it leads to a server or not.
     async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError>;
+
+    /// All ports of the project that belong to servers, or did.
+    ///
+    /// # Errors
+    /// A listing is whole or it is an error; `Rejected` on a cloud without Neutron.
+    async fn ports(&self) -> Result<Vec<Port>, CloudError>;
+
+    /// Deletes a port of a server that is gone. One that belongs to something else by now is `NotFound`, and stays.
+    async fn delete_port(&self, id: &str, server_id: &str) -> Result<(), CloudError>;
+
+    /// All volumes of the project.
+    ///
+    /// # Errors
+    /// A listing is whole or it is an error; `Rejected` on a cloud without Cinder, or where we may not list them.
+    async fn volumes(&self) -> Result<Vec<Volume>, CloudError>;
+
+    /// Puts our mark on a volume, beside whatever else is said of it.
+    async fn mark_volume(&self, id: &str, tag: &Tag) -> Result<(), CloudError>;
+
+    /// Asks for the deletion of a volume. The cloud deletes it afterwards.
+    ///
+    /// # Errors
+    /// `Rejected` while it is attached to a server, or at work.
+    async fn delete_volume(&self, id: &str) -> Result<(), CloudError>;
 
     /// What a server wrote on its console: the end of it, at most [`CONSOLE_LIMIT`] bytes.
     ///

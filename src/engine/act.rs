@@ -19,7 +19,7 @@ use crate::plan::{Answer, Errand, Failure, Fault, LISTING_OVERLAP};
 use crate::remote::{KeyPair, Remote};
 
 /// A long listing may take several calls.
-const CALLS_OF_A_LISTING: u32 = 4;
+pub(super) const CALLS_OF_A_LISTING: u32 = 4;
 
 /// A source of demand answers within a moment, or something is wrong with it.
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
@@ -45,6 +45,9 @@ impl Engine {
             | Errand::DeleteSnapshot { provider, .. }
             | Errand::DeleteKeypair { provider, .. }
             | Errand::DeleteFloatingIp { provider, .. }
+            | Errand::DeletePort { provider, .. }
+            | Errand::DeleteVolume { provider, .. }
+            | Errand::MarkVolume { provider, .. }
             | Errand::CreateServer { provider, .. }
             | Errand::CreateFloatingIp { provider, .. }
             | Errand::ReadConsole { provider, .. }
@@ -53,6 +56,8 @@ impl Engine {
             | Errand::ListImages { provider }
             | Errand::ListKeypairs { provider }
             | Errand::ListFloatingIps { provider }
+            | Errand::ListPorts { provider }
+            | Errand::ListVolumes { provider }
             | Errand::ReadQuota { provider } => self.call(errand, provider, rows, host_key),
         };
         let (deadline, future) = made.unwrap_or_else(|missing| {
@@ -79,6 +84,9 @@ impl Engine {
         let Some(cloud) = self.drivers.clouds.get(provider).map(Arc::clone) else {
             return Ok((deadline, ready(without_cloud(errand, self.drivers.unusable.get(provider))).boxed()));
         };
+        if let Some((calls, future)) = self.about_attached(errand, &cloud) {
+            return Ok((deadline.saturating_mul(calls), future));
+        }
         let made: BoxFuture<'static, Outcome> = match errand {
             Errand::ListServers { complete, .. } => {
                 let since = if *complete { None } else { self.last_listing(provider) };
@@ -88,11 +96,6 @@ impl Engine {
             }
             Errand::ListImages { .. } => {
                 let future = async move { Outcome::Images(cloud.images().await.map_err(text)) }.boxed();
-                return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
-            }
-            Errand::ListFloatingIps { .. } => {
-                let future =
-                    async move { Outcome::FloatingIps(cloud.floating_ips().await.map_err(text)) }.boxed();
                 return Ok((deadline.saturating_mul(CALLS_OF_A_LISTING), future));
             }
             Errand::ReadQuota { .. } => {
@@ -113,10 +116,6 @@ impl Engine {
             Errand::DeleteKeypair { name, .. } => {
                 let name = name.clone();
                 async move { done(cloud.delete_keypair(&name).await) }.boxed()
-            }
-            Errand::DeleteFloatingIp { id, .. } => {
-                let id = id.clone();
-                async move { done(cloud.delete_floating_ip(&id).await) }.boxed()
             }
             Errand::CreateFloatingIp { owner, .. } => {
                 let request = self.floating_ip_request(configured, *owner, rows)?;
@@ -338,6 +337,8 @@ fn without_cloud(errand: &Errand, reason: Option<&String>) -> Outcome {
         Errand::ListServers { .. } => Outcome::Servers(Err(text)),
         Errand::ListImages { .. } => Outcome::Images(Err(text)),
         Errand::ListKeypairs { .. } => Outcome::Keypairs(Err(text)),
+        Errand::ListPorts { .. } => Outcome::Ports(Err(text)),
+        Errand::ListVolumes { .. } => Outcome::Volumes(Err(text)),
         Errand::ReadQuota { .. } => Outcome::Quota(Err(text)),
         _ => Outcome::Answer(Answer::Failed(Failure { fault: Fault::Refused, text })),
     }
@@ -350,7 +351,7 @@ fn created(answer: Result<String, CloudError>) -> Outcome {
     })
 }
 
-fn done(answer: Result<(), CloudError>) -> Outcome {
+pub(super) fn done(answer: Result<(), CloudError>) -> Outcome {
     Outcome::Answer(match answer {
         Ok(()) => Answer::Done,
         Err(error) => Answer::Failed(failure(&error)),
@@ -370,6 +371,6 @@ pub(super) fn failure(error: &CloudError) -> Failure {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn text(error: CloudError) -> String {
+pub(super) fn text(error: CloudError) -> String {
     error.to_string()
 }

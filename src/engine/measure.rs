@@ -51,6 +51,8 @@ fn leak(errand: &Errand) -> Option<(&str, &'static str)> {
     match errand {
         Errand::DeleteServer { provider, owner: None, .. } => Some((provider, "server")),
         Errand::DeleteFloatingIp { provider, owner: None, .. } => Some((provider, "floating_ip")),
+        Errand::DeletePort { provider, .. } => Some((provider, "port")),
+        Errand::DeleteVolume { provider, .. } => Some((provider, "volume")),
         Errand::DeleteSnapshot { provider, .. } => Some((provider, "snapshot")),
         Errand::DeleteKeypair { provider, .. } => Some((provider, "keypair")),
         Errand::Withdraw { target, node: None, .. } => Some((target, "agent")),

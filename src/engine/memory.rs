@@ -8,7 +8,7 @@ use super::evidence::Evidence;
 use super::{Outcome, Rows, trouble};
 use crate::cloud::pace::Pace;
 use crate::config::Config;
-use crate::model::{Leftover, NodeId, Timestamp};
+use crate::model::{Leftover, NodeId, Tag, Timestamp};
 use crate::plan::{
     Answer, Answered, CheckResult, Checked, CloudView, DEMAND_KEPT, Errand, Failure, Fault, TargetView,
     Tries, TryEnd, Waits,
@@ -188,8 +188,8 @@ impl Memory {
         }
     }
 
-    /// Takes a snapshot, a keypair or a floating IP that the cloud deleted, or did not know, out of the last listing. Otherwise it would
-    /// look leaked, and be deleted over and over, until the next listing minutes later.
+    /// Takes what the cloud deleted, or did not know, out of the last listing, unless it is a server. Otherwise it would look
+    /// leaked, and be deleted over and over, until the next listing minutes later.
     pub(super) fn note_deletion(&mut self, errand: &Errand, answer: &Answer) {
         let went_away = match answer {
             Answer::Done | Answer::Failed(Failure { fault: Fault::NotFound, .. }) => true,
@@ -215,8 +215,28 @@ impl Memory {
                     cloud.loose.items.remove(id);
                 }
             }
+            Errand::DeletePort { provider, id, .. } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.ports.items.remove(id);
+                }
+            }
+            Errand::DeleteVolume { provider, id } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.volumes.items.remove(id);
+                    cloud.orphans.items.remove(id);
+                }
+            }
             Errand::Withdraw { target, name, .. } => self.forget_agent(target, name),
             _ => {}
+        }
+    }
+
+    /// Takes in that our mark was put on a volume.
+    pub(super) fn note_mark(&mut self, installation: &str, errand: &Errand, answer: &Answer) {
+        let Errand::MarkVolume { provider, id, owner, attempt } = errand else { return };
+        if let (Answer::Done, Some(cloud)) = (answer, self.clouds.get_mut(provider)) {
+            let installation = installation.to_owned();
+            cloud.saw_marked(id, Tag { installation, owner: *owner, attempt: attempt.clone() });
         }
     }
 
@@ -224,6 +244,12 @@ impl Memory {
     /// went, for the log.
     pub(super) fn note_try(&mut self, errand: &Errand, answer: &Answer, now: Timestamp) {
         match answer {
+            // The volume went, and the listing of servers that showed it is not as fresh: nobody asks again at once.
+            Answer::Failed(failure) if matches!(errand, Errand::MarkVolume { .. }) => {
+                let first = !self.tries.keys().any(|tried| matches!(tried, Errand::MarkVolume { .. }));
+                self.failed(errand, TryEnd::Failed, now);
+                trouble::mark_failed(errand, first, failure);
+            }
             Answer::Failed(Failure { fault: Fault::NotFound, .. }) => self.succeeded(errand),
             Answer::Failed(failure) => {
                 let end = if failure.fault == Fault::Busy { TryEnd::Busy } else { TryEnd::Failed };
@@ -309,6 +335,16 @@ impl Memory {
             Errand::ListFloatingIps { provider } => {
                 if let Some(cloud) = self.clouds.get_mut(provider) {
                     cloud.floating_ips.failed(trouble);
+                }
+            }
+            Errand::ListPorts { provider } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.ports.failed(trouble);
+                }
+            }
+            Errand::ListVolumes { provider } => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.volumes.failed(trouble);
                 }
             }
             Errand::ReadQuota { provider } => {
@@ -410,6 +446,18 @@ impl Memory {
                 }
                 None
             }
+            (Errand::ListPorts { provider }, Outcome::Ports(Ok(ports))) => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.take_ports(began, ports);
+                }
+                None
+            }
+            (Errand::ListVolumes { provider }, Outcome::Volumes(Ok(volumes))) => {
+                if let Some(cloud) = self.clouds.get_mut(provider) {
+                    cloud.take_volumes(began, volumes);
+                }
+                None
+            }
             (Errand::ReadQuota { provider }, Outcome::Quota(Ok(quota))) => {
                 let counted = self.counted.get(provider).cloned().unwrap_or_default();
                 if let Some(cloud) = self.clouds.get_mut(provider) {
@@ -423,6 +471,8 @@ impl Memory {
                 | Outcome::Images(Err(trouble))
                 | Outcome::Keypairs(Err(trouble))
                 | Outcome::FloatingIps(Err(trouble))
+                | Outcome::Ports(Err(trouble))
+                | Outcome::Volumes(Err(trouble))
                 | Outcome::Quota(Err(trouble)),
             ) => Some(trouble),
             _ => Some("the answer to another question came".to_owned()),

@@ -8,6 +8,7 @@
 //! The engine decides nothing. An `if` about policy belongs to the plan.
 
 mod act;
+mod attached;
 mod contact;
 mod context;
 mod departed;
@@ -314,6 +315,13 @@ impl Engine {
             }
             Errand::DeleteServer { id, owner: None, .. } => {
                 tracing::info!(target: "nodepool.engine", server = id, "deletes a server: {reason}");
+                self.note_departure(now, errand).await?;
+            }
+            Errand::DeletePort { id, server, .. } => {
+                tracing::info!(target: "nodepool.engine", port = id, server, "deletes a port: {reason}");
+            }
+            Errand::DeleteVolume { id, .. } => {
+                tracing::info!(target: "nodepool.engine", volume = id, "deletes a volume: {reason}");
             }
             errand => tracing::debug!(target: "nodepool.engine", ?errand, "sent: {reason}"),
         }
@@ -364,6 +372,11 @@ impl Engine {
                 self.memory.take_listing(began, now, errand, outcome);
                 return Ok(());
             }
+            outcome @ (Outcome::Ports(_) | Outcome::Volumes(_)) => {
+                let outcome = self.recognise(began, errand, outcome).await?;
+                self.memory.take_listing(began, now, errand, outcome);
+                return Ok(());
+            }
             Outcome::Agents(roster) => {
                 self.memory.take_roster(began, now, errand, roster);
                 return Ok(());
@@ -408,6 +421,7 @@ impl Engine {
         let image = self.image_of(errand).await;
         self.count_removed_leak(errand, answer, matches!(image, Ok(Some(_))));
         self.memory.note_deletion(errand, answer);
+        self.memory.note_mark(&self.installation, errand, answer);
         let (nodes, image) = (nodes?, image?);
         let request = request.filter(|_| !matches!(answer, Answer::Failed(_)));
         self.note_deletion(now, errand, request, nodes.first(), image.as_ref()).await?;

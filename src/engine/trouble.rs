@@ -34,9 +34,40 @@ pub(super) fn call_failed(errand: &Errand, count: u32, failure: &Failure) {
 
 /// Tells that a listing failed for the `count`th time in a row.
 pub(super) fn failed(errand: &Errand, count: u32, text: &str) {
+    let what = match errand {
+        Errand::ListPorts { .. } => "ports",
+        Errand::ListVolumes { .. } => "volumes",
+        _ => "",
+    };
+    if !what.is_empty() {
+        // Not every cloud has them or lets us list them, and all goes on without: that is told once.
+        if count == 1 {
+            tracing::warn!(
+                target: "nodepool.engine",
+                "listing {what} failed: {text}. All else goes on; {what} that the cloud forgets to delete with their \
+                 servers stay until this works. If it never does, see whether the catalogue has the service and the user \
+                 may list and delete {what}"
+            );
+        }
+        return;
+    }
     if count.is_power_of_two() {
         let purpose = purpose(errand);
         tracing::warn!(target: "nodepool.engine", count, "{purpose} failed: {text}");
+    }
+}
+
+/// Tells that our mark could not be put on a volume, once for all of them.
+pub(super) fn mark_failed(errand: &Errand, first: bool, failure: &Failure) {
+    let (purpose, text) = (purpose(errand), &failure.text);
+    if first && failure.fault != Fault::NotFound {
+        tracing::warn!(
+            target: "nodepool.engine",
+            "{purpose} failed: {text}. All else goes on, but should the cloud forget this volume, nobody will know that it \
+             is ours; see whether the user may write the metadata of volumes"
+        );
+    } else {
+        tracing::debug!(target: "nodepool.engine", "{purpose} failed: {text}");
     }
 }
 
@@ -70,6 +101,11 @@ fn purpose(errand: &Errand) -> String {
         Errand::ListImages { .. } => "listing images".to_owned(),
         Errand::ListKeypairs { .. } => "listing keypairs".to_owned(),
         Errand::ListFloatingIps { .. } => "listing floating IPs".to_owned(),
+        Errand::ListPorts { .. } => "listing ports".to_owned(),
+        Errand::ListVolumes { .. } => "listing volumes".to_owned(),
+        Errand::DeletePort { id, .. } => format!("deleting port {id}"),
+        Errand::DeleteVolume { id, .. } => format!("deleting volume {id}"),
+        Errand::MarkVolume { id, .. } => format!("marking volume {id}"),
         Errand::ReadQuota { .. } => "reading the limits".to_owned(),
         Errand::AskDemand => "asking for the demand".to_owned(),
         Errand::PrepareNode(id) => format!("preparing node {id}"),

@@ -10,7 +10,9 @@ use tracing::Instrument as _;
 
 use super::context::Context;
 use super::evidence::Evidence;
-use crate::model::{CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Quota, Server};
+use crate::model::{
+    CloudImage, FloatingIp, HostKey, ImageId, ImageStep, Keypair, NodeId, Port, Quota, Server, Volume,
+};
 use crate::plan::{Answer, Errand};
 use crate::target::{Demand, Roster};
 
@@ -56,6 +58,10 @@ pub enum Outcome {
     Keypairs(Result<Vec<Keypair>, String>),
     /// A listing of floating IPs, or why there is none.
     FloatingIps(Result<Vec<FloatingIp>, String>),
+    /// A listing of ports of servers, or why there is none.
+    Ports(Result<Vec<Port>, String>),
+    /// A listing of volumes, or why there is none.
+    Volumes(Result<Vec<Volume>, String>),
     /// What a project may have and has, or why it is not known.
     Quota(Result<Quota, String>),
     /// The agents of a target, or why they are not known; `None` from a target that cannot list any.

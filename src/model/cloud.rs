@@ -72,6 +72,8 @@ pub struct Server {
     pub tag: Option<Tag>,
     /// The availability zone that it runs in.
     pub az: Option<String>,
+    /// The ids of the volumes that the cloud is to delete with it: those that it made to boot the server from.
+    pub volumes: Vec<String>,
 }
 
 /// The state of a cloud's image as far as the pool cares.
@@ -120,6 +122,58 @@ pub struct FloatingIp {
     pub tag: Option<Tag>,
     /// Whether it leads to a server (to a port, in Neutron's words). A deleted server leaves its floating IP behind.
     pub server_attached: bool,
+}
+
+/// A port of a server, as a cloud lists it: where the server is plugged into a network. The cloud makes it with the
+/// server and deletes it with the server, unless that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The cloud's id.
+    pub id: String,
+    /// The cloud's id of the server that it was made for, whether or not that still exists.
+    pub server_id: String,
+    /// Our tag, or another installation's: as the port itself says, or as we know of its server.
+    pub tag: Option<Tag>,
+}
+
+/// A volume as a cloud lists it. The cloud makes the one that a server boots from, and deletes it with the server, unless
+/// that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// The cloud's id.
+    pub id: String,
+    /// The cloud's word for its state, in small letters: `available`, `in-use`, `error`, `deleting`, ...
+    pub state: String,
+    /// The ids of the servers that it is attached to, whether or not they still exist.
+    pub servers: Vec<String>,
+    /// Our tag, or another installation's: as the volume itself says, or as we know of its server.
+    pub tag: Option<Tag>,
+    /// Whether the volume itself says so.
+    pub marked: bool,
+}
+
+impl Volume {
+    /// Whether the cloud would delete it: one that is attached, or at work, it refuses to.
+    pub fn is_deletable(&self) -> bool {
+        const STATES: [&str; 5] =
+            ["available", "error", "error_restoring", "error_extending", "error_managing"];
+        STATES.contains(&self.state.as_str())
+    }
+}
+
+/// A server of ours that is gone. What the cloud forgot to delete with it still names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepartedServer {
+    /// The provider.
+    pub provider: String,
+    /// The cloud's id of it, which no other server ever gets.
+    pub id: String,
+    /// What it was made for.
+    pub owner: Owner,
+    /// The attempt that made it.
+    pub attempt: String,
+    /// When it was known to be gone, or was told to go.
+    pub departed: Timestamp,
 }
 
 impl Tag {

@@ -13,11 +13,16 @@ pub enum LeftoverKind {
     Keypair,
     /// A floating IP.
     FloatingIp,
+    /// A port of a server that is gone.
+    Port,
+    /// A volume that a server booted from which is gone.
+    Volume,
 }
 
 impl LeftoverKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Server, Self::Image, Self::Keypair, Self::FloatingIp];
+    pub const ALL: [Self; 6] =
+        [Self::Server, Self::Image, Self::Keypair, Self::FloatingIp, Self::Port, Self::Volume];
 
     /// The word for it in the store and the CLI.
     pub const fn word(self) -> &'static str {
@@ -26,6 +31,8 @@ impl LeftoverKind {
             Self::Image => "image",
             Self::Keypair => "keypair",
             Self::FloatingIp => "floating-ip",
+            Self::Port => "port",
+            Self::Volume => "volume",
         }
     }
 }

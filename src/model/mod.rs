@@ -19,7 +19,8 @@ mod words;
 
 pub use agent::{Agent, AgentFacts, AgentTag, CLOSED, JobFacts};
 pub use cloud::{
-    Address, CloudImage, CloudImageStatus, FloatingIp, Keypair, Owner, Server, ServerStatus, Tag,
+    Address, CloudImage, CloudImageStatus, DepartedServer, FloatingIp, Keypair, Owner, Port, Server,
+    ServerStatus, Tag, Volume,
 };
 pub use floating::FloatingFacts;
 pub use image::{Image, ImageId, ImageState, ImageStep};

@@ -232,6 +232,33 @@ pub enum Errand {
         /// Whose floating IP it is; `None` for a leaked one.
         owner: Option<Owner>,
     },
+    /// Delete a port that its server left behind.
+    DeletePort {
+        /// Where.
+        provider: String,
+        /// The cloud's id.
+        id: String,
+        /// The server that it was made for.
+        server: String,
+    },
+    /// Delete a volume that its server left behind.
+    DeleteVolume {
+        /// Where.
+        provider: String,
+        /// The cloud's id.
+        id: String,
+    },
+    /// Put our mark on a volume that the cloud made for a server of ours.
+    MarkVolume {
+        /// Where.
+        provider: String,
+        /// The cloud's id.
+        id: String,
+        /// What the server was made for.
+        owner: Owner,
+        /// The attempt that made it.
+        attempt: String,
+    },
     /// Create the server of a row.
     CreateServer {
         /// Where.
@@ -272,6 +299,16 @@ pub enum Errand {
     },
     /// List the floating IPs.
     ListFloatingIps {
+        /// Where.
+        provider: String,
+    },
+    /// List the ports of servers.
+    ListPorts {
+        /// Where.
+        provider: String,
+    },
+    /// List the volumes.
+    ListVolumes {
         /// Where.
         provider: String,
     },
@@ -356,6 +393,9 @@ impl Errand {
             | Self::DeleteSnapshot { provider, .. }
             | Self::DeleteKeypair { provider, .. }
             | Self::DeleteFloatingIp { provider, .. }
+            | Self::DeletePort { provider, .. }
+            | Self::DeleteVolume { provider, .. }
+            | Self::MarkVolume { provider, .. }
             | Self::CreateServer { provider, .. }
             | Self::CreateFloatingIp { provider, .. }
             | Self::ReadConsole { provider, .. }
@@ -364,6 +404,8 @@ impl Errand {
             | Self::ListImages { provider }
             | Self::ListKeypairs { provider }
             | Self::ListFloatingIps { provider }
+            | Self::ListPorts { provider }
+            | Self::ListVolumes { provider }
             | Self::ReadQuota { provider } => Some(provider),
             Self::AskDemand
             | Self::ListAgents { .. }
@@ -423,7 +465,9 @@ impl Errand {
             Self::DeleteServer { .. }
             | Self::DeleteSnapshot { .. }
             | Self::DeleteKeypair { .. }
-            | Self::DeleteFloatingIp { .. } => 1,
+            | Self::DeleteFloatingIp { .. }
+            | Self::DeletePort { .. }
+            | Self::DeleteVolume { .. } => 1,
             Self::CreateServer { .. }
             | Self::CreateFloatingIp { .. }
             | Self::ReadConsole { .. }
@@ -432,6 +476,9 @@ impl Errand {
             | Self::ListImages { .. }
             | Self::ListKeypairs { .. }
             | Self::ListFloatingIps { .. }
+            | Self::ListPorts { .. }
+            | Self::ListVolumes { .. }
+            | Self::MarkVolume { .. }
             | Self::ReadQuota { .. } => 3,
         }
     }
@@ -443,6 +490,9 @@ impl Errand {
             Self::DeleteSnapshot { id, .. } => format!("the deletion of snapshot {id}"),
             Self::DeleteKeypair { name, .. } => format!("the deletion of keypair {name}"),
             Self::DeleteFloatingIp { id, .. } => format!("the deletion of floating IP {id}"),
+            Self::DeletePort { id, .. } => format!("the deletion of port {id}"),
+            Self::DeleteVolume { id, .. } => format!("the deletion of volume {id}"),
+            Self::MarkVolume { id, .. } => format!("the mark on volume {id}"),
             Self::CreateServer { .. } => "the call for its server".to_owned(),
             Self::CreateFloatingIp { .. } => "the call for its floating IP".to_owned(),
             Self::ReadConsole { .. } => "the search for its host key on its console".to_owned(),
@@ -451,6 +501,8 @@ impl Errand {
             Self::ListImages { .. } => "the listing of images".to_owned(),
             Self::ListKeypairs { .. } => "the listing of keypairs".to_owned(),
             Self::ListFloatingIps { .. } => "the listing of floating IPs".to_owned(),
+            Self::ListPorts { .. } => "the listing of ports".to_owned(),
+            Self::ListVolumes { .. } => "the listing of volumes".to_owned(),
             Self::ReadQuota { .. } => "the reading of limits".to_owned(),
             Self::AskDemand => "the question for the demand".to_owned(),
             Self::PrepareNode(_) => "its preparation".to_owned(),
@@ -476,6 +528,8 @@ impl Errand {
                 | Self::DeleteSnapshot { .. }
                 | Self::DeleteKeypair { .. }
                 | Self::DeleteFloatingIp { .. }
+                | Self::DeletePort { .. }
+                | Self::DeleteVolume { .. }
                 | Self::Withdraw { .. }
         )
     }
@@ -488,6 +542,8 @@ impl Errand {
                 | Self::ListImages { .. }
                 | Self::ListKeypairs { .. }
                 | Self::ListFloatingIps { .. }
+                | Self::ListPorts { .. }
+                | Self::ListVolumes { .. }
                 | Self::ReadQuota { .. }
                 | Self::ListAgents { .. }
                 | Self::AskDemand

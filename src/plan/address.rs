@@ -155,6 +155,7 @@ mod tests {
             created: None,
             tag: None,
             az: None,
+            volumes: Vec::new(),
         }
     }
 

@@ -207,13 +207,18 @@ impl Draft<'_> {
                 unread.push(format!("{} at {name}", errand.purpose()));
             }
         }
+        let Ok(unread_too) = self.attached_since(asked) else { return Verdict::Later };
         if unread.is_empty() {
             let clouds: Vec<&String> = self.seen.clouds.keys().collect();
             let left = clouds.into_iter().map(|name| self.leftovers(name).len());
+            let listed = match unread_too.as_slice() {
+                [] => "everything was listed".to_owned(),
+                failed => format!("{} failed, all else was listed", failed.join(" and ")),
+            };
             return Verdict::Granted(match left.fold(0, usize::saturating_add) {
-                0 => "everything was listed: nothing of ours was left behind".to_owned(),
+                0 => format!("{listed}: nothing of ours was left behind"),
                 left => format!(
-                    "everything was listed: {} left behind; `nodepool gc --dry-run` shows what becomes of it",
+                    "{listed}: {} left behind; `nodepool gc --dry-run` shows what becomes of it",
                     counted(left, "thing was", "things were")
                 ),
             });

@@ -155,6 +155,7 @@ impl<'a> Draft<'a> {
             && !cloud.images.items.values().any(leaked_image)
             && !cloud.keypairs.items.keys().any(|keypair| self.is_leaked_keypair(keypair))
             && self.is_rid_of_floating_ips(name, cloud)
+            && self.is_rid_of_attached(name, cloud)
     }
 
     /// Whether a cloud of which we have nothing on record has been out of reach for so long that nobody waits for it.

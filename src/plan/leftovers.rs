@@ -60,6 +60,11 @@ impl Draft<'_> {
             LeftoverKind::Image => Errand::DeleteSnapshot { provider, id },
             LeftoverKind::Keypair => Errand::DeleteKeypair { provider, name: id },
             LeftoverKind::FloatingIp => Errand::DeleteFloatingIp { provider, id, owner: None },
+            LeftoverKind::Volume => Errand::DeleteVolume { provider, id },
+            LeftoverKind::Port => match self.cloud(&provider).and_then(|cloud| cloud.ports.items.get(&id)) {
+                Some(port) => Errand::DeletePort { server: port.server_id.clone(), provider, id },
+                None => return,
+            },
         };
         self.send(errand, one.reason.clone());
     }
@@ -102,6 +107,8 @@ impl Draft<'_> {
         for one in &mut found {
             self.judge_age(one);
         }
+        found.append(&mut self.left_ports(provider, cloud));
+        found.append(&mut self.left_volumes(provider, cloud));
         found
     }
 
@@ -186,7 +193,9 @@ impl Draft<'_> {
         let floating_ips = cloud.floating_ips.items.values().filter(|one| ours(one.tag.as_ref())).count();
         let named = |name: &&String| Tag::keypair_owner(self.seen.installation, name).is_some();
         let keypairs = cloud.keypairs.items.keys().filter(named).count();
-        servers.saturating_add(images).saturating_add(floating_ips).saturating_add(keypairs)
+        let ports = cloud.ports.items.values().filter(|one| ours(one.tag.as_ref())).count();
+        let volumes = cloud.volumes.items.values().filter(|one| ours(one.tag.as_ref())).count();
+        [servers, images, floating_ips, keypairs, ports, volumes].into_iter().fold(0, usize::saturating_add)
     }
 
     /// Until when what was seen is confirmed to go, if an operator said so lately.
@@ -277,7 +286,7 @@ impl Draft<'_> {
     }
 }
 
-fn finding<T>(
+pub(super) fn finding<T>(
     provider: &str,
     kind: LeftoverKind,
     id: &str,
@@ -298,7 +307,7 @@ fn finding<T>(
 }
 
 /// What a tag says, in words.
-fn said(tag: &Tag) -> String {
+pub(super) fn said(tag: &Tag) -> String {
     let (kind, number) = tag.owner.words();
     let what = match tag.owner {
         Owner::Node(_) => kind.to_owned(),

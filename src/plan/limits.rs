@@ -45,7 +45,7 @@ pub(super) const LIST_FLOATING_IPS_WHILE_WAITING: Duration = Duration::from_secs
 /// The pause between two listings of images while launches fail, which a vanished image may be the cause of.
 pub(super) const LIST_IMAGES_IN_DOUBT: Duration = Duration::from_secs(30);
 
-/// The pause between two listings of images, keypairs or floating IPs when nothing is awaited.
+/// The pause between two listings of images, keypairs, floating IPs, ports or volumes when nothing is awaited.
 pub(super) const LIST_STORE_WHEN_IDLE: Duration = Duration::from_secs(300);
 
 /// How long a floating IP that is not ours leads nowhere until it is deleted, where the configuration wants that: whoever
@@ -184,6 +184,8 @@ pub(super) fn retry_pause(errand: &Errand, tries: &Tries) -> Duration {
         Errand::ReadConsole { .. } => LONGEST_CONSOLE_PAUSE,
         // Some clouds never tell them.
         Errand::ReadQuota { .. } => READ_QUOTA,
+        // Some clouds have no Neutron or no Cinder, or let us list neither.
+        Errand::ListPorts { .. } | Errand::ListVolumes { .. } => LIST_STORE_WHEN_IDLE,
         errand if errand.is_listing() => LONGEST_BLINDNESS,
         _ => LONGEST_RETRY,
     };

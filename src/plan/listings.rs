@@ -38,6 +38,7 @@ impl Draft<'_> {
             self.list_images(provider, cloud);
             self.list_keypairs(provider, cloud);
             self.list_floating_ips(provider, cloud);
+            self.list_attached(provider, cloud);
         }
         self.list_agents();
         self.ask_demand();
@@ -52,6 +53,8 @@ impl Draft<'_> {
             ("images", &cloud.images.trouble),
             ("keypairs", &cloud.keypairs.trouble),
             ("floating IPs", &cloud.floating_ips.trouble),
+            ("ports", &cloud.ports.trouble),
+            ("volumes", &cloud.volumes.trouble),
             ("limits", &cloud.quota.trouble),
         ];
         for (what, trouble) in troubles {
@@ -196,7 +199,7 @@ impl Draft<'_> {
         }
     }
 
-    fn listing_due<T>(&mut self, listing: &Listing<T>, pause: std::time::Duration) -> bool {
+    pub(super) fn listing_due<T>(&mut self, listing: &Listing<T>, pause: Duration) -> bool {
         match (listing.complete, &listing.trouble) {
             (Some(last), None) => self.is_to_be_listed_again(last) || self.has_come(last.plus(pause)),
             (None, _) | (_, Some(_)) => true,

@@ -10,6 +10,7 @@ mod action;
 mod address;
 mod agents;
 mod allocate;
+mod attached;
 mod balance;
 mod blame;
 mod breaker;

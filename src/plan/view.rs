@@ -1,10 +1,10 @@
 //! What a cloud showed us, and how sure that is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::quota::QuotaView;
-use crate::model::{CloudImage, FloatingIp, Keypair, Server, ServerStatus, Tag, Timestamp};
+use crate::model::{CloudImage, FloatingIp, Keypair, Port, Server, ServerStatus, Tag, Timestamp, Volume};
 
 /// How long we remember that a cloud called a server deleted. Much longer than it takes to confirm it by a listing;
 /// a row that is still there afterwards is settled by listings alone.
@@ -23,6 +23,12 @@ pub struct CloudView {
     pub floating_ips: Listing<FloatingIp>,
     /// Those of them that lead to no server.
     pub loose: Listing<FloatingIp>,
+    /// Ports whose servers are gone, with our tag where those were ours. Others are of no interest.
+    pub ports: Listing<Port>,
+    /// Volumes with a mark, or attached to a server of ours that is gone. Nobody looks where no server has one.
+    pub volumes: Listing<Volume>,
+    /// Those of them that belong to no server that is shown.
+    pub orphans: Listing<Volume>,
     /// What the project may have and has.
     pub quota: QuotaView,
     /// Servers that the cloud itself called deleted or unknown, and when it did.
@@ -142,6 +148,42 @@ impl CloudView {
         let loose = all.iter().filter(|(_, one)| !one.server_attached);
         self.loose.replace(began, loose.map(|(id, one)| (id.clone(), one.clone())).collect());
         self.floating_ips.replace(began, all);
+    }
+
+    /// Takes in a listing of ports.
+    pub fn take_ports(&mut self, began: Timestamp, ports: Vec<Port>) {
+        let servers = &self.servers.items;
+        let left = ports.into_iter().filter(|port| !servers.contains_key(&port.server_id));
+        self.ports.replace(began, left.map(|port| (port.id.clone(), port)).collect());
+    }
+
+    /// Takes in a listing of volumes.
+    pub fn take_volumes(&mut self, began: Timestamp, volumes: Vec<Volume>) {
+        let marked = volumes.into_iter().filter(|volume| volume.tag.is_some());
+        let all: BTreeMap<_, _> = marked.map(|volume| (volume.id.clone(), volume)).collect();
+        let servers = self.servers.items.values();
+        let attached: BTreeSet<&String> = servers.clone().flat_map(|server| &server.volumes).collect();
+        let tags: BTreeSet<&Tag> = servers.filter_map(|server| server.tag.as_ref()).collect();
+        let is_orphan = |volume: &Volume| {
+            !attached.contains(&volume.id)
+                && !volume.tag.as_ref().is_some_and(|tag| tags.contains(tag))
+                && !volume.servers.iter().any(|server| self.servers.items.contains_key(server))
+        };
+        let orphans = all.iter().filter(|(_, volume)| is_orphan(volume));
+        let orphans = orphans.map(|(id, volume)| (id.clone(), volume.clone())).collect();
+        self.orphans.replace(began, orphans);
+        self.volumes.replace(began, all);
+    }
+
+    /// Takes in that our mark was put on a volume: until the next listing shows it, nobody puts it there again.
+    pub fn saw_marked(&mut self, id: &str, tag: Tag) {
+        if let Some(orphan) = self.orphans.items.get_mut(id) {
+            orphan.marked = true;
+        }
+        let unknown =
+            Volume { id: id.to_owned(), state: String::new(), servers: Vec::new(), tag: None, marked: true };
+        let volume = self.volumes.items.entry(id.to_owned()).or_insert(unknown);
+        (volume.tag, volume.marked) = (Some(tag), true);
     }
 
     /// Takes in that the cloud called a server deleted or unknown.

@@ -46,6 +46,10 @@ pub struct Faults {
     pub ssh_never: Failure,
     /// Servers that become ACTIVE, take ssh connections and never say a word on them.
     pub ssh_mute: Failure,
+    /// Servers whose ports stay when they are deleted, as after a deletion during which Nova could not reach Neutron.
+    pub port_left: Failure,
+    /// Servers whose volume stays when they are deleted: detached, `available`, and nobody's.
+    pub volume_left: Failure,
     /// Answers that go wrong. The first entry that strikes is used.
     pub answers: Vec<AnswerFault>,
     /// The same for the Jenkins beside the cloud.
@@ -70,6 +74,8 @@ impl Default for Faults {
             snapshot_error: Failure::default(),
             ssh_never: Failure::default(),
             ssh_mute: Failure::default(),
+            port_left: Failure::default(),
+            volume_left: Failure::default(),
             answers: Vec::new(),
             jenkins: JenkinsFaults::default(),
         }
@@ -249,6 +255,8 @@ impl Faults {
             ("snapshot-error", self.snapshot_error.rate),
             ("ssh-never", self.ssh_never.rate),
             ("ssh-mute", self.ssh_mute.rate),
+            ("port-left", self.port_left.rate),
+            ("volume-left", self.volume_left.rate),
         ];
         let answers = self.answers.iter().map(|fault| ("answers", fault.rate));
         let zones = self.zone_errors.values().map(|failure| ("zone-errors", failure.rate));
@@ -367,6 +375,11 @@ impl Dice {
     /// Whether this snapshot fails.
     pub fn snapshot_error(&mut self) -> bool {
         self.strikes(|faults| &mut faults.snapshot_error)
+    }
+
+    /// Whether the ports of a server stay when it is deleted, and whether its volume does.
+    pub fn left_behind(&mut self) -> (bool, bool) {
+        (self.strikes(|faults| &mut faults.port_left), self.strikes(|faults| &mut faults.volume_left))
     }
 
     /// How this server's ssh behaves.

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::faults::{Status, Wrong};
 use super::operation::{Matched, Operation, Service};
-use super::{Sandbox, control, glance, keystone, neutron, nova, random};
+use super::{Sandbox, cinder, control, glance, keystone, neutron, nova, random};
 
 /// The most that a request's JSON may hold.
 const BODY_LIMIT: usize = 4 << 20;
@@ -133,7 +133,7 @@ impl Refusal {
             Service::Compute if code == 401 => {
                 json!({"error": {"code": code, "message": message, "title": title}})
             }
-            Service::Compute => {
+            Service::Compute | Service::Volume => {
                 let mut inner = json!({"code": code, "message": message});
                 if let (Some(seconds), Some(fields)) = (self.retry_after, inner.as_object_mut()) {
                     fields.insert("retryAfter".into(), json!(seconds.to_string()));
@@ -312,6 +312,7 @@ async fn struck(
         Service::Compute => nova::answer(sandbox, &request),
         Service::Image => glance::answer(sandbox, &request, upload).await,
         Service::Network => neutron::answer(sandbox, &request),
+        Service::Volume => cinder::answer(sandbox, &request),
     };
     match fault {
         Some(Wrong::Lost) => connection.cut(),
@@ -328,6 +329,7 @@ fn no_such_path(segments: &[String], method: &Method) -> Answer {
         Some("compute") => Service::Compute,
         Some("image") => Service::Image,
         Some("network") => Service::Network,
+        Some("volume") => Service::Volume,
         _ => Service::Control,
     };
     let refusal = Refusal::not_found(format!("The sandbox does not answer {method} on this path."));

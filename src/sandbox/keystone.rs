@@ -42,7 +42,7 @@ pub(crate) fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer
             Ok(Answer::empty(StatusCode::NO_CONTENT))
         }
         Operation::CatalogShow => Ok(Answer::ok(&json!({
-            "catalog": catalog(&request.base),
+            "catalog": catalog(&request.base, &sandbox.cloud().fixtures.project),
             "links": {"self": format!("{}/identity/v3/auth/catalog", request.base)},
         }))),
         Operation::ScopedProjects | Operation::ProjectList => {
@@ -180,7 +180,7 @@ fn token_body(token: &Token, fixtures: &Fixtures, base: &str) -> Value {
         "issued_at": micros(token.issued), "expires_at": micros(token.expires),
         "project": {"id": fixtures.project, "name": NAME, "domain": domain}, "is_domain": false,
         "roles": [{"id": fixtures.role, "name": "member"}],
-        "catalog": catalog(base),
+        "catalog": catalog(base, &fixtures.project),
     }})
 }
 
@@ -193,12 +193,13 @@ fn project(fixtures: &Fixtures) -> Value {
         "enabled": true, "is_domain": false, "description": "", "tags": [], "options": {}})
 }
 
-fn catalog(base: &str) -> Value {
+fn catalog(base: &str, project: &str) -> Value {
     let services = [
         ("keystone", "identity", "/identity"),
         ("nova", "compute", "/compute/v2.1"),
         ("glance", "image", "/image"),
         ("neutron", "network", "/network"),
+        ("cinder", "volumev3", &format!("/volume/v3/{project}")),
     ];
     services
         .iter()

@@ -11,7 +11,7 @@ use russh::keys::{HashAlg, PrivateKey, PublicKey};
 use super::faults::Ssh;
 use super::machine::Machine;
 use super::state::{ImageStatus, Status};
-use super::{Sandbox, floating, random, sshd, user_data};
+use super::{Sandbox, cinder, floating, random, sshd, user_data};
 
 /// Boots a server that was just created.
 pub(crate) fn boot(sandbox: &Arc<Sandbox>, id: &str) {
@@ -145,12 +145,18 @@ pub(crate) fn delete(sandbox: &Arc<Sandbox>, id: &str) {
         if let Some(machine) = inside.machine(&id) {
             machine.destroy().await;
         }
+        let (port_stays, volume_stays) = inside.dice().left_behind();
         let mut cloud = inside.cloud();
         if let Some(server) = cloud.server(&id) {
             server.enter(Status::Deleted, None);
             server.row.terminated = Some(server.row.updated);
+            let row = server.row.clone();
+            if port_stays && row.address_shown {
+                cloud.ports_left.extend(row.ports.iter().map(|port| (row.clone(), port.clone())));
+            }
         }
         floating::leave(&mut cloud, &id);
+        cinder::leave(&mut cloud, &id, volume_stays);
     });
 }
 

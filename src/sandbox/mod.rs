@@ -9,6 +9,7 @@
 //! they are no boundary against code that means harm.
 
 mod addresses;
+mod cinder;
 mod control;
 pub mod faults;
 mod floating;

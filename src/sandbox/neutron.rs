@@ -28,6 +28,8 @@ pub(crate) fn answer(sandbox: &Arc<Sandbox>, request: &Request) -> Result<Answer
         | Operation::FloatingIpTagsReplace => return floating::answer(sandbox, request),
         Operation::SecurityGroupCreate => return create_security_group(sandbox, request),
         Operation::SecurityGroupDelete => return delete_security_group(sandbox, request),
+        Operation::PortDelete => return delete_port(sandbox, request),
+        Operation::PortTagsReplace => return tag_port(sandbox, request),
         Operation::NetworkQuota | Operation::NetworkQuotaUsage => return Ok(quota(sandbox, request)),
         _ => {}
     }
@@ -152,6 +154,13 @@ fn list(key: &str, rows: Vec<Value>, request: &Request) -> Answer {
     let limit = request.parameter("limit").and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
     let more = limit.is_some_and(|limit: usize| rows.len() > limit);
     rows.truncate(limit.unwrap_or(usize::MAX));
+    let fields: Vec<&String> =
+        request.query.iter().filter(|(name, _)| name == "fields").map(|(_, field)| field).collect();
+    if !fields.is_empty() {
+        for row in rows.iter_mut().filter_map(Value::as_object_mut) {
+            row.retain(|name, _| fields.contains(&name));
+        }
+    }
     let mut body = json!({ key: rows });
     if let (true, Some(last), Some(fields)) = (more, rows.last(), body.as_object_mut()) {
         let href = format!("{}/network/v2.0/{key}?{}", request.base, request.query_after(&id(last)));
@@ -211,7 +220,41 @@ fn router(cloud: &Cloud) -> Value {
 fn ports(cloud: &Cloud) -> Vec<Value> {
     let rows = cloud.newest_servers().map(|server| &server.row);
     let rows = rows.filter(|row| row.address_shown && row.status != Status::Deleted);
-    rows.flat_map(|row| row.ports.iter().map(|one| port(cloud, row, one))).collect()
+    let living = rows.flat_map(|row| row.ports.iter().map(move |one| (row, one)));
+    let left = cloud.ports_left.iter().map(|(row, one)| (row, one));
+    living.chain(left).map(|(row, one)| port(cloud, row, one)).collect()
+}
+
+/// Takes a port away. That of a server that runs goes as well, as Neutron has it: the server then lacks an address.
+fn delete_port(sandbox: &Sandbox, request: &Request) -> Result<Answer, Refusal> {
+    let id = request.id();
+    let mut cloud = sandbox.cloud();
+    let before = cloud.ports_left.len();
+    cloud.ports_left.retain(|(_, port)| port.id != id);
+    let mut found = cloud.ports_left.len() < before;
+    for server in cloud.servers.values_mut().filter(|server| !server.is_gone()) {
+        if server.row.address_shown && server.row.ports.iter().any(|port| port.id == id) {
+            server.change(|row| row.ports.retain(|port| port.id != id));
+            found = true;
+        }
+    }
+    if found { Ok(Answer::empty(StatusCode::NO_CONTENT)) } else { Err(absent("Port", id)) }
+}
+
+fn tag_port(sandbox: &Sandbox, request: &Request) -> Result<Answer, Refusal> {
+    let body = request.json()?;
+    let tags: Option<Vec<String>> =
+        body.get("tags").cloned().and_then(|tags| serde_json::from_value(tags).ok());
+    let tags = tags.ok_or_else(|| Refusal::bad_request("Invalid input for tags."))?;
+    let id = request.id();
+    let mut cloud = sandbox.cloud();
+    let Cloud { servers, ports_left, .. } = &mut *cloud;
+    let living =
+        servers.values_mut().filter(|server| !server.is_gone()).flat_map(|server| &mut server.row.ports);
+    let mut all = living.chain(ports_left.iter_mut().map(|(_, port)| port));
+    let port = all.find(|port| port.id == id).ok_or_else(|| absent("Port", id))?;
+    port.tags.clone_from(&tags);
+    Ok(Answer::ok(&json!({ "tags": tags })))
 }
 
 fn port(cloud: &Cloud, row: &ServerRow, port: &Port) -> Value {
@@ -223,7 +266,7 @@ fn port(cloud: &Cloud, row: &ServerRow, port: &Port) -> Value {
         "fixed_ips": [{"subnet_id": subnet, "ip_address": port.address}],
         "security_groups": row.security_groups, "admin_state_up": true, "port_security_enabled": true,
         "project_id": fixtures.project, "tenant_id": fixtures.project, "binding:vnic_type": "normal",
-        "allowed_address_pairs": [], "extra_dhcp_opts": [], "description": "", "tags": [],
+        "allowed_address_pairs": [], "extra_dhcp_opts": [], "description": "", "tags": port.tags,
         "revision_number": 1, "created_at": super::nova::time(row.created),
         "updated_at": super::nova::time(row.updated),
     })

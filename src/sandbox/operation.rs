@@ -16,6 +16,8 @@ pub enum Service {
     Image,
     /// Neutron, below `/network`.
     Network,
+    /// Cinder, below `/volume`.
+    Volume,
     /// The sandbox's own controls, below `/sandbox`.
     Control,
 }
@@ -136,6 +138,8 @@ operations! {
     SubnetShow "subnet-show" Network Token "GET" "/network/v2.0/subnets/{id}";
     PortList "port-list" Network Token "GET" "/network/v2.0/ports";
     PortShow "port-show" Network Token "GET" "/network/v2.0/ports/{id}";
+    PortDelete "port-delete" Network Token "DELETE" "/network/v2.0/ports/{id}";
+    PortTagsReplace "port-tags-replace" Network Token "PUT" "/network/v2.0/ports/{id}/tags";
     SecurityGroupList "security-group-list" Network Token "GET" "/network/v2.0/security-groups";
     SecurityGroupCreate "security-group-create" Network Token "POST" "/network/v2.0/security-groups";
     SecurityGroupDelete "security-group-delete" Network Token "DELETE" "/network/v2.0/security-groups/{id}";
@@ -153,6 +157,15 @@ operations! {
     NetworkExtensions "network-extension-list" Network Token "GET" "/network/v2.0/extensions";
     NetworkExtension "network-extension-show" Network Token "GET" "/network/v2.0/extensions/{id}";
     NetworkZones "network-availability-zone-list" Network Token "GET" "/network/v2.0/availability_zones";
+
+    VolumeVersions "volume-versions" Volume Open "GET" "/volume";
+    VolumeVersion "volume-version" Volume Open "GET" "/volume/v3";
+    VolumeLimits "volume-limits-show" Volume Token "GET" "/volume/v3/{id}/limits";
+    VolumeDetail "volume-list" Volume Token "GET" "/volume/v3/{id}/volumes/detail";
+    VolumeNames "volume-list-brief" Volume Token "GET" "/volume/v3/{id}/volumes";
+    VolumeShow "volume-show" Volume Token "GET" "/volume/v3/{id}/volumes/{id}";
+    VolumeDelete "volume-delete" Volume Token "DELETE" "/volume/v3/{id}/volumes/{id}";
+    VolumeMetadataMerge "volume-metadata-merge" Volume Token "POST" "/volume/v3/{id}/volumes/{id}/metadata";
 }
 
 /// What a path asks for: the operation and what stood in the places of `{id}`.

@@ -120,6 +120,7 @@ pub(crate) struct Port {
     pub(crate) address: Ipv4Addr,
     /// The floating IP that is listed beside the address.
     pub(crate) floating: Option<Ipv4Addr>,
+    pub(crate) tags: Vec<String>,
 }
 
 /// A network.
@@ -214,6 +215,19 @@ impl ImageStatus {
     }
 }
 
+/// A volume that a server boots from. The disk is the server's file tree all the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Volume {
+    pub(crate) id: String,
+    pub(crate) gib: i64,
+    /// The image that it was made of.
+    pub(crate) image_id: String,
+    /// The server that it is attached to.
+    pub(crate) server: Option<String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) created: DateTime<Utc>,
+}
+
 /// An image and the file tree that servers booted from it start with.
 #[derive(Clone, Debug)]
 pub(crate) struct Image {
@@ -288,6 +302,10 @@ pub(crate) struct Cloud {
     /// In the order of their creation; the first is `default`.
     pub(crate) security_groups: Vec<SecurityGroup>,
     pub(crate) floating_ips: Vec<FloatingIp>,
+    /// In the order of their creation.
+    pub(crate) volumes: Vec<Volume>,
+    /// Ports that outlived their servers, with the last row of each server.
+    pub(crate) ports_left: Vec<(ServerRow, Port)>,
     pub(crate) tokens: HashMap<String, Token>,
     pub(crate) fixtures: Fixtures,
 }
@@ -306,6 +324,8 @@ impl Cloud {
                 description: "Default security group".into(),
             }],
             floating_ips: Vec::new(),
+            volumes: Vec::new(),
+            ports_left: Vec::new(),
             tokens: HashMap::new(),
             fixtures,
         }

@@ -4,7 +4,7 @@ use super::db::Write;
 use super::history::{self, About, Note};
 use super::row::Row;
 use super::text::bounded;
-use super::{Store, StoreError};
+use super::{Store, StoreError, departed};
 use crate::model::{FloatingFacts, HostKey, Image, ImageId, ImageState, ImageStep, Timestamp};
 
 /// What is known of a snapshot image when its row is made.
@@ -103,6 +103,11 @@ impl Store {
     /// [`StoreError::Conflict`] when the row is gone or not at the revision of `image` any more.
     pub async fn update_image(&self, image: &Image, entry: &Note) -> Result<Image, StoreError> {
         let mut write = self.db.begin().await?;
+        let before = if image.server_id.is_none() || image.verify_server_id.is_none() {
+            write.row(ONE, &[image.id.0.into()]).await?.as_ref().map(self::image).transpose()?
+        } else {
+            None
+        };
         let values = [
             image.keypair.as_deref().into(),
             image.server_id.as_deref().into(),
@@ -128,6 +133,9 @@ impl Store {
         if write.execute(UPDATE, &values).await? == 0 {
             return Err(conflict(image));
         }
+        if let Some(before) = before {
+            departed::record_of_image(&mut write, &before, Some(image), entry.at).await?;
+        }
         history::append(&mut write, &About::image(image.id, &image.provider, &image.hostname), entry).await?;
         let image = read(&mut write, image.id).await?;
         write.commit().await?;
@@ -148,6 +156,7 @@ impl Store {
         if write.execute(REMOVE, &[image.id.0.into(), image.revision.into()]).await? == 0 {
             return Err(conflict(image));
         }
+        departed::record_of_image(&mut write, image, None, entry.at).await?;
         history::append(&mut write, &About::image(image.id, &image.provider, &image.hostname), entry).await?;
         write.commit().await
     }

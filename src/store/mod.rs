@@ -11,6 +11,7 @@
 
 mod build_log;
 mod db;
+mod departed;
 mod error;
 mod events;
 mod failures;

@@ -4,9 +4,10 @@ use super::db::Write;
 use super::history::{self, About, Note, Subject};
 use super::row::Row;
 use super::text::bounded;
-use super::{Store, StoreError};
+use super::{Store, StoreError, departed};
 use crate::model::{
-    AgentFacts, FloatingFacts, HostKey, ImageId, JobFacts, Node, NodeId, NodeState, NodeStep, Timestamp,
+    AgentFacts, DepartedServer, FloatingFacts, HostKey, ImageId, JobFacts, Node, NodeId, NodeState, NodeStep,
+    Owner, Timestamp,
 };
 
 /// What is known of a node when its row is made.
@@ -123,7 +124,8 @@ impl Store {
         write.commit().await
     }
 
-    /// Removes the row of a node whose server is confirmed gone, and writes the last line of its history.
+    /// Removes the row of a node whose server is confirmed gone, remembers that server, and writes the last line of its
+    /// history.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when the row is gone or not at the revision of `node` any more.
@@ -131,6 +133,16 @@ impl Store {
         let mut write = self.db.begin().await?;
         if write.execute(REMOVE, &[node.id.0.into(), node.revision.into()]).await? == 0 {
             return Err(conflict(node));
+        }
+        if let Some(id) = &node.server_id {
+            let server = DepartedServer {
+                provider: node.provider.clone(),
+                id: id.clone(),
+                owner: Owner::Node(node.id),
+                attempt: node.attempt.clone(),
+                departed: entry.at,
+            };
+            departed::record(&mut write, &server).await?;
         }
         history::append(&mut write, &About::node(node), entry).await?;
         write.commit().await

@@ -9,6 +9,7 @@ use crate::model::{KnownProvider, Place};
 const ALL: &str = "SELECT name, cloud, keystone, region, project_id, project_name, api_timeout, rate FROM provider \
     ORDER BY name";
 const FORGET: &str = "DELETE FROM provider WHERE name = $1";
+const FORGET_SERVERS: &str = "DELETE FROM departed_server WHERE provider_name = $1";
 const INSERT: &str = "INSERT INTO provider (name, cloud, keystone, region, project_id, project_name, api_timeout, \
     rate) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
@@ -38,9 +39,12 @@ impl Store {
         write.commit().await
     }
 
-    /// Forgets a provider of which nothing is left.
+    /// Forgets a provider of which nothing is left, and the servers that were there.
     pub async fn forget_provider(&self, name: &str) -> Result<(), StoreError> {
-        self.db.execute(FORGET, &[name.into()]).await.map(|_written| ())
+        let mut write = self.db.begin().await?;
+        write.execute(FORGET, &[name.into()]).await?;
+        write.execute(FORGET_SERVERS, &[name.into()]).await?;
+        write.commit().await
     }
 }
 

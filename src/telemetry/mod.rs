@@ -202,7 +202,7 @@ pub const HELD_NODES: Metric = metric(
 pub const LEAKS_FOUND: Metric = metric(
     "nodepool_leaks_found_total",
     &["place", "kind"],
-    "Things that carry our mark and belong to no row, by provider or target and kind (server, snapshot, keypair, floating_ip, agent)",
+    "Things that carry our mark and belong to no row, by provider or target and kind (server, snapshot, keypair, floating_ip, port, volume, agent)",
 );
 /// Leaks removed.
 pub const LEAKS_REMOVED: Metric = metric(

@@ -104,6 +104,18 @@ impl Fake {
             service("image", "/image"), service("network", "/network"), {"type": 7}])
     }
 
+    /// A cloud with a Cinder, which the catalogue lists under this type and at this path.
+    pub(crate) async fn with_cinder(kind: &str, path: &str) -> Self {
+        let fake = Self { server: MockServer::start().await };
+        let mut catalog = fake.catalog();
+        let url = format!("{}{path}", fake.server.uri());
+        let cinder = json!({"type": kind, "endpoints": [{"id": "3", "interface": "public", "url": url}]});
+        catalog.as_array_mut().unwrap().push(cinder);
+        let login = token("token-1", &catalog);
+        fake.respond("POST", "/identity/v3/auth/tokens", login).await;
+        fake
+    }
+
     /// Answers such requests in this way.
     pub(crate) async fn answer(&self, verb: &str, place: &str, status: u16, body: Value) {
         self.respond(verb, place, ResponseTemplate::new(status).set_body_json(body)).await;

@@ -59,6 +59,8 @@ async fn one_call_makes_it_with_its_port_and_our_mark() {
         tags,
         json!({"tags": ["nodepool:inst-1", "nodepool-owner:node:42", "nodepool-attempt:attempt-9"]})
     );
+    let marked = fake::body(&fake.request("PUT", "/network/v2.0/ports/port-1/tags").await);
+    assert_eq!(marked, tags, "the port is known here, so it is marked as well");
     let asked = fake.request("GET", PORTS).await;
     assert_eq!(fake::parameter(&asked, "device_id").as_deref(), Some("s-1"));
 

@@ -40,7 +40,9 @@ async fn reads_a_server_with_all_that_we_care_for() {
         "fault": {"code": 500, "created": "2026-11-21T10:00:01Z", "message": "No valid host\n was found."},
         "metadata": {"nodepool_installation": "inst-1", "nodepool_owner": "node", "nodepool_owner_id": "42",
             "nodepool_attempt": "attempt-9", "other": "x"},
-        "OS-EXT-AZ:availability_zone": "zone-1", "flavor": {"id": "f"}, "image": ""}]});
+        "OS-EXT-AZ:availability_zone": "zone-1", "flavor": {"id": "f"}, "image": "",
+        "os-extended-volumes:volumes_attached": [{"id": "v-1", "delete_on_termination": true},
+            {"id": "v-data", "delete_on_termination": false}, {"id": "v-untold"}, 7]}]});
     fake.answer("GET", SERVERS, 200, wire).await;
     let servers = fake.driver().await.servers(None).await.unwrap();
     let address = |ip: &str, network: &str, floating| Address {
@@ -61,6 +63,7 @@ async fn reads_a_server_with_all_that_we_care_for() {
         created: Some(Timestamp::from_millis(1_795_255_200_000)),
         tag: Some(fake::tag()),
         az: Some("zone-1".into()),
+        volumes: vec!["v-1".into()],
     };
     assert_eq!(servers, [expected]);
     let request = fake.request("GET", SERVERS).await;

@@ -23,6 +23,15 @@ pub fn written(errand: &Errand) -> String {
         Errand::ListImages { provider } => format!("list-images {provider}"),
         Errand::ListKeypairs { provider } => format!("list-keypairs {provider}"),
         Errand::ListFloatingIps { provider } => format!("list-floating-ips {provider}"),
+        Errand::ListPorts { provider } => format!("list-ports {provider}"),
+        Errand::ListVolumes { provider } => format!("list-volumes {provider}"),
+        Errand::DeletePort { provider, id, server } => {
+            format!("delete-port {provider} {id} of server {server}")
+        }
+        Errand::DeleteVolume { provider, id } => format!("delete-volume {provider} {id}"),
+        Errand::MarkVolume { provider, id, owner, attempt } => {
+            format!("mark-volume {provider} {id} of {} {attempt}", owner_text(*owner))
+        }
         Errand::ReadQuota { provider } => format!("read-quota {provider}"),
         Errand::CreateFloatingIp { provider, owner } => {
             format!("create-floating-ip {provider} for {}", owner_text(*owner))
@@ -81,6 +90,9 @@ pub fn read(text: &str) -> Result<Errand, String> {
         ["list-images", _] => Some(Errand::ListImages { provider }),
         ["list-keypairs", _] => Some(Errand::ListKeypairs { provider }),
         ["list-floating-ips", _] => Some(Errand::ListFloatingIps { provider }),
+        ["list-ports", _] => Some(Errand::ListPorts { provider }),
+        ["list-volumes", _] => Some(Errand::ListVolumes { provider }),
+        ["delete-volume", _, id] => Some(Errand::DeleteVolume { provider, id: (*id).to_owned() }),
         ["read-quota", _] => Some(Errand::ReadQuota { provider }),
         ["create-floating-ip", _, "for", kind, number] => {
             owner(kind, number).map(|owner| Errand::CreateFloatingIp { provider, owner })

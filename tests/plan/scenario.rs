@@ -101,6 +101,8 @@ pub struct NodeRow {
     pub server: Option<String>,
     /// The id of a server with its tag that the row does not know of.
     pub unknown_server: Option<String>,
+    /// A volume of that server which goes with it.
+    pub volume: Option<String>,
     /// How the cloud lists that server; left out: it does not.
     pub shown: Option<String>,
     /// Whether only the last listing shows it.
@@ -306,6 +308,13 @@ pub struct CloudPart {
     pub servers: Vec<StrayServer>,
     pub snapshots: Vec<StraySnapshot>,
     pub keypairs: Vec<StrayKeypair>,
+    /// When the two last listings of ports and of volumes began.
+    pub ports_listed: Vec<u64>,
+    pub ports_trouble: Option<String>,
+    pub ports: Vec<StrayPort>,
+    pub volumes_listed: Vec<u64>,
+    pub volumes_trouble: Option<String>,
+    pub volumes: Vec<StrayVolume>,
     /// Servers that the cloud called gone, and when.
     pub gone: BTreeMap<String, u64>,
     /// When the last row that was there went.
@@ -328,6 +337,12 @@ impl Default for CloudPart {
             servers: Vec::new(),
             snapshots: Vec::new(),
             keypairs: Vec::new(),
+            ports_listed: vec![400, 100],
+            ports_trouble: None,
+            ports: Vec::new(),
+            volumes_listed: vec![400, 100],
+            volumes_trouble: None,
+            volumes: Vec::new(),
             gone: BTreeMap::new(),
             rowless: None,
         }
@@ -424,6 +439,8 @@ pub struct StrayServer {
     pub id: String,
     /// Its tag: `installation kind number attempt`; left out: none.
     pub tag: Option<String>,
+    /// A volume of it that goes with it.
+    pub volume: Option<String>,
     /// Whether only the last listing shows it.
     #[serde(default)]
     pub once: bool,
@@ -451,6 +468,36 @@ pub struct StrayFloatingIp {
     pub once: bool,
 }
 
+/// A port.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrayPort {
+    pub id: String,
+    /// The cloud's id of its server.
+    pub server: String,
+    /// Whose server that was, as the store or the port itself says; left out: nobody knows.
+    pub tag: Option<String>,
+    #[serde(default)]
+    pub once: bool,
+}
+
+/// A volume.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrayVolume {
+    pub id: String,
+    #[serde(default = "available")]
+    pub state: String,
+    /// The server that it is attached to.
+    pub server: Option<String>,
+    pub tag: Option<String>,
+    /// Whether the volume does not say itself what the tag says.
+    #[serde(default)]
+    pub unmarked: bool,
+    #[serde(default)]
+    pub once: bool,
+}
+
 /// A keypair.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -458,6 +505,10 @@ pub struct StrayKeypair {
     pub name: String,
     #[serde(default)]
     pub once: bool,
+}
+
+fn available() -> String {
+    "available".to_owned()
 }
 
 fn one() -> String {

@@ -10,14 +10,16 @@ use nodepool::config::{Config, Retirement, SecureConf, Sources, load, render};
 use nodepool::model::{
     Address, AgentFacts, CloudImage, CloudImageStatus, FloatingFacts, FloatingIp, Image, ImageId, ImageState,
     JobEvent, JobEventKind, JobFacts, JobResult, JobRule, Keypair, NewJobEvent, Node, NodeId, NodeState,
-    Owner, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Wish, WishId, WishKind,
+    Owner, Port, Server, ServerStatus, Setback, SetbackKind, Tag, Timestamp, Volume, Wish, WishId, WishKind,
 };
 use nodepool::plan::{
     CheckResult, Checked, CloudView, Errand, Listing, Observation, Permissions, TargetView, Tries, TryEnd,
     Waiting, Waits,
 };
 
-use super::scenario::{CheckRow, CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, WishRow};
+use super::scenario::{
+    CheckRow, CloudPart, EventRow, ImageRow, NodeRow, Scenario, SetbackRow, StrayPort, StrayVolume, WishRow,
+};
 use super::{errands, quota, targets};
 
 /// Our installation's id in every scenario.
@@ -370,6 +372,7 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
             let tag = tag(Owner::Node(NodeId(row.id)), format!("n{}", row.id));
             let mut shown = server(id, status, row.address.as_deref(), Some(tag))?;
             shown.fault.clone_from(&row.fault);
+            shown.volumes.extend(row.volume.clone());
             servers.push((row.shown_once, shown));
         }
     }
@@ -387,7 +390,9 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
     }
     for stray in &part.servers {
         let tag = stray.tag.as_deref().map(read_tag).transpose()?;
-        servers.push((stray.once, server(&stray.id, "ACTIVE", None, tag)?));
+        let mut shown = server(&stray.id, "ACTIVE", None, tag)?;
+        shown.volumes.extend(stray.volume.clone());
+        servers.push((stray.once, shown));
     }
     let keypairs: Vec<_> =
         part.keypairs.iter().map(|stray| (stray.once, Keypair { name: stray.name.clone() })).collect();
@@ -399,10 +404,14 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
         keypairs: listing(&part.keypairs_listed, &keypairs, |keypair| keypair.name.clone()),
         floating_ips: listing(&part.floating_ips_listed, &shown, |shown| shown.id.clone()),
         loose: listing(&part.floating_ips_listed, &loose, |shown| shown.id.clone()),
+        ports: Listing::default(),
+        volumes: Listing::default(),
+        orphans: Listing::default(),
         quota: quota::view(provider, &part.limits, scenario)?,
         gone: part.gone.iter().map(|(id, when)| (id.clone(), ago(*when))).collect(),
         rowless_since: part.rowless.map(ago),
     };
+    attached(&mut view, part)?;
     view.servers.trouble.clone_from(&part.trouble);
     view.images.trouble.clone_from(&part.images_trouble);
     view.floating_ips.trouble.clone_from(&part.floating_ips_trouble);
@@ -410,6 +419,40 @@ fn cloud(provider: &str, part: &CloudPart, scenario: &Scenario) -> Result<CloudV
         view.servers.began = Some(NOW.minus(Duration::from_secs_f64(looked)));
     }
     Ok(view)
+}
+
+/// The ports and volumes, taken in as they were listed. What is marked as shown once was not in the first listing.
+fn attached(view: &mut CloudView, part: &CloudPart) -> Result<(), String> {
+    let read_port = |stray: &StrayPort| {
+        let tag = stray.tag.as_deref().map(read_tag).transpose()?;
+        Ok((stray.once, Port { id: stray.id.clone(), server_id: stray.server.clone(), tag }))
+    };
+    let ports = part.ports.iter().map(read_port).collect::<Result<Vec<_>, String>>()?;
+    let read_volume = |stray: &StrayVolume| {
+        let tag = stray.tag.as_deref().map(read_tag).transpose()?;
+        let (state, servers) = (stray.state.clone(), stray.server.iter().cloned().collect());
+        let marked = tag.is_some() && !stray.unmarked;
+        Ok((stray.once, Volume { id: stray.id.clone(), state, servers, tag, marked }))
+    };
+    let volumes = part.volumes.iter().map(read_volume).collect::<Result<Vec<_>, String>>()?;
+    for (began, last) in listings(&part.ports_listed) {
+        view.take_ports(began, shown(&ports, last));
+    }
+    for (began, last) in listings(&part.volumes_listed) {
+        view.take_volumes(began, shown(&volumes, last));
+    }
+    view.ports.trouble.clone_from(&part.ports_trouble);
+    view.volumes.trouble.clone_from(&part.volumes_trouble);
+    Ok(())
+}
+
+/// When listings began, and whether each was the last one.
+fn listings(began: &[u64]) -> impl Iterator<Item = (Timestamp, bool)> {
+    began.iter().enumerate().map(|(place, moment)| (ago(*moment), place + 1 == began.len()))
+}
+
+fn shown<T: Clone>(items: &[(bool, T)], last: bool) -> Vec<T> {
+    items.iter().filter(|(once, _)| last || !once).map(|(_, item)| item.clone()).collect()
 }
 
 fn floating_ips(
@@ -506,6 +549,7 @@ fn server(id: &str, status: &str, address: Option<&str>, tag: Option<Tag>) -> Re
         created: None,
         tag,
         az: None,
+        volumes: Vec::new(),
     })
 }
 

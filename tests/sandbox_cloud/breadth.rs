@@ -246,6 +246,48 @@ fn one_zone_fails_while_the_other_works() {
 }
 
 #[test]
+fn ports_and_volumes_go_with_their_server_or_are_left_behind() {
+    let sandbox = Sandbox::start(&["--fault", "volume-left.count=1"]);
+    let (api, ours) = (Api::new(&sandbox), Ours::new(&sandbox));
+    let on_volume = ServerRequest { boot_volume_gib: Some(5), ..request() };
+    let ports = || ours.runtime.block_on(ours.cloud.ports()).unwrap();
+    let volumes = || ours.runtime.block_on(ours.cloud.volumes()).unwrap();
+    let delete_port = |id: &str, server: &str| ours.runtime.block_on(ours.cloud.delete_port(id, server));
+    let delete_volume = |id: &str| ours.runtime.block_on(ours.cloud.delete_volume(id));
+    let first = ours.boot(&on_volume);
+    let volume = volumes().remove(0);
+    assert_eq!(
+        (&volume.servers, volume.state.as_str(), &volume.tag),
+        (&vec![first.id.clone()], "in-use", &None)
+    );
+    assert_eq!(first.volumes, [volume.id.as_str()]);
+    ours.runtime.block_on(ours.cloud.mark_volume(&volume.id, &tag())).unwrap();
+    assert_eq!(volumes()[0].tag, Some(tag()));
+    assert_eq!(delete_volume(&volume.id).unwrap_err().word(), "rejected", "the server has it");
+    assert_eq!(ports()[0].server_id, first.id);
+
+    // Its volume stays, its port goes.
+    api.delete_and_wait(&first.id);
+    assert!(ports().is_empty());
+    let left = volumes().remove(0);
+    assert_eq!((left.state.as_str(), left.servers.len(), left.tag), ("available", 0, Some(tag())));
+    delete_volume(&left.id).unwrap();
+    assert_eq!(delete_volume(&left.id).unwrap_err().word(), "not_found");
+
+    // The other way round.
+    let change = json!({"port-left": {"count": 1}});
+    assert_eq!(api.send("PATCH", "/sandbox/faults", Some(&change), &[]).unwrap().status, 200);
+    let second = ours.boot(&on_volume);
+    api.delete_and_wait(&second.id);
+    assert!(volumes().is_empty());
+    let left = ports().remove(0);
+    assert_eq!(left.server_id, second.id);
+    assert_eq!(delete_port(&left.id, "another").unwrap_err().word(), "not_found", "it is not that one's");
+    delete_port(&left.id, &second.id).unwrap();
+    assert!(ports().is_empty());
+}
+
+#[test]
 fn the_console_shows_the_host_key_that_ssh_shows() {
     let sandbox = Sandbox::start(&["--fault", "console-seconds=1.0"]);
     let ours = Ours::new(&sandbox);

@@ -33,7 +33,7 @@ pub(crate) fn new_node(attempt: &str) -> NewNode {
     }
 }
 
-fn new_image(attempt: &str) -> NewImage {
+pub(crate) fn new_image(attempt: &str) -> NewImage {
     NewImage {
         recipe: "base-image: debian-12".to_owned(),
         provider: "cloud-a".to_owned(),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nodepool::cloud::{BootImage, Cloud, CloudError, FloatingIpRequest, ServerRequest, SnapshotRequest};
 use nodepool::model::{
-    Address, CloudImage, CloudImageStatus, FloatingIp, HostKey, Keypair, Quota, Server as Listed,
-    ServerStatus, Timestamp,
+    Address, CloudImage, CloudImageStatus, FloatingIp, HostKey, Keypair, Port, Quota, Server as Listed,
+    ServerStatus, Tag, Timestamp, Volume,
 };
 
-use super::{Image, Server, State, World, floating, host_key, quota};
+use super::{Image, Server, State, World, attached, floating, host_key, quota};
 
 /// One project on one cloud of the world.
 pub struct SimulatedCloud {
@@ -110,6 +110,7 @@ impl Cloud for SimulatedCloud {
             });
             let listed = servers.map(|(id, server)| {
                 let mut listed = listed(id, server, at);
+                listed.volumes = attached::of_server(state, &self.provider, id);
                 if server.exists(at) {
                     listed.addresses.extend(floating::addresses(state, &self.provider, id, at));
                 }
@@ -239,6 +240,39 @@ impl Cloud for SimulatedCloud {
         self.call("delete-floating-ip", |state, late| floating::delete(state, &self.provider, id, late)).await
     }
 
+    async fn ports(&self) -> Result<Vec<Port>, CloudError> {
+        self.call("list-ports", |state, _| {
+            let at = shown_moment(state);
+            Ok(attached::ports(state, &self.provider, at))
+        })
+        .await
+    }
+
+    async fn delete_port(&self, id: &str, server_id: &str) -> Result<(), CloudError> {
+        self.call("delete-port", |state, late| {
+            attached::delete_port(state, &self.provider, id, server_id, late)
+        })
+        .await
+    }
+
+    async fn volumes(&self) -> Result<Vec<Volume>, CloudError> {
+        self.call("list-volumes", |state, _| {
+            attached::expect_volumes(state);
+            let at = shown_moment(state);
+            Ok(attached::volumes(state, &self.provider, at))
+        })
+        .await
+    }
+
+    async fn mark_volume(&self, id: &str, tag: &Tag) -> Result<(), CloudError> {
+        self.call("mark-volume", |state, _| attached::mark_volume(state, &self.provider, id, tag)).await
+    }
+
+    async fn delete_volume(&self, id: &str) -> Result<(), CloudError> {
+        self.call("delete-volume", |state, late| attached::delete_volume(state, &self.provider, id, late))
+            .await
+    }
+
     async fn quota(&self) -> Result<Quota, CloudError> {
         let asked = self.call("read-quota", |state, _| Ok((state.now, quota::told(state, &self.provider)?)));
         let (at, quota) = asked.await?;
@@ -292,6 +326,7 @@ fn listed(id: &str, server: &Server, at: Timestamp) -> Listed {
         created: Some(server.appears),
         tag: server.tag.clone(),
         az: None,
+        volumes: Vec::new(),
     }
 }
 
@@ -343,6 +378,7 @@ fn create(
     }
     state.installation = Some(request.tag.installation.clone());
     state.servers.get_mut(provider).expect("known").insert(id.clone(), server);
+    attached::create(state, provider, &id, request);
     Ok(id)
 }
 
@@ -379,5 +415,6 @@ fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result
     if held {
         state.crimes.push(format!("server {id} of a held node was deleted"));
     }
+    attached::leave(state, provider, id);
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Everything in it is virtual and follows from a seed. Time moves only when the simulation moves it; whatever waits in
 //! here says until when, so that the simulation can jump there.
 
+pub mod attached;
 pub mod cloud;
 pub mod daemon;
 pub mod demand;
@@ -55,6 +56,10 @@ pub struct State {
     pub floating_ips: BTreeMap<String, BTreeMap<String, FloatingIp>>,
     /// The providers that have a pool of floating IPs. Their servers cannot be reached in any other way.
     pub pools: BTreeSet<String>,
+    /// Ports and volumes that outlived their servers.
+    pub attached: attached::Attached,
+    /// Whether images boot from volumes.
+    pub boots_from_volumes: bool,
     /// How many floating IPs each project may have.
     pub floating_quotas: BTreeMap<String, usize>,
     /// How many servers each cloud allows.
@@ -174,6 +179,8 @@ impl World {
             keypairs: BTreeMap::new(),
             floating_ips: BTreeMap::new(),
             pools: BTreeSet::new(),
+            attached: attached::Attached::default(),
+            boots_from_volumes: false,
             floating_quotas: BTreeMap::new(),
             quotas: BTreeMap::new(),
             tells: quota::Tells::of(seed),

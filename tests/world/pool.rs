@@ -41,6 +41,14 @@ pub fn with_aging(mut config: Config) -> Config {
     config
 }
 
+/// Boots nodes from volumes.
+pub fn with_volumes(mut config: Config) -> Config {
+    for image in config.providers.iter_mut().flat_map(|provider| &mut provider.images) {
+        image.boot_volume_gib = Some(10);
+    }
+    config
+}
+
 /// `pools` names the providers that have a pool of floating IPs.
 pub fn config(has_queues: bool, pools: &[&str], source: HostKeySource) -> Config {
     let gearman = GearmanServer { host: "simulated".to_owned(), port: 4730, tls: None };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nodepool::config::Config;
 use nodepool::model::{Image, Node, NodeId, NodeState, Owner, Timestamp};
 
-use super::{State, World, floating};
+use super::{State, World, attached, floating};
 
 /// How long something of ours may be without a row. Long enough for two complete listings while listings fail.
 const LEAK_DEADLINE: Duration = Duration::from_secs(30 * 60);
@@ -184,6 +184,16 @@ impl Rules {
                 ));
             }
             unclaimed.insert(id.clone(), since);
+        }
+        for what in attached::left(state) {
+            let since = self.unclaimed.get(&what).copied().unwrap_or(state.now);
+            if state.now.since(since) > LEAK_DEADLINE {
+                return Err(format!(
+                    "{what}, which is gone, is left for {} s",
+                    state.now.since(since).as_secs()
+                ));
+            }
+            unclaimed.insert(what, since);
         }
         self.unclaimed = unclaimed;
         Ok(())

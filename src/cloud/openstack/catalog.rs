@@ -1,4 +1,4 @@
-//! The service catalogue that comes with a token: where Nova, Glance and Neutron are.
+//! The service catalogue that comes with a token: where Nova, Glance, Neutron and Cinder are.
 
 use openstack::session::ServiceType;
 use reqwest::Url;
@@ -15,12 +15,16 @@ pub(super) enum Service {
     Image,
     /// Neutron.
     Network,
+    /// Cinder, which not every cloud has.
+    Volume,
 }
 
 impl Service {
     /// The service of this type in the catalogue.
     pub(super) fn from_type(word: &str) -> Option<Self> {
-        [Self::Compute, Self::Image, Self::Network].into_iter().find(|service| service.catalog_type() == word)
+        [Self::Compute, Self::Image, Self::Network, Self::Volume]
+            .into_iter()
+            .find(|service| service.catalog_type() == word)
     }
 
     /// The types under which catalogues list it, the preferred one first.
@@ -29,6 +33,7 @@ impl Service {
             Self::Compute => &["compute", "computev21", "compute_legacy"],
             Self::Image => &["image", "imagev2"],
             Self::Network => &["network"],
+            Self::Volume => &["block-storage", "volumev3", "block-store"],
         }
     }
 
@@ -38,6 +43,7 @@ impl Service {
             Self::Compute => "v2.1",
             Self::Image => "v2",
             Self::Network => "v2.0",
+            Self::Volume => "v3",
         }
     }
 }
@@ -48,6 +54,7 @@ impl ServiceType for Service {
             Self::Compute => "compute",
             Self::Image => "image",
             Self::Network => "network",
+            Self::Volume => "block-storage",
         }
     }
 
@@ -84,7 +91,7 @@ impl Choice {
     pub(super) fn describe(&self, service: Service) -> String {
         let (kind, name) = match service {
             Service::Compute => (self.compute_type.as_deref(), self.compute_name.as_deref()),
-            Service::Image | Service::Network => (None, None),
+            Service::Image | Service::Network | Service::Volume => (None, None),
         };
         let kind = kind.unwrap_or_else(|| service.catalog_type());
         name.map_or_else(|| format!("a {kind} service"), |name| format!("a {kind} service named {name}"))

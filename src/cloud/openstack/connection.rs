@@ -16,7 +16,7 @@ use reqwest::{Method, StatusCode, Url};
 use tracing::debug;
 
 use super::cache::Cached;
-use super::catalog::Service;
+use super::catalog::{Service, is_version};
 use super::failure::{self, Failure, Refusal};
 use super::keystone::{Keystone, Login, Shared};
 use super::login;
@@ -146,8 +146,12 @@ impl Connection {
     /// Sends the request once, with the token of the moment.
     async fn attempt(&self, call: &Call<'_>) -> Result<Answer, CloudError> {
         let mut url = self.endpoint(call.service).await?;
+        // Older Cinders want to be told the project in each path, and newer ones allow it; catalogues tell it or not.
+        let told =
+            url.path_segments().and_then(|mut path| path.next_back()).is_some_and(|last| !is_version(last));
+        let project = if call.service == Service::Volume && !told { self.project().await? } else { None };
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(call.path);
+            path.pop_if_empty().extend(project.as_deref()).extend(call.path);
         }
         self.send(url, call).await
     }

@@ -61,7 +61,11 @@ impl Connection {
                     let read: Result<Created, _> = serde_json::from_slice(&answer.body);
                     let id = read.map_err(|_| unreadable("the new floating IP's id", &answer))?.floatingip.id;
                     self.routed().clone_from(&port.network_id);
-                    self.put_tags(&id, request).await;
+                    // The port is known here anyway. One that outlives its server then says itself whose it is.
+                    tokio::join!(
+                        self.put_tags("floatingips", &id, request),
+                        self.put_tags("ports", &port.id, request)
+                    );
                     return Ok(id);
                 }
                 Err(failure) if failure.says_unreachable() => refusal = Some(failure.of_no_thing()),
@@ -98,15 +102,15 @@ impl Connection {
         Ok(ports)
     }
 
-    /// Puts Nova's tags on a floating IP, too, where Neutron has tags. The description says the same already.
-    async fn put_tags(&self, id: &str, request: &FloatingIpRequest) {
+    /// Puts Nova's tags on a floating IP or a port, too, where Neutron has tags. What is ours is known without them.
+    async fn put_tags(&self, kind: &str, id: &str, request: &FloatingIpRequest) {
         let body = json!({"tags": mark::tags(&request.tag)});
-        let path = ["floatingips", id, "tags"];
+        let path = [kind, id, "tags"];
         let call = Call::new(Network, Method::PUT, &path).json(&body);
         match tokio::time::timeout(TAGGING, self.call(&call)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(failure)) => debug!(id, error = %failure.error, "a floating IP got no tags"),
-            Err(_) => debug!(id, "a floating IP got no tags in time"),
+            Ok(Err(failure)) => debug!(kind, id, error = %failure.error, "it got no tags"),
+            Err(_) => debug!(kind, id, "it got no tags in time"),
         }
     }
 }

@@ -5,7 +5,8 @@ use reqwest::header::HeaderMap;
 
 use super::transport::Answer;
 use super::{
-    compute, console, failure, floating_ip, image, login, mark, microversion, network, quota, server,
+    compute, console, failure, floating_ip, image, login, mark, microversion, network, port, quota, server,
+    volume,
 };
 
 /// Nova's answers.
@@ -28,6 +29,9 @@ pub fn glance(body: &[u8]) {
 pub fn neutron(body: &[u8]) {
     network::fuzz(body);
     floating_ip::fuzz(body);
+    port::fuzz(body);
+    // Cinder's listing has the same shape as the others; it has no target of its own.
+    volume::fuzz(body);
     quota::fuzz(body);
     std::hint::black_box(mark::from_description(&String::from_utf8_lossy(body)));
     refusals(body);

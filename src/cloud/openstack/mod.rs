@@ -1,7 +1,7 @@
-//! OpenStack: Keystone v3, Nova, Glance and Neutron.
+//! OpenStack: Keystone v3, Nova, Glance, Neutron and Cinder.
 //!
-//! The files from the outside in: this one implements [`Cloud`] and keeps what rarely changes; `compute`, `image` and
-//! `network` speak with one service each, with `order`, `console` and `floating_ip` for their larger requests; `quota` asks both how much is left; `pages` reads listings whole; `connection` is the one door for requests;
+//! The files from the outside in: this one implements [`Cloud`] and keeps what rarely changes; `compute`, `image`,
+//! `network` and `volume` speak with one service each, with `order`, `console`, `floating_ip` and `port` for their larger requests; `quota` asks both how much is left; `pages` reads listings whole; `connection` is the one door for requests;
 //! `keystone` and `catalog` know the token and where the services are; `transport` bounds one HTTP exchange and `trace` shows it; `failure`
 //! names errors. `mark` spells our tag, `lenient` reads odd answers.
 
@@ -24,10 +24,12 @@ mod names;
 mod network;
 mod order;
 mod pages;
+mod port;
 mod quota;
 mod server;
 mod settings;
 mod transport;
+mod volume;
 
 use std::time::Duration;
 
@@ -40,7 +42,7 @@ use self::connection::Connection;
 use self::names::Names;
 use self::order::Order;
 use super::{BootImage, Cloud, CloudError, FloatingIpRequest, NetworkChoice, ServerRequest, SnapshotRequest};
-use crate::model::{CloudImage, Flavor, FloatingIp, Keypair, Quota, Server, Timestamp};
+use crate::model::{CloudImage, Flavor, FloatingIp, Keypair, Port, Quota, Server, Tag, Timestamp, Volume};
 
 /// How long flavors, and the ids behind names, are believed.
 const LIFE: Duration = Duration::from_mins(5);
@@ -225,6 +227,26 @@ impl Cloud for OpenStack {
 
     async fn delete_floating_ip(&self, id: &str) -> Result<(), CloudError> {
         self.connection.delete_floating_ip(id).await
+    }
+
+    async fn ports(&self) -> Result<Vec<Port>, CloudError> {
+        self.connection.server_ports().await
+    }
+
+    async fn delete_port(&self, id: &str, server_id: &str) -> Result<(), CloudError> {
+        self.connection.delete_port(id, server_id).await
+    }
+
+    async fn volumes(&self) -> Result<Vec<Volume>, CloudError> {
+        self.connection.volumes().await
+    }
+
+    async fn mark_volume(&self, id: &str, tag: &Tag) -> Result<(), CloudError> {
+        self.connection.mark_volume(id, tag).await
+    }
+
+    async fn delete_volume(&self, id: &str) -> Result<(), CloudError> {
+        self.connection.delete_volume(id).await
     }
 
     async fn console_log(&self, server_id: &str) -> Result<String, CloudError> {

@@ -62,6 +62,25 @@ pub(super) struct WireServer {
     tags: Vec<String>,
     #[serde(rename = "OS-EXT-AZ:availability_zone", default, deserialize_with = "lenient")]
     zone: Option<String>,
+    #[serde(rename = "os-extended-volumes:volumes_attached", default, deserialize_with = "lenient_list")]
+    volumes: Vec<Attached>,
+}
+
+/// A volume of a server.
+#[derive(Deserialize)]
+struct Attached {
+    id: String,
+    /// Whether Nova is to delete it with the server; told from microversion 2.3 on.
+    #[serde(default, deserialize_with = "lenient")]
+    delete_on_termination: Option<bool>,
+}
+
+/// The volumes that Nova is to delete with the server. Where it does not tell which, the only one of a server is that
+/// which it boots from: nobody attaches a second disk to a server without a first one.
+fn volumes(attached: Vec<Attached>) -> Vec<String> {
+    let only = attached.len() == 1;
+    let goes = attached.into_iter().filter(|one| one.delete_on_termination.unwrap_or(only));
+    goes.map(|one| one.id).collect()
 }
 
 impl Entry for WireServer {
@@ -105,6 +124,7 @@ impl From<WireServer> for Server {
             created: wire.created.as_deref().and_then(moment),
             tag: wire.metadata.and_then(Marks::tag).or_else(|| mark::from_tags(&wire.tags)),
             az: wire.zone.filter(|zone| !zone.is_empty()),
+            volumes: volumes(wire.volumes),
             id: wire.id,
         }
     }

@@ -18,7 +18,7 @@ use crate::sandbox::http::{Answer, Refusal, Request};
 use crate::sandbox::machine::Machine;
 use crate::sandbox::settings::ZONES;
 use crate::sandbox::state::{self, Cloud, Fixtures, Flavor, ImageStatus, Port, Server, ServerRow, Status};
-use crate::sandbox::{Sandbox, lifecycle, random};
+use crate::sandbox::{Sandbox, cinder, lifecycle, random};
 
 /// Nova takes at most so many tags and so many pieces of metadata.
 const MOST_TAGS: usize = 50;
@@ -102,6 +102,7 @@ pub(super) fn create(
         network,
         address,
         floating: None,
+        tags: Vec::new(),
     });
     let id = random::uuid();
     let quota = sandbox.dice().faults().quota;
@@ -114,6 +115,7 @@ pub(super) fn create(
         let groups = cloud.group_names(&row);
         let shown = json!({"server": {"id": id, "links": view.links(&id), "OS-DCF:diskConfig": "MANUAL",
             "security_groups": groups, "adminPass": random::hex_id().get(..12)}});
+        cinder::make_for(&mut cloud, &row);
         cloud.add_server(Server::new(row, Arc::new(machine)));
         Answer::json(StatusCode::ACCEPTED, &shown)
     };
