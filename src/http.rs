@@ -2,24 +2,20 @@
 //!
 //! Who is asked, with what deadline, and what an answer means, is told by the drivers.
 
+mod exchange;
 mod last_request;
 mod trace;
 
 use std::error::Error;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode};
+use reqwest::{Certificate, Client, ClientBuilder};
 
-pub use last_request::{LastRequest, heard, request_id};
-pub use trace::Trace;
+pub use exchange::{Answer, Reading, exchange, whole};
+pub use last_request::{LastRequest, request_id};
 #[cfg(feature = "fuzz")]
 pub use trace::fuzz as fuzz_trace;
-
-/// The most that is read of an error's body, in bytes; the rest is cut off.
-pub const ERROR_LIMIT: usize = 64 << 10;
 
 /// The most time that a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -27,16 +23,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long an unused connection is kept: less than the 5 s after which Apache, in front of many services, closes it. A
 /// request that meets such a close has an unknown outcome.
 const IDLE: Duration = Duration::from_secs(4);
-
-/// An answer.
-pub struct Answer {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body, as far as it was wanted.
-    pub body: Bytes,
-}
 
 /// A client for calls with this deadline. It follows no redirect: that would carry a secret to wherever it points, and turn a
 /// POST into a GET.
@@ -59,34 +45,6 @@ pub fn trusting(client: ClientBuilder, pem: &[u8]) -> Result<ClientBuilder, Stri
     }
     let client = client.tls_built_in_root_certs(false);
     Ok(certificates.into_iter().fold(client, ClientBuilder::add_root_certificate))
-}
-
-/// Reads a body that must be whole.
-///
-/// # Errors
-/// When it breaks off, or is longer than `limit` bytes.
-pub async fn whole(mut response: Response, limit: usize) -> Result<Bytes, String> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(in_words)? {
-        if body.len().saturating_add(chunk.len()) > limit {
-            return Err(format!("the answer is longer than {limit} bytes"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-/// Reads as much of a body as comes, up to `limit` bytes.
-pub async fn start(mut response: Response, limit: usize) -> Bytes {
-    let mut body = BytesMut::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        let room = limit.saturating_sub(body.len());
-        body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if body.len() >= limit {
-            break;
-        }
-    }
-    body.freeze()
 }
 
 /// An error with its causes and without its URL, which may hold a secret: reqwest's own text does not say whether the

@@ -28,7 +28,7 @@ impl LastRequest {
 }
 
 /// Notes the id of an answer, for the work that it belongs to.
-pub fn heard(headers: &HeaderMap) {
+pub(super) fn heard(headers: &HeaderMap) {
     let Some(id) = request_id(headers) else { return };
     // Outside of such work nobody asks for it.
     let _ = HEARD.try_with(|last| {

@@ -22,7 +22,7 @@ use super::keystone::{Keystone, Login, Shared};
 use super::login;
 use super::microversion::{self, Microversion, Offer};
 use super::settings::Settings;
-use super::transport::{self, ANSWER_LIMIT, Answer};
+use super::transport::{self, ANSWER_LIMIT, Answer, Reading};
 use crate::cloud::CloudError;
 
 /// How long it is believed which microversions Nova offers.
@@ -167,7 +167,7 @@ impl Connection {
         }
         let request = self.session.auth_type().authenticate(http, request).await;
         let request = request.map_err(|error| session_failure(&error))?;
-        let answer = transport::exchange(request, self.deadline, call.limit).await;
+        let answer = transport::exchange(request, self.deadline, Reading::Whole(call.limit)).await;
         answer.map_err(|text| CloudError::Transient(failure::tidy(&format!("{}: {text}", call.name()))))
     }
 

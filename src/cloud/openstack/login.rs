@@ -17,7 +17,7 @@ use super::failure::{self, Refusal};
 use super::keystone::Login;
 use super::lenient::{lenient, lenient_list};
 use super::settings::{Credential, Domain, Identity, Named};
-use super::transport::{self, ANSWER_LIMIT};
+use super::transport::{self, ANSWER_LIMIT, Reading};
 use crate::cloud::CloudError;
 
 /// The life of a token that does not tell it.
@@ -66,7 +66,9 @@ pub(super) async fn discover(http: &Client, tokens: &Url, deadline: Duration) ->
     places.push(above);
     places.dedup();
     for place in places {
-        let answer = transport::exchange(http.get(place.clone()), deadline, ANSWER_LIMIT).await.ok()?;
+        let answer = transport::exchange(http.get(place.clone()), deadline, Reading::Whole(ANSWER_LIMIT))
+            .await
+            .ok()?;
         // Keystone lists its versions with the status 300.
         let listed = answer.status.is_success() || answer.status.as_u16() == 300;
         let read: Option<Versions> = listed.then(|| serde_json::from_slice(&answer.body).ok()).flatten();
@@ -106,7 +108,7 @@ pub(super) async fn log_in(
     deadline: Duration,
 ) -> Result<Login, CloudError> {
     let request = http.post(url.clone()).json(&body(identity));
-    let answer = transport::exchange(request, deadline, ANSWER_LIMIT)
+    let answer = transport::exchange(request, deadline, Reading::Whole(ANSWER_LIMIT))
         .await
         .map_err(|text| CloudError::Transient(format!("Keystone: {text}")))?;
     if !answer.status.is_success() {

@@ -1,31 +1,17 @@
-//! One HTTP exchange with a controller: a deadline on all of it, and a bound on what is read.
+//! How a controller is reached over HTTP: whom we trust, and how we ask.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use reqwest::Client;
 use reqwest::header::{ACCEPT_LANGUAGE, HeaderMap, HeaderValue};
-use reqwest::{Client, Request, RequestBuilder, Response};
 
 use super::settings::Settings;
-pub(super) use crate::http::Answer;
-use crate::http::{self, Trace};
+use crate::http;
+pub(super) use crate::http::{Answer, Reading, exchange};
 use crate::target::TargetError;
-
-/// The most that is read of an answer of which only the end is kept.
-const TAIL_READ: usize = 64 << 20;
 
 /// The most that is read of a file of certificates, in bytes.
 const CERTIFICATES_LIMIT: u64 = 4 << 20;
-
-/// How much of an answer's body is wanted.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Reading {
-    /// All of it, which is at most this many bytes.
-    Whole(usize),
-    /// The last bytes of it, this many.
-    Tail(usize),
-}
 
 /// The HTTP client of one controller.
 ///
@@ -57,62 +43,4 @@ pub(super) async fn file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     } else {
         Err(format!("it is longer than {limit} bytes"))
     }
-}
-
-/// Sends a request and reads the answer.
-///
-/// # Errors
-/// What went wrong, in words. The request may have had its effect.
-pub(super) async fn exchange(
-    request: RequestBuilder,
-    deadline: Duration,
-    reading: Reading,
-) -> Result<Answer, String> {
-    let (client, request) = request.build_split();
-    let request = request.map_err(http::in_words)?;
-    let trace = Trace::begin(&request);
-    let start = Instant::now();
-    let outcome = bounded(client, request, deadline, reading).await;
-    if let Some(trace) = trace {
-        trace.end(&outcome, start.elapsed());
-    }
-    outcome
-}
-
-async fn bounded(
-    client: Client,
-    request: Request,
-    deadline: Duration,
-    reading: Reading,
-) -> Result<Answer, String> {
-    let whole = async {
-        let response = client.execute(request).await.map_err(http::in_words)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = match (status.is_success(), reading) {
-            (true, Reading::Whole(limit)) => http::whole(response, limit).await?,
-            (true, Reading::Tail(kept)) => tail(response, kept).await?,
-            // An error's status says enough: a body that breaks off must not hide it.
-            (false, _) => http::start(response, http::ERROR_LIMIT).await,
-        };
-        Ok(Answer { status, headers, body })
-    };
-    match tokio::time::timeout(deadline, whole).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("no answer within {} s", deadline.as_secs_f32())),
-    }
-}
-
-async fn tail(mut response: Response, kept: usize) -> Result<Bytes, String> {
-    let mut body = BytesMut::new();
-    let mut read = 0_usize;
-    while let Some(chunk) = response.chunk().await.map_err(http::in_words)? {
-        read = read.saturating_add(chunk.len());
-        if read > TAIL_READ {
-            break;
-        }
-        body.extend_from_slice(&chunk);
-        let surplus = body.len().saturating_sub(kept);
-        drop(body.split_to(surplus));
-    }
-    Ok(body.freeze())
 }
