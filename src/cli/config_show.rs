@@ -9,8 +9,8 @@ use super::facts::Facts;
 use super::{Console, Failure};
 use crate::config::{
     CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Cron, Domain, GearmanServer,
-    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, Loaded, LogFormat, LogLevel, Logging,
-    Named, Network, NetworkName, Offer, Provider, ProviderImage, Target,
+    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, Loaded, Logging, Named, Network,
+    NetworkName, Offer, Provider, ProviderImage, Target,
 };
 
 /// What stands for a secret.
@@ -88,29 +88,15 @@ fn cron(cron: Option<&Cron>) -> Facts {
 }
 
 fn logging(logging: &Logging) -> Facts {
-    let format = match logging.format {
-        LogFormat::Text => "text",
-        LogFormat::Json => "json",
-    };
-    let levels = logging.levels.iter().map(|(target, found)| (target.clone(), level(*found).into()));
+    let levels = logging.levels.iter().map(|(target, level)| (target.clone(), level.word().into()));
     let mut facts = Facts::map([
-        ("format", format.into()),
-        ("level", level(logging.level).into()),
+        ("format", logging.format.word().into()),
+        ("level", logging.level.word().into()),
         ("levels", Facts::Map(levels.collect())),
     ]);
     facts.add_if("directory", logging.directory.as_ref().map(|path| path.display().to_string()));
     facts.add("keep", logging.keep);
     facts
-}
-
-fn level(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    }
 }
 
 fn label(label: &Label) -> Facts {

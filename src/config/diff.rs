@@ -11,8 +11,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::types::{
     CleanFloatingIps, CloudCredentials, Config, ConnectionAddress, Cron, Crons, Domain, GearmanServer,
-    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, LogFormat, LogLevel, Logging, Named,
-    Network, NetworkName, Offer, Provider, ProviderImage, Target, WebTokens,
+    HostKeySource, Identity, ImageSource, Jenkins, Label, Launcher, Logging, Named, Network, NetworkName,
+    Offer, Provider, ProviderImage, Target, WebTokens,
 };
 
 /// What is compared: a value that may be shown, or a secret.
@@ -192,28 +192,14 @@ fn general(config: &Config) -> Fields {
 
 fn logging_fields(collected: Collected, logging: &Logging) -> Collected {
     let Logging { format, level, levels, directory, keep } = logging;
-    let format = match format {
-        LogFormat::Text => "text",
-        LogFormat::Json => "json",
-    };
     let levels: Vec<String> =
-        levels.iter().map(|(target, level)| format!("{target}: {}", level_word(*level))).collect();
+        levels.iter().map(|(target, level)| format!("{target}: {}", level.word())).collect();
     collected
-        .said("logging format", format)
-        .said("logging level", level_word(*level))
+        .said("logging format", format.word())
+        .said("logging level", level.word())
         .said("logging levels", format!("{{{}}}", levels.join(", ")))
         .maybe("logging directory", directory.as_ref())
         .open("logging keep", keep)
-}
-
-const fn level_word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    }
 }
 
 fn cron(cron: Option<&Cron>) -> String {

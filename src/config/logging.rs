@@ -9,26 +9,19 @@ use super::tree::Node;
 use super::types::{LogFormat, LogLevel, Logging};
 use super::{keys, spelling};
 
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-const LEVELS: [(&str, LogLevel); 5] = [
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
-];
-
 /// Reads the section.
 pub(super) fn read(node: &Node, report: &mut Report) -> Option<Logging> {
     let mut fields = Fields::open(node, &keys::LOGGING, report)?;
-    let format = fields.one_of("format", &FORMATS, report);
-    let level = fields.one_of("level", &LEVELS, report);
+    let formats = LogFormat::ALL.map(|format| (format.word(), format));
+    let words = LogLevel::ALL.map(|level| (level.word(), level));
+    let format = fields.one_of("format", &formats, report);
+    let level = fields.one_of("level", &words, report);
     let mut levels = BTreeMap::new();
     for (target, word) in fields.words("levels", report) {
-        if let Some((_, level)) = LEVELS.iter().find(|(name, _)| *name == word.value.to_lowercase()) {
+        if let Some((_, level)) = words.iter().find(|(name, _)| *name == word.value.to_lowercase()) {
             levels.insert(target.value, *level);
         } else {
-            let near = spelling::nearest(&word.value, LEVELS.iter().map(|(name, _)| *name));
+            let near = spelling::nearest(&word.value, words.iter().map(|(name, _)| *name));
             let near = near.map_or_else(String::new, |near| format!("did you mean `{near}`? "));
             report
                 .error(&word.at, "this is no level of a log")

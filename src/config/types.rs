@@ -125,6 +125,35 @@ pub enum LogLevel {
     Trace,
 }
 
+impl LogLevel {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The word for it in a configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl LogFormat {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
+
+    /// The word for it in a configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
 /// A label: a kind of node that jobs ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
