@@ -156,7 +156,7 @@ async fn a_user_who_is_not_root_goes_through_sudo() {
     assert!(calls.contains("sudo -n true") && calls.contains("sudo -n sh -c"), "{calls}");
     // What root writes has to be the login user's, or nobody could read it.
     connection.write_files(std::slice::from_ref(&file), MINUTE).await.unwrap();
-    assert!(fs::read_to_string(&log).unwrap().contains("chown -- 1234:1234 "));
+    assert!(fs::read_to_string(&log).unwrap().contains("chown 1234:1234 "));
     assert_eq!(fs::read(&file.path).unwrap(), file.content);
     // Without sudo the user's own rights are used.
     replace("sudo", "exit 1");
