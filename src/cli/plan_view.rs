@@ -6,10 +6,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::rfc3339;
-use crate::model::{Owner, Timestamp};
+use crate::model::{Flavor, Owner, Timestamp};
 use crate::plan::{Action, Errand, Plan, Planned, Refusal, Subject};
 use crate::telemetry::LastTick;
 
+/// The most flavors of a provider that are told.
+const MOST_FLAVORS: usize = 200;
 /// The most actions and the most refusals that are told; the rest is counted.
 const MOST: usize = 1000;
 
@@ -101,6 +103,23 @@ pub struct ProviderView {
     pub servers: u32,
     /// What the cloud told of its limits: how much is used of how much, by resource.
     pub quota: Vec<QuotaView>,
+    /// What it told of its flavors; at most 200 of them.
+    #[serde(default)]
+    pub flavors: Vec<FlavorView>,
+    /// Why its servers could not be listed when that was tried last, if so.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// A size of servers that a cloud offers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlavorView {
+    /// Its name.
+    pub name: String,
+    /// Its memory in MiB.
+    pub ram: u64,
+    /// Its virtual processors.
+    pub cores: u64,
 }
 
 /// What a cloud told of one of its limits.
@@ -127,6 +146,16 @@ impl PlanView {
             })
             .collect()
         };
+        let flavors = |name: &String| {
+            let offered = stock.flavors.get(name).into_iter().flatten().take(MOST_FLAVORS);
+            offered
+                .map(|Flavor { name, ram, cores, .. }| FlavorView {
+                    name: name.clone(),
+                    ram: *ram,
+                    cores: *cores,
+                })
+                .collect()
+        };
         let label = |balance: &crate::plan::Balance| LabelView {
             jobs: balance.jobs,
             spares: balance.spares,
@@ -148,8 +177,13 @@ impl PlanView {
                 .providers
                 .iter()
                 .map(|(name, space)| {
-                    let view =
-                        ProviderView { max_servers: space.limit, servers: space.taken, quota: quota(name) };
+                    let view = ProviderView {
+                        max_servers: space.limit,
+                        servers: space.taken,
+                        quota: quota(name),
+                        flavors: flavors(name),
+                        trouble: stock.unreadable.get(name).cloned(),
+                    };
                     (name.clone(), view)
                 })
                 .collect(),

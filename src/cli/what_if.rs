@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::plan_view::{About, ActionView, LabelView, PlanView, RefusalView};
+use super::plan_view::{About, ActionView, LabelView, PlanView, ProviderView, RefusalView};
 use crate::config::diff::diff;
 use crate::config::{Config, Offer, Provider, Retirement};
 use crate::model::{
-    Address, CloudImage, CloudImageStatus, Image, ImageId, Node, NodeId, Owner, Quota, Resource, Server,
-    ServerStatus, Setback, Tag, Timestamp, Usage,
+    Address, CloudImage, CloudImageStatus, Flavor, Image, ImageId, Node, NodeId, Owner, Quota, Resource,
+    Server, ServerStatus, Setback, Tag, Timestamp, Usage,
 };
 use crate::plan::{
     Action, CloudView, Observation, Permissions, Plan, Reading, TargetView, Waits, answered, plan,
@@ -56,8 +56,8 @@ pub struct Difference {
 }
 
 /// What both plans take for granted.
-const ASSUMED: &str = "each cloud can be read and shows the servers of our rows; of its limits those for servers, ports and \
-    floating IPs count, as nodepoold read them last";
+const ASSUMED: &str = "each cloud shows the servers of our rows, and what nodepoold read last of its limits and flavors holds; a \
+    cloud that it could not read last cannot be read";
 
 /// Equal actions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -206,11 +206,12 @@ fn cloud(provider: &str, rows: Rows<'_>) -> CloudView {
             snapshots.insert(id.clone(), snapshot);
         }
     }
+    let told = rows.told.providers.get(provider);
     let mut view = CloudView::default();
     let of_provider = |node: &&Node| node.provider == provider;
     view.quota.reading = Some(Reading {
         began: rows.now,
-        quota: quota(provider, rows.told),
+        quota: told.map(quota).unwrap_or_default(),
         counted: answered(provider, rows.nodes.iter().filter(of_provider), rows.images.iter()),
     });
     for seconds in [60, 1] {
@@ -222,18 +223,25 @@ fn cloud(provider: &str, rows: Rows<'_>) -> CloudView {
         view.take_ports(began, Vec::new());
         view.take_volumes(began, Vec::new());
     }
+    if let Some(trouble) = told.and_then(|told| told.trouble.clone()) {
+        view.servers.failed(trouble);
+    }
     view
 }
 
-/// The limits as the daemon read them last. Which flavors there are it does not tell, so processors and memory are not counted.
-fn quota(provider: &str, told: &PlanView) -> Quota {
-    let views = told.providers.get(provider).into_iter().flat_map(|view| &view.quota);
-    let usage = views.filter_map(|view| {
-        let counted = [Resource::Instances, Resource::Ports, Resource::FloatingIps];
-        let resource = counted.into_iter().find(|resource| resource.title() == view.resource)?;
+/// The limits and the flavors as the daemon read them last.
+fn quota(told: &ProviderView) -> Quota {
+    let usage = told.quota.iter().filter_map(|view| {
+        let resource = Resource::ALL.into_iter().find(|resource| resource.title() == view.resource)?;
         Some((resource, Usage { limit: view.limit, used: view.used }))
     });
-    Quota { usage: usage.collect(), flavors: Vec::new() }
+    let flavors = told.flavors.iter().map(|view| Flavor {
+        id: view.name.clone(),
+        name: view.name.clone(),
+        ram: view.ram,
+        cores: view.cores,
+    });
+    Quota { usage: usage.collect(), flavors: flavors.collect() }
 }
 
 fn server(id: &str, ip: Option<&str>, tag: Option<Tag>) -> Server {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Draft, Watermark};
 use crate::config::Label;
-use crate::model::{NodeState, Resource, Usage};
+use crate::model::{Flavor, NodeState, Resource, Usage};
 
 /// The most labels that are told of although nobody configured them: their names come from outside.
 const MOST_UNKNOWN: usize = 100;
@@ -81,6 +81,10 @@ pub struct Stock {
     pub providers: BTreeMap<String, Space>,
     /// Of each provider whose limits are known: what they are, and what is used of them.
     pub usage: BTreeMap<String, BTreeMap<Resource, Usage>>,
+    /// Of each of those, the flavors that it offers.
+    pub flavors: BTreeMap<String, Vec<Flavor>>,
+    /// Of each provider whose servers could not be listed when that was tried last: why.
+    pub unreadable: BTreeMap<String, String>,
     /// Of each target of the configuration: why it takes no nodes, if so.
     pub closed: BTreeMap<String, Option<String>>,
     /// How many jobs ask for labels that are not in the configuration.
@@ -131,6 +135,10 @@ impl Draft<'_> {
             if let Some(reading) = &cloud.quota.reading {
                 let usage = self.quotas.usage(provider, &reading.quota.usage);
                 self.plan.stock.usage.insert(provider.clone(), usage);
+                self.plan.stock.flavors.insert(provider.clone(), reading.quota.flavors.clone());
+            }
+            if let Some(trouble) = &cloud.servers.trouble {
+                self.plan.stock.unreadable.insert(provider.clone(), trouble.clone());
             }
         }
         for target in &self.config.targets {
