@@ -10,10 +10,13 @@
 #[cfg(feature = "planted-bugs")]
 #[path = "sim/planted.rs"]
 mod planted;
+#[path = "sim/pranks.rs"]
+mod pranks;
 mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nodepool::config::{Config, HostKeySource};
@@ -23,6 +26,7 @@ use nodepool::model::{
 };
 use nodepool::plan::{Action, Plan};
 use nodepool::store::{Picture, Store, StoreError};
+use rustix::thread::{CpuSet, sched_setaffinity};
 use sqlx::Connection as _;
 
 use world::World;
@@ -30,6 +34,7 @@ use world::cloud::SimulatedCloud;
 use world::daemon::Daemon;
 use world::demand::SimulatedDemand;
 use world::dice::Dice;
+use world::fault::{Fault, Faults};
 use world::remote::SimulatedRemote;
 use world::rules::Rules;
 use world::target::SimulatedTarget;
@@ -37,7 +42,7 @@ use world::{attached, floating};
 use world::{pool, reload};
 
 /// How long everything goes wrong in most histories, and in the long ones: nodes live and die there many times over.
-const TROUBLED: Duration = Duration::from_secs(4 * 60);
+const TROUBLED: Duration = Duration::from_secs(150);
 const LONG_TROUBLED: Duration = Duration::from_secs(20 * 60);
 /// One of so many histories is a long one. It shares no factor with what else the seed decides.
 const LONG_EVERY: u64 = 37;
@@ -49,6 +54,8 @@ const START: i64 = 1_700_000_000;
 const LONGEST_TURN: Duration = Duration::from_secs(60);
 /// No history takes more steps than this.
 const MOST_STEPS: u32 = 60_000;
+/// In so many histories everything goes wrong that can.
+const ALL_KINDS: u64 = 1000;
 /// The most jobs that ever wait for a label.
 const MOST_JOBS: u32 = 3;
 
@@ -61,15 +68,30 @@ fn the_promises_hold_for_every_seed() {
             (1, std::env::var("NODEPOOL_SIM_SEEDS").map_or(100, |count| count.parse().expect("a number")))
         }
     };
-    let failed = in_parallel(first..first + count, |seed| {
-        run(seed, troubled(seed)).err().map(|broken| format!("seed {seed}: {broken}"))
+    let ended = in_parallel(first..first + count, |seed| {
+        Some(run(seed, troubled(seed)).map_err(|broken| format!("seed {seed}: {broken}")))
     });
+    let (mut failed, mut calls, mut faults) = (Vec::new(), 0, Faults::default());
+    for one in ended {
+        match one {
+            Ok((made, went_wrong, _)) => {
+                calls += made.values().sum::<u64>();
+                faults.add(&went_wrong);
+            }
+            Err(broken) => failed.push(broken),
+        }
+    }
+    println!(
+        "{count} histories, {calls} calls to clouds, Jenkins and Gearman; what went wrong:\n{}",
+        faults.table()
+    );
     assert!(
         failed.is_empty(),
         "{} of {count} seeds failed; see one again with tools/test sim SEED\n{}",
         failed.len(),
         failed.join("\n")
     );
+    assert!(count < ALL_KINDS || faults.missing().is_empty(), "never happened: {:?}", faults.missing());
 }
 
 /// Does something with each, several at a time, and gives what came of those that something came of. A history waits for
@@ -81,11 +103,26 @@ fn in_parallel<T: Send, R: Send>(
     let each = std::sync::Mutex::new(each);
     let next = || each.lock().unwrap().next();
     std::thread::scope(|scope| {
-        let worker = || std::iter::from_fn(next).filter_map(&work).collect::<Vec<R>>();
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..2 * processors).map(|_| scope.spawn(worker)).collect();
+        let (next, work) = (&next, &work);
+        let worker = |number: usize| {
+            move || {
+                stay_on(number % processors);
+                std::iter::from_fn(next).filter_map(work).collect::<Vec<R>>()
+            }
+        };
+        let workers: Vec<_> = (0..2 * processors).map(|number| scope.spawn(worker(number))).collect();
         workers.into_iter().flat_map(|worker| worker.join().expect("one of them panicked")).collect()
     })
+}
+
+/// This thread and those that it starts stay on one processor: each step of a history hands something to the thread of its
+/// database and waits for it, which is much cheaper there.
+fn stay_on(processor: usize) {
+    let mut only = CpuSet::new();
+    only.set(processor);
+    // Where that is not allowed it just takes longer.
+    let _ = sched_setaffinity(None, &only);
 }
 
 /// The worth of a seed is that it gives the same history again.
@@ -120,8 +157,8 @@ fn a_zone_out_of_order_is_avoided_and_found_again() {
     });
 }
 
-/// What a history came to: how often each call was made, and when the pool was settled.
-type Summary = (BTreeMap<&'static str, u64>, Timestamp);
+/// What a history came to: how often each call was made, what went wrong, and when the pool was settled.
+type Summary = (BTreeMap<&'static str, u64>, Faults, Timestamp);
 
 /// How long everything goes wrong in the history of a seed.
 fn troubled(seed: u64) -> Duration {
@@ -129,16 +166,21 @@ fn troubled(seed: u64) -> Duration {
 }
 
 fn run(seed: u64, troubled: Duration) -> Result<Summary, String> {
+    run_unless(seed, troubled, &AtomicBool::new(false))
+}
+
+/// The same, given up as soon as nobody wants to know.
+fn run_unless(seed: u64, troubled: Duration, is_over: &AtomicBool) -> Result<Summary, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");
     runtime.block_on(async {
         let mut simulation = Simulation::new(seed, folder.path()).await;
         simulation
-            .live_through(troubled)
+            .live_through(troubled, is_over)
             .await
             .map_err(|broken| format!("{broken}\n{}", simulation.situation()))?;
         let state = simulation.world.lock();
-        Ok((state.calls.clone(), state.now))
+        Ok((state.calls.clone(), state.faults.clone(), state.now))
     })
 }
 
@@ -170,6 +212,8 @@ struct Simulation {
     images: Vec<Image>,
     plan: Plan,
     next_prank: Timestamp,
+    /// What is still to be told of jobs, and when.
+    events: Vec<(Timestamp, NewJobEvent)>,
     journal: Vec<String>,
 }
 
@@ -221,6 +265,7 @@ impl Simulation {
             images: Vec::new(),
             plan: Plan::default(),
             next_prank: start,
+            events: Vec::new(),
             journal: Vec::new(),
         };
         simulation.install_plug().await;
@@ -245,11 +290,14 @@ impl Simulation {
         set.execute(&mut self.plug).await.expect("the fuse can be set");
     }
 
-    async fn live_through(&mut self, troubled: Duration) -> Result<(), String> {
+    async fn live_through(&mut self, troubled: Duration, is_over: &AtomicBool) -> Result<(), String> {
         let end_of_troubles = self.now().plus(troubled);
         let mut steps = 0;
         while self.now() < end_of_troubles {
             self.step(true).await?;
+            if is_over.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             steps += 1;
             if steps > MOST_STEPS {
                 return Err("too many steps: something ticks without end".to_owned());
@@ -262,6 +310,9 @@ impl Simulation {
                 return Err(format!("not settled within {} s after the faults stopped", RECOVERY.as_secs()));
             }
             self.step(false).await?;
+            if is_over.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             steps += 1;
             if steps > MOST_STEPS {
                 return Err("too many steps after the faults stopped".to_owned());
@@ -308,6 +359,7 @@ impl Simulation {
         if troubled {
             self.prank().await;
         }
+        self.tell_events().await;
         let ticked = match self.daemon.as_mut() {
             Some(daemon) => daemon.act(&self.world, self.outage.is_some()).await,
             None => return Ok(()),
@@ -317,6 +369,7 @@ impl Simulation {
             Err(StoreError::Unavailable(_)) if self.outage.is_some() => {}
             Err(error) if troubled && error.to_string().contains("the plug was pulled") => {
                 self.journal("the daemon died between two writes");
+                self.world.lock().faults.count(Fault::DiedBetweenWrites);
                 self.crash().await;
             }
             Err(error) => return Err(format!("the store failed: {error}")),
@@ -331,6 +384,7 @@ impl Simulation {
                 self.set_fuse(i64::try_from(writes).expect("small")).await;
             } else {
                 self.journal("the daemon was killed");
+                self.world.lock().faults.count(Fault::Killed);
                 self.crash().await;
             }
         }
@@ -343,9 +397,10 @@ impl Simulation {
         let deadline = deadlines.map(|(work, began)| began.plus(work.deadline)).min();
         let wake = daemon.and_then(|daemon| daemon.wake);
         let prank = troubled.then_some(self.next_prank);
+        let told = self.events.iter().map(|(due, _)| *due).min();
         let mut state = self.world.lock();
         let alarm = state.next_alarm();
-        let soonest = [deadline, wake, prank, alarm].into_iter().flatten().min();
+        let soonest = [deadline, wake, prank, told, alarm].into_iter().flatten().min();
         let least = state.now.plus(Duration::from_millis(1));
         let most = state.now.plus(Duration::from_secs(5));
         state.now = soonest.unwrap_or(most).clamp(least, most);
@@ -420,6 +475,7 @@ impl Simulation {
         let mut config = Config::clone(&self.config);
         let what = change(&mut config, &self.first, &mut self.world.lock().dice);
         self.journal(&format!("configuration: {what}"));
+        self.world.lock().faults.count(Fault::ConfigurationChanges);
         self.config = Arc::new(config);
         let mut state = self.world.lock();
         // What was known of a provider that left and came back is forgotten.
@@ -466,6 +522,7 @@ impl Simulation {
             (table, state.dice.millis(500, 60_000))
         };
         self.journal(&format!("the table {table} is out of order for {} ms", lasts.as_millis()));
+        self.world.lock().faults.count(Fault::StoreOut);
         self.plug(&format!("ALTER TABLE {table} RENAME TO {table}_away")).await;
         self.outage = Some(Outage { table, until: self.now().plus(lasts) });
         self.picture = None;
@@ -482,206 +539,6 @@ impl Simulation {
         sqlx::query(statement).execute(&mut self.plug).await.expect("the plug is ours");
     }
 
-    /// Now and then the configuration is another one, the controller goes away for a while, or the database does.
-    async fn shake(&mut self) {
-        if self.outage.is_none() && self.chance(40) {
-            self.begin_outage().await;
-        }
-        if self.reloads && self.chance(200) {
-            self.reload(reload::change);
-        }
-        if self.has_agents && self.chance(60) {
-            let mut state = self.world.lock();
-            let until = state.dice.millis(1_000, 180_000);
-            state.target_down_until = Some(state.now.plus(until));
-        }
-    }
-
-    /// The nodes whose job is under way, whoever knows of it.
-    fn busy(&self) -> Vec<NodeId> {
-        let state = self.world.lock();
-        let busy = self.nodes.iter().filter(|node| node.state == NodeState::Used || state.is_busy(node));
-        busy.map(|node| node.id).collect()
-    }
-
-    /// Operators, jobs and bad luck.
-    async fn prank(&mut self) {
-        if self.now() < self.next_prank {
-            return;
-        }
-        let (kind, pause) = {
-            let mut state = self.world.lock();
-            (state.dice.between(0, 14), state.dice.millis(1_000, 40_000))
-        };
-        self.next_prank = self.now().plus(pause);
-        self.shake().await;
-        let in_state = |state: NodeState| -> Vec<NodeId> {
-            self.nodes.iter().filter(|node| node.state == state).map(|node| node.id).collect()
-        };
-        let [ready, used, held] = [NodeState::Ready, NodeState::Used, NodeState::Hold].map(in_state);
-        let pick = |of: &[NodeId]| self.world.lock().dice.pick(of).copied();
-        match kind {
-            0..=2 => {
-                if let Some(id) = pick(&ready) {
-                    self.job(id, JobEventKind::Started).await;
-                }
-            }
-            3..=4 => {
-                if let Some(id) = pick(&self.busy()) {
-                    self.excuse(id);
-                    self.job(id, JobEventKind::Finished).await;
-                }
-            }
-            5 => {
-                let going = in_state(NodeState::Delete);
-                let either: Vec<_> = ready.iter().chain(&used).chain(&going).copied().collect();
-                if let Some(node) = pick(&either) {
-                    let until = self.chance(500).then(|| self.now().plus(Duration::from_secs(120)));
-                    self.rules.released.remove(&node);
-                    self.wish(WishKind::Hold { node, comment: Some("mine".to_owned()), until, owner: None })
-                        .await;
-                }
-            }
-            6 => {
-                if let Some(id) = pick(&held) {
-                    self.release(id);
-                    self.wish(WishKind::Unhold(id)).await;
-                }
-            }
-            7 => {
-                let either: Vec<_> = ready.iter().chain(&held).copied().collect();
-                if let Some(node) = pick(&either) {
-                    self.excuse(node);
-                    self.release(node);
-                    self.wish(WishKind::Delete { node, now: false }).await;
-                }
-            }
-            8 => {
-                let (provider, image) = ("alpha".to_owned(), "trusty".to_owned());
-                self.wish(WishKind::ImageUpdate { provider, image }).await;
-            }
-            9 => {
-                let label = if self.chance(500) { "small" } else { "large" };
-                self.world.change_demand(label, u64::from(MOST_JOBS));
-            }
-            10 | 11 => self.wish(WishKind::Check).await,
-            12 => self.wish(WishKind::Cleanup).await,
-            13 => {
-                if let Some(id) = pick(&ready) {
-                    self.deafen(id);
-                }
-            }
-            _ => self.bad_luck(),
-        }
-    }
-
-    /// A ready node does not answer over ssh any more; or nobody at a provider does, for a while.
-    fn deafen(&mut self, id: NodeId) {
-        let Some(node) = self.nodes.iter().find(|node| node.id == id).cloned() else { return };
-        let mut state = self.world.lock();
-        if state.dice.happens(30) {
-            let until = state.now.plus(Duration::from_secs(240));
-            state.cut_off.insert(node.provider, until);
-        } else if let Some(server) = node.server_id {
-            state.deaf.insert(server);
-        }
-    }
-
-    /// From now on this node may go, and its subnodes with it. What is asked of a subnode alone changes nothing.
-    fn excuse(&mut self, id: NodeId) {
-        if self.is_primary(id) {
-            self.rules.excused.insert(id);
-        }
-    }
-
-    /// From now on the hold of this node may end, and that of its subnodes with it.
-    fn release(&mut self, id: NodeId) {
-        if !self.is_primary(id) {
-            return;
-        }
-        self.rules.released.insert(id);
-        for node in self.nodes.iter().filter(|node| node.head() == id) {
-            if let Some(server) = &node.server_id {
-                self.world.lock().held.remove(server);
-            }
-        }
-    }
-
-    fn is_primary(&self, id: NodeId) -> bool {
-        self.nodes.iter().any(|node| node.id == id && node.primary.is_none())
-    }
-
-    /// A server breaks or vanishes, or the cloud has less room than the configuration says.
-    fn bad_luck(&mut self) {
-        let mut state = self.world.lock();
-        let (now, vanishes) = (state.now, state.dice.happens(50));
-        if state.dice.happens(25) {
-            // One at a provider that is forgotten is out of reach.
-            if !self.reloads {
-                state.leak("alpha");
-            }
-            return;
-        }
-        if !state.pools.is_empty() && state.dice.happens(25) {
-            return floating::bad_luck(&mut state);
-        }
-        if state.dice.happens(15) {
-            return state.lose_image("alpha");
-        }
-        if state.dice.happens(15) {
-            let healed = state.bad_zone.is_some();
-            let zones = ["a1".to_owned(), "a2".to_owned()];
-            state.bad_zone = if healed { None } else { state.dice.pick(&zones).cloned() };
-            return;
-        }
-        if state.dice.happens(30) {
-            let quota = state.dice.between(1, 7);
-            state.room_lost("alpha");
-            state.quotas.insert("alpha".to_owned(), usize::try_from(quota).expect("small"));
-            return;
-        }
-        let candidates: Vec<(String, String)> = state
-            .servers
-            .iter()
-            .flat_map(|(provider, servers)| {
-                let ours = servers.iter().filter(|(_, server)| {
-                    server.exists(now) && server.tag.as_ref().is_some_and(|tag| tag.installation != "another")
-                });
-                ours.map(|(id, _)| (provider.clone(), id.clone()))
-            })
-            .collect();
-        let Some((provider, id)) = state.dice.pick(&candidates).cloned() else { return };
-        let server = state.servers.get_mut(&provider).expect("known").get_mut(&id).expect("known");
-        if vanishes {
-            server.gone = Some(now);
-        } else {
-            server.broken = Some(now);
-        }
-    }
-
-    async fn job(&mut self, id: NodeId, kind: JobEventKind) {
-        let (now, Some(daemon)) = (self.now(), self.daemon.as_ref()) else { return };
-        let Some(node) = self.nodes.iter().find(|node| node.id == id) else { return };
-        let told_of = {
-            let mut state = self.world.lock();
-            match kind {
-                JobEventKind::Started if !state.start_job(node, self.has_agents) => return,
-                JobEventKind::Finished => state.end_job(node),
-                _ => {}
-            }
-            // Where agents tell it too, events get lost.
-            !self.has_agents || !state.dice.happens(25)
-        };
-        if told_of {
-            daemon.store.add_event(&told(&node.nodename, kind), now).await.expect("an event is written");
-        }
-    }
-
-    async fn wish(&mut self, wish: WishKind) {
-        let (now, Some(daemon)) = (self.now(), self.daemon.as_ref()) else { return };
-        daemon.store.add_wish(&wish, now).await.expect("a wish is written");
-    }
-
     /// The faults stop, the jobs end, the holds end.
     async fn make_peace(&mut self) {
         self.journal("peace");
@@ -696,6 +553,9 @@ impl Simulation {
         }
         let store = Store::open(&self.url).await.expect("the store opens");
         let now = self.now();
+        for (_, event) in std::mem::take(&mut self.events) {
+            store.add_event(&event, now).await.expect("an event");
+        }
         // What was told or asked for and is not read yet counts, too: a node whose job has begun is about to be `used`, and
         // one that somebody wants is about to be held.
         let events = store.open_events().await.expect("events").into_iter();
@@ -713,7 +573,7 @@ impl Simulation {
         for node in store.nodes().await.expect("nodes").into_iter().filter(|node| node.primary.is_none()) {
             if node.state == NodeState::Used || begun.contains(&node.nodename) {
                 self.rules.excused.insert(node.id);
-                let end = told(&node.nodename, JobEventKind::Finished);
+                let end = pranks::told(&node.nodename, JobEventKind::Finished);
                 store.add_event(&end, now).await.expect("an event");
             }
             if node.state == NodeState::Hold || wanted.contains(&node.id) {
@@ -819,17 +679,5 @@ impl Simulation {
         lines.extend(work.map(|(work, began)| format!("under way: {:?} since {began}", work.errand)));
         lines.extend(self.journal.iter().rev().take(12).rev().cloned());
         lines.join("\n  ")
-    }
-}
-
-/// What is told about the one job of a node.
-fn told(nodename: &str, kind: JobEventKind) -> NewJobEvent {
-    NewJobEvent {
-        nodename: nodename.to_owned(),
-        kind,
-        job: "build".to_owned(),
-        number: None,
-        branch: None,
-        result: None,
     }
 }

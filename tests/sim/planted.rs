@@ -31,7 +31,7 @@ fn found(bug: Bug) -> Option<(u64, String)> {
             return None;
         }
         plant(Some(bug));
-        let broken = broken_by(seed);
+        let broken = broken_by(seed, &is_found);
         plant(None);
         is_found.fetch_or(broken.is_some(), Ordering::Relaxed);
         Some((seed, broken?))
@@ -40,8 +40,8 @@ fn found(bug: Bug) -> Option<(u64, String)> {
 }
 
 /// What went wrong in a history, in one line.
-fn broken_by(seed: u64) -> Option<String> {
-    let ended = catch_unwind(AssertUnwindSafe(|| super::run(seed, super::LONG_TROUBLED)));
+fn broken_by(seed: u64, is_found: &AtomicBool) -> Option<String> {
+    let ended = catch_unwind(AssertUnwindSafe(|| super::run_unless(seed, super::LONG_TROUBLED, is_found)));
     let broken = match ended {
         Ok(Ok(_)) => return None,
         Ok(Err(broken)) => broken,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nodepool::cloud::{CloudError, ServerRequest};
 use nodepool::model::{NodeId, Owner, Port, Tag, Timestamp, Volume as Listed};
 
+use super::fault::Fault;
 use super::{Server, State};
 
 /// A port of somebody else whose server is gone, and what it was called.
@@ -66,16 +67,12 @@ pub fn of_server(state: &State, provider: &str, server: &str) -> Vec<String> {
 
 /// A server is deleted, and some of the time the cloud forgets what it made for it.
 pub fn leave(state: &mut State, provider: &str, server: &str) {
-    if !state.faulty {
-        return;
-    }
-    let (port, volume) = (state.dice.happens(12), state.dice.happens(25));
-    if port {
+    if state.strikes(Fault::PortForgotten, 12) {
         state.attached.ports.insert((provider.to_owned(), server.to_owned()), None);
     }
     let key = (provider.to_owned(), format!("volume-{server}"));
-    if let Some(known) = state.attached.volumes.get_mut(&key) {
-        known.left |= volume;
+    if state.attached.volumes.contains_key(&key) && state.strikes(Fault::VolumeForgotten, 25) {
+        state.attached.volumes.entry(key).and_modify(|known| known.left = true);
     }
 }
 

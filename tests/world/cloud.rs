@@ -10,6 +10,7 @@ use nodepool::model::{
     ServerStatus, Tag, Timestamp, Volume,
 };
 
+use super::fault::Fault;
 use super::{Image, Server, State, World, attached, floating, host_key, quota};
 
 /// One project on one cloud of the world.
@@ -19,7 +20,7 @@ pub struct SimulatedCloud {
 }
 
 /// What becomes of a call.
-enum Fate {
+enum Turn {
     /// It is done and answered.
     Answered,
     /// It never reached the cloud; the caller hears of it, or waits in vain.
@@ -40,27 +41,27 @@ impl SimulatedCloud {
     where
         T: Send,
     {
-        let (fate, latency) = {
+        let (turn, latency) = {
             let mut state = self.world.lock();
             *state.calls.entry(operation).or_default() += 1;
-            let fate = draw(&mut state);
-            (fate, state.dice.millis(5, 400))
+            let turn = draw(&mut state);
+            (turn, state.dice.millis(5, 400))
         };
-        match fate {
-            Fate::Answered => {
+        match turn {
+            Turn::Answered => {
                 let answer = effect(&mut self.world.lock(), Duration::ZERO);
                 self.world.pass(latency).await;
                 answer
             }
-            Fate::Throttled => {
+            Turn::Throttled => {
                 self.world.pass(latency).await;
                 Err(CloudError::Throttled {
                     text: "429".to_owned(),
                     retry_after: Some(Duration::from_secs(3)),
                 })
             }
-            Fate::NeverArrived { heard } => self.lose(heard, latency).await,
-            Fate::AnswerLost { heard, late } => {
+            Turn::NeverArrived { heard } => self.lose(heard, latency).await,
+            Turn::AnswerLost { heard, late } => {
                 // The answer is lost, so nobody will know whether this was accepted.
                 let _ = effect(&mut self.world.lock(), late);
                 self.lose(heard, latency).await
@@ -77,24 +78,26 @@ impl SimulatedCloud {
     }
 }
 
-fn draw(state: &mut State) -> Fate {
+fn draw(state: &mut State) -> Turn {
     if !state.faulty {
-        return Fate::Answered;
+        return Turn::Answered;
     }
-    match state.dice.between(1, 100) {
-        1..=3 => Fate::NeverArrived { heard: true },
-        4 => Fate::NeverArrived { heard: false },
-        5..=8 => Fate::AnswerLost { heard: true, late: state.dice.millis(0, 20_000) },
-        9..=10 => Fate::AnswerLost { heard: false, late: state.dice.millis(0, 20_000) },
-        11..=12 => Fate::Throttled,
-        _ => Fate::Answered,
-    }
+    let (fault, turn) = match state.dice.between(1, 100) {
+        1..=3 => (Fault::CallLost, Turn::NeverArrived { heard: true }),
+        4 => (Fault::CallHangs, Turn::NeverArrived { heard: false }),
+        5..=8 => (Fault::AnswerLost, Turn::AnswerLost { heard: true, late: state.dice.millis(0, 20_000) }),
+        9..=10 => (Fault::CallHangs, Turn::AnswerLost { heard: false, late: state.dice.millis(0, 20_000) }),
+        11..=12 => (Fault::CallThrottled, Turn::Throttled),
+        _ => return Turn::Answered,
+    };
+    state.faults.count(fault);
+    turn
 }
 
 /// The moment that a listing shows: now, or a while ago.
 fn shown_moment(state: &mut State) -> Timestamp {
-    let lag =
-        if state.faulty && state.dice.happens(30) { state.dice.millis(0, 20_000) } else { Duration::ZERO };
+    let is_late = state.strikes(Fault::ListingStale, 30);
+    let lag = if is_late { state.dice.millis(0, 20_000) } else { Duration::ZERO };
     state.now.minus(lag)
 }
 
@@ -168,7 +171,10 @@ impl Cloud for SimulatedCloud {
             }
             let id = state.id("image");
             let saved = state.dice.millis(500, 30_000);
-            let fails = state.faulty && state.dice.happens(10);
+            let fails = state.strikes(Fault::SnapshotFails, 10);
+            if state.strikes(Fault::ImageSpoilt, 10) {
+                state.spoilt.insert(id.clone());
+            }
             let appears = now.plus(late);
             let image = Image {
                 name: request.name.clone(),
@@ -353,12 +359,16 @@ fn create(
     let (id, address) = (state.id("server"), state.address(provider));
     let appears = now.plus(late);
     let active = appears.plus(state.dice.millis(1_000, 20_000));
-    let faulty = state.faulty;
     let in_bad_zone = request.az.is_some() && request.az == state.bad_zone;
     state.failed_in_zone += u32::from(in_bad_zone);
-    let mut chance = |percent| faulty && state.dice.happens(percent);
-    let (error, stuck, mute, late_address) = (chance(5), chance(2), chance(5), chance(10));
-    let error = error || in_bad_zone;
+    let error =
+        state.strikes(Fault::ServerError, 5) || in_bad_zone || state.bad_flavor == Some(request.min_ram);
+    let stuck = state.strikes(Fault::ServerStuck, 2);
+    let mute = state.strikes(Fault::ServerMute, 5);
+    let late_address = state.strikes(Fault::AddressLate, 10);
+    if let BootImage::Id(image) = &request.image {
+        state.booted.insert(id.clone(), image.clone());
+    }
     let server = Server {
         name: request.name.clone(),
         tag: Some(request.tag.clone()),
@@ -377,9 +387,20 @@ fn create(
         state.crimes.push(format!("server {id} was created although all places at {provider} are taken"));
     }
     state.installation = Some(request.tag.installation.clone());
+    if state.strikes(Fault::MadeTwice, 2) {
+        make_twin(state, provider, &server);
+    }
     state.servers.get_mut(provider).expect("known").insert(id.clone(), server);
     attached::create(state, provider, &id, request);
     Ok(id)
+}
+
+/// What stands before the cloud has sent the call on a second time, and nobody hears of it.
+fn make_twin(state: &mut State, provider: &str, server: &Server) {
+    let (id, address) = (state.id("twin"), state.address(provider));
+    let twin = Server { address, host_key: host_key(&id), leaked: true, ..server.clone() };
+    state.room_lost(provider);
+    state.servers.get_mut(provider).expect("known").insert(id, twin);
 }
 
 /// The host key that user data gives to a new machine, as its cloud-init would take it from there.
@@ -391,7 +412,8 @@ fn told_host_key(request: &ServerRequest) -> Option<HostKey> {
 
 fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result<(), CloudError> {
     let now = state.now;
-    let slow = state.faulty && state.dice.happens(5);
+    let (slow, forgotten) =
+        (state.strikes(Fault::DeletionSlow, 5), state.strikes(Fault::DeletionForgotten, 3));
     let takes = if slow { state.dice.millis(60_000, 300_000) } else { state.dice.millis(100, 8_000) };
     let held = state.held.get(id).is_some_and(|until| until.is_none_or(|until| now < until));
     let Some(server) =
@@ -403,7 +425,9 @@ fn delete(state: &mut State, provider: &str, id: &str, late: Duration) -> Result
     let foreign = server.tag.as_ref().is_none_or(|tag| tag.installation == "another");
     let gone = now.plus(late).plus(takes);
     server.deleted = true;
-    server.gone = Some(server.gone.map_or(gone, |earlier| earlier.min(gone)));
+    if !forgotten {
+        server.gone = Some(server.gone.map_or(gone, |earlier| earlier.min(gone)));
+    }
     if foreign {
         state.crimes.push(format!("server {id}, which is not ours, was deleted"));
     }

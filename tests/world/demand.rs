@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use nodepool::target::{Demand, DemandError, DemandSource};
 
 use super::World;
+use super::fault::Fault;
 
 /// Tells the demand of the world, when it feels like it.
 pub struct SimulatedDemand {
@@ -20,10 +21,12 @@ impl DemandSource for SimulatedDemand {
             (fate, state.dice.millis(1, slowest))
         };
         if fate <= 3 {
+            self.world.lock().faults.count(Fault::GearmanHangs);
             self.world.never().await;
         }
         self.world.pass(delay).await;
         if fate <= 15 {
+            self.world.lock().faults.count(Fault::GearmanFails);
             return Err(DemandError::Unknown("nobody answers".to_owned()));
         }
         Ok(Demand { jobs: self.world.lock().demand.clone(), ..Demand::default() })

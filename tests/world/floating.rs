@@ -7,6 +7,7 @@ use std::time::Duration;
 use nodepool::cloud::{CloudError, FloatingIpRequest};
 use nodepool::model::{Address, FloatingIp as Listed, NodeId, Owner, Tag, Timestamp};
 
+use super::fault::Fault;
 use super::{FloatingIp, State, quota};
 
 /// All of the project that a listing shows.
@@ -101,6 +102,7 @@ pub fn bad_luck(state: &mut State) {
         1 => {
             let quota = usize::try_from(state.dice.between(1, 7)).expect("small");
             state.room_lost(&provider);
+            state.faults.count(Fault::QuotaShrinks);
             state.floating_quotas.insert(provider, quota);
         }
         _ => {
@@ -110,6 +112,7 @@ pub fn bad_luck(state: &mut State) {
             let mut everywhere = state.floating_ips.values_mut();
             if let Some(one) = everywhere.find_map(|all| all.get_mut(&id)) {
                 one.gone = Some(now);
+                state.faults.count(Fault::FloatingIpLost);
             }
         }
     }
@@ -121,6 +124,7 @@ fn leak(state: &mut State, provider: &str) {
     let (id, ip, appears) = (state.id("floating"), address(state, provider), state.now);
     let owner = Owner::Node(NodeId(1_000_000));
     let tag = Some(Tag { installation, owner, attempt: id.clone() });
+    state.faults.count(Fault::FloatingIpLeaked);
     let one = FloatingIp { ip, tag, server: None, appears, gone: None };
     state.room_lost(provider);
     state.floating_ips.get_mut(provider).expect("known").insert(id, one);

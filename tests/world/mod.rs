@@ -8,6 +8,7 @@ pub mod cloud;
 pub mod daemon;
 pub mod demand;
 pub mod dice;
+pub mod fault;
 pub mod floating;
 pub mod pool;
 pub mod quota;
@@ -28,6 +29,7 @@ use nodepool::cloud::CloudError;
 use nodepool::model::{HostKey, Tag, Timestamp};
 
 use dice::Dice;
+use fault::{Fault, Faults};
 
 /// After this time a listing has shown a server, whatever the faults.
 const SHOWN_WITHIN: Duration = Duration::from_secs(600);
@@ -44,6 +46,8 @@ pub struct State {
     pub dice: Dice,
     /// Whether things go wrong by themselves.
     pub faulty: bool,
+    /// What went wrong, and how often.
+    pub faults: Faults,
     /// The moments that somebody waits for.
     pub alarms: BTreeSet<Timestamp>,
     /// All servers that ever were, by provider and then by id.
@@ -73,6 +77,11 @@ pub struct State {
     /// The availability zone where no server comes up, if one is out of order, and how many failed there.
     pub bad_zone: Option<String>,
     pub failed_in_zone: u32,
+    /// The flavor of which no server comes up, if one is out of order, by the memory that was asked for.
+    pub bad_flavor: Option<u32>,
+    /// Snapshots on whose nodes the ready script fails, and what each server booted.
+    pub spoilt: BTreeSet<String>,
+    pub booted: BTreeMap<String, String>,
     /// How many servers of ours may be at each cloud.
     pub limits: BTreeMap<String, usize>,
     /// Limits that were lowered, and until when they count: what was decided before may still wait for its turn.
@@ -173,6 +182,7 @@ impl World {
             now: start,
             dice: Dice::new(seed),
             faulty: true,
+            faults: Faults::default(),
             alarms: BTreeSet::new(),
             servers: BTreeMap::new(),
             images: BTreeMap::new(),
@@ -188,6 +198,9 @@ impl World {
             lost: BTreeMap::new(),
             bad_zone: None,
             failed_in_zone: 0,
+            bad_flavor: None,
+            spoilt: BTreeSet::new(),
+            booted: BTreeMap::new(),
             limits: BTreeMap::new(),
             lowered: BTreeMap::new(),
             installation: None,
@@ -314,6 +327,7 @@ impl State {
     /// A server that carries our tag and has no row.
     pub fn leak(&mut self, provider: &str) {
         let Some(installation) = self.installation.clone() else { return };
+        self.faults.count(Fault::ServerLeaked);
         let (id, address, now) = (self.id("leaked"), self.address(provider), self.now);
         let owner = nodepool::model::Owner::Node(nodepool::model::NodeId(1_000_000));
         let server = Server {
@@ -343,6 +357,7 @@ impl State {
         });
         if let Some(image) = ours.last() {
             image.gone = Some(now);
+            self.faults.count(Fault::ImageLost);
         }
     }
 
@@ -369,6 +384,8 @@ impl State {
         }
         self.cut_off.clear();
         self.bad_zone = None;
+        self.bad_flavor = None;
+        self.spoilt.clear();
         for quota in self.quotas.values_mut().chain(self.floating_quotas.values_mut()) {
             *quota = 100;
         }

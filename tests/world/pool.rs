@@ -13,6 +13,9 @@ use nodepool::config::{
 pub const IMAGE: &str = "trusty";
 pub const OTHER_IMAGE: &str = "xenial";
 
+/// The memory that each of them asks for: they boot different flavors.
+pub const MIN_RAMS: [u32; 2] = [1024, 4096];
+
 /// Offers the nodes of every target as agents.
 pub fn with_agents(mut config: Config) -> Config {
     for target in &mut config.targets {
@@ -139,12 +142,12 @@ fn provider(name: &str, max_servers: u32, has_pool: bool, source: HostKeySource)
         host_key_checking: true,
         ipv6_preferred: false,
         template_hostname: "template-{image.name}-{timestamp}".to_owned(),
-        images: vec![image(IMAGE, source), image(OTHER_IMAGE, source)],
+        images: vec![image(IMAGE, MIN_RAMS[0], source), image(OTHER_IMAGE, MIN_RAMS[1], source)],
         retired: None,
     }
 }
 
-fn image(name: &str, source: HostKeySource) -> ProviderImage {
+fn image(name: &str, min_ram: u32, source: HostKeySource) -> ProviderImage {
     ProviderImage {
         name: name.to_owned(),
         source: ImageSource::Snapshot {
@@ -152,7 +155,7 @@ fn image(name: &str, source: HostKeySource) -> ProviderImage {
             setup: "setup.sh".to_owned(),
             setup_timeout: Duration::from_secs(120),
         },
-        min_ram: 1024,
+        min_ram,
         name_filter: None,
         username: "jenkins".to_owned(),
         user_home: "/home/jenkins".to_owned(),

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use nodepool::model::HostKey;
 use nodepool::remote::{Command, Connection, Endpoint, Output, Remote, RemoteError, RemoteFile, Trust};
 
+use super::fault::Fault;
 use super::{World, floating};
 
 /// Reaches the machines of the world.
@@ -134,8 +135,8 @@ impl Connection for SimulatedConnection {
         output.line("simulated");
         let (fails, hangs) = {
             let mut state = self.world.lock();
-            let faulty = state.faulty;
-            (faulty && state.dice.happens(3), faulty && state.dice.happens(2))
+            let spoilt = state.booted.get(&self.server).is_some_and(|image| state.spoilt.contains(image));
+            (state.strikes(Fault::ScriptFails, 3) || spoilt, state.strikes(Fault::ScriptHangs, 2))
         };
         if hangs {
             self.world.pass(command.deadline).await;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use nodepool::model::{Agent, AgentTag, Node, Timestamp};
 use nodepool::target::{Enrolled, Enrollment, Inbound, Roster, Target, TargetError, Withdrawal};
 
+use super::fault::Fault;
 use super::{State, World};
 
 /// What Jenkins says of an agent whose one job is over.
@@ -53,6 +54,7 @@ impl SimulatedTarget {
             (fate, state.dice.millis(1, slowest))
         };
         if fate <= 2 {
+            self.world.lock().faults.count(Fault::JenkinsHangs);
             self.world.never().await;
         }
         self.world.pass(delay).await;
@@ -60,14 +62,17 @@ impl SimulatedTarget {
             let mut state = self.world.lock();
             let down = state.target_down_until.is_some_and(|until| state.now < until);
             if down || fate <= 8 {
+                state.faults.count(Fault::JenkinsFails);
                 return Err(TargetError::Unavailable("the controller does not answer".to_owned()));
             }
             what(&mut state)
         };
         if fate <= 14 {
+            self.world.lock().faults.count(Fault::JenkinsAnswerLost);
             return Err(TargetError::Unavailable("the connection was cut".to_owned()));
         }
         if fate <= 16 {
+            self.world.lock().faults.count(Fault::JenkinsHangs);
             self.world.never().await;
         }
         answer
@@ -78,8 +83,8 @@ impl SimulatedTarget {
 impl Target for SimulatedTarget {
     async fn enroll(&self, enrollment: &Enrollment) -> Result<Enrolled, TargetError> {
         self.call(|state| {
-            let never = state.faulty && state.dice.happens(4);
-            let refused = state.faulty && state.dice.happens(2);
+            let never = state.strikes(Fault::AgentNeverOnline, 4);
+            let refused = state.strikes(Fault::AgentRefused, 2);
             let online = state.now.plus(state.dice.millis(500, 9_000));
             let agents = state.agents.entry(self.name.clone()).or_default();
             if let Some(known) = agents.get(&enrollment.name) {
