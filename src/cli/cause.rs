@@ -296,7 +296,7 @@ impl Evidence<'_> {
         chain.say(
             0,
             format!(
-                "{title} of label {} at {} has been {} for {since}",
+                "{title} of label {} at {} has been in state {} for {since}",
                 node.label, node.provider, node.state
             ),
         );

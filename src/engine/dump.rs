@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 use super::Engine;
 use crate::model::{Timestamp, Wish};
-use crate::plan::{Errand, Subject, TryEnd};
+use crate::plan::{Errand, Subject, Tries, TryEnd};
 use crate::telemetry::LastTick;
 
 impl Engine {
@@ -48,8 +48,12 @@ impl Engine {
                 }
             }
         }
-        writeln!(text, "errands that were tried: {}", self.memory.tries.len())?;
-        for (errand, tries) in &self.memory.tries {
+        // What the cloud accepted waits for its listing, and the refusals of the plan say so as long as a row does.
+        let in_vain = |tries: &Tries| tries.last_end != TryEnd::Accepted;
+        let count = self.memory.tries.values().filter(|tries| in_vain(tries)).count();
+        let accepted = self.memory.tries.len().saturating_sub(count);
+        writeln!(text, "errands that were tried in vain: {count}, and {accepted} that were accepted lately")?;
+        for (errand, tries) in self.memory.tries.iter().filter(|(_, tries)| in_vain(tries)) {
             let what = match tries.last_end {
                 TryEnd::Accepted => "accepted by the cloud",
                 TryEnd::Busy => "a job is in the way",
