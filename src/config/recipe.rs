@@ -28,6 +28,9 @@ impl ProviderImage {
     /// is that of snapshots older than recipes.
     pub fn changed_since(&self, recipe: &str) -> Vec<String> {
         let now = self.recipe();
+        if now == recipe {
+            return Vec::new();
+        }
         let now: Vec<(&str, &str)> = now.lines().filter_map(|line| line.split_once(IS)).collect();
         let built = recipe.lines().filter_map(|line| line.split_once(IS));
         let changed = built.filter_map(|(key, old)| {
