@@ -29,7 +29,11 @@ impl Write for Log {
 
 impl Log {
     /// Starts to keep what this thread logs.
-    fn start(filter: &str) -> (Self, tracing::subscriber::DefaultGuard) {
+    ///
+    /// What is never logged is decided when a place in the code is reached first; where that is in another thread at this
+    /// very moment, it does not see us. So a life goes before, which reaches them all.
+    async fn start(filter: &str) -> (Self, tracing::subscriber::DefaultGuard) {
+        live(&Fake::ready().await, None).await;
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -65,7 +69,7 @@ async fn live(fake: &Fake, identity: Option<Identity>) {
 
 #[tokio::test]
 async fn each_exchange_is_shown_with_what_a_person_needs() {
-    let (log, guard) = Log::start("warn,nodepool=debug");
+    let (log, guard) = Log::start("warn,nodepool=debug").await;
     let fake = Fake::ready().await;
     live(&fake, None).await;
     drop(guard);
@@ -97,7 +101,7 @@ async fn no_secret_is_shown() {
         secret: "hush-hush".into(),
     };
     for identity in [None, Some(credential)] {
-        let (log, guard) = Log::start("trace");
+        let (log, guard) = Log::start("trace").await;
         let fake = Fake::ready().await;
         live(&fake, identity).await;
         // An odd answer to a login, which may hold anything.
@@ -118,7 +122,7 @@ async fn no_secret_is_shown() {
 
 #[tokio::test]
 async fn nothing_is_shown_unless_asked_for() {
-    let (log, guard) = Log::start("info");
+    let (log, guard) = Log::start("info").await;
     live(&Fake::ready().await, None).await;
     drop(guard);
     assert!(!log.text().contains("nodepool.http"), "{}", log.text());
