@@ -26,16 +26,10 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens the store. Where it is a file, nodepoold makes it: a command that made one because `dburi` is mistyped would
-    /// tell of an empty pool.
+    /// Opens the store.
     pub async fn open(database_url: &str, console: Console) -> Result<Self, Failure> {
-        let (file, place) = (store::database_file(database_url), store::database_place(database_url));
-        if let Some(file) = file.as_deref().filter(|file| file.try_exists().is_ok_and(|there| !there)) {
-            let what = format!("there is no database at {}", file.display());
-            let next = "start nodepoold, which makes it, or correct `dburi` if nodepoold uses another one";
-            return Err(Failure::unreachable(what, next));
-        }
         let store = Store::open(database_url).await?;
+        let (file, place) = (store::database_file(database_url), store::database_place(database_url));
         let bell = match &file {
             Some(file) => Some(bell::beside(file)),
             None if store.is_shared() => Some(bell::of_installation(&store.installation().await?)),

@@ -138,8 +138,6 @@ async fn a_database_that_cannot_be_used_is_told_without_its_password() {
         ),
         ("mysql+pymysql://nodepool:hunter2@db/nodepool?pool=3", 2, "the parameter `pool` is not supported"),
         ("sqlite:////dev/null/nodepool.db", 3, "the database is unavailable"),
-        // One that is merely not there is not made: nodepoold may well use another one.
-        ("sqlite:////nowhere/nodepool.db", 3, "there is no database at /nowhere/nodepool.db"),
     ] {
         std::fs::write(&yaml, format!("dburi: {url}\nlabels: []\nproviders: []\ntargets: []\n")).unwrap();
         let ran = bench.run(&["list"]).await;
