@@ -48,6 +48,8 @@ const LONG_TROUBLED: Duration = Duration::from_secs(20 * 60);
 const LONG_EVERY: u64 = 37;
 /// How long the pool may take afterwards. The longest pause after failed builds is an hour.
 const RECOVERY: Duration = Duration::from_secs(3 * 3600);
+/// How often ready nodes are checked in peace, as the cron does: a floating IP that somebody deleted shows in no other way.
+const CHECK_EVERY: Duration = Duration::from_secs(600);
 /// When the world begins: some moment.
 const START: i64 = 1_700_000_000;
 /// How long a call may wait for its turn at a provider.
@@ -305,9 +307,14 @@ impl Simulation {
         }
         self.make_peace().await;
         let bound = self.now().plus(RECOVERY);
+        let mut next_check = self.now().plus(CHECK_EVERY);
         while !self.is_settled() {
             if self.now() > bound {
                 return Err(format!("not settled within {} s after the faults stopped", RECOVERY.as_secs()));
+            }
+            if self.now() >= next_check {
+                next_check = self.now().plus(CHECK_EVERY);
+                self.wish(WishKind::Check).await;
             }
             self.step(false).await?;
             if is_over.load(Ordering::Relaxed) {
@@ -654,6 +661,31 @@ impl Simulation {
             && keypairs.count() == 0
     }
 
+    /// What is there although no row has it, in words.
+    fn left_over(&self) -> Vec<String> {
+        let state = self.world.lock();
+        let is_ours = |tag: &Option<nodepool::model::Tag>| {
+            tag.as_ref().is_some_and(|tag| tag.installation != "another")
+        };
+        let mut lines: Vec<String> =
+            attached::left(&state).map(|what| format!("left over: {what}")).collect();
+        for (id, server) in state.servers.values().flatten() {
+            let has_row = self.nodes.iter().any(|node| node.server_id.as_ref() == Some(id));
+            if server.exists(state.now) && is_ours(&server.tag) && !has_row {
+                lines.push(format!("left over: server {id}, {server:?}"));
+            }
+        }
+        for (_, id, one, owner) in floating::ours(&state) {
+            lines.push(format!("there: floating IP {id} of {owner:?} to {:?}", one.server));
+        }
+        for ((target, name), agent) in state.agents_of_ours() {
+            lines.push(format!("there: agent {name} at {target}: {agent:?}"));
+        }
+        let keypairs = state.keypairs.values().flatten().filter(|name| *name != "operator");
+        lines.extend(keypairs.map(|name| format!("left over: keypair {name}")));
+        lines
+    }
+
     /// What a person needs to understand a failure.
     fn situation(&self) -> String {
         let mut lines = vec![format!("at {} s", self.elapsed())];
@@ -675,6 +707,7 @@ impl Simulation {
         lines.extend(planned.map(|planned| format!("plan: {:?}: {}", planned.action, planned.reason)));
         let refused = self.plan.refusals.iter();
         lines.extend(refused.map(|refusal| format!("refused: {:?}: {}", refusal.subject, refusal.reason)));
+        lines.extend(self.left_over());
         let work = self.daemon.iter().flat_map(|daemon| &daemon.work);
         lines.extend(work.map(|(work, began)| format!("under way: {:?} since {began}", work.errand)));
         lines.extend(self.journal.iter().rev().take(12).rev().cloned());
