@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::lenient::{lenient, lenient_list};
 use super::mark;
 use super::pages::{Entry, Page};
+use super::port::WirePort;
 use super::server::Link;
 use crate::cloud::{CloudError, FloatingIpRequest};
 use crate::model::FloatingIp;
@@ -49,7 +50,7 @@ impl Connection {
         network: &str,
         request: &FloatingIpRequest,
     ) -> Result<String, CloudError> {
-        let ports = self.ports(&request.server_id).await?;
+        let ports = self.ports_in_order(&request.server_id).await?;
         let description = mark::description(&request.tag)?;
         let mut refusal = None;
         for port in ports.iter().filter(|port| port.has_ipv4()).take(PORTS) {
@@ -92,10 +93,8 @@ impl Connection {
 
     /// The ports of a server: first those on the network that the last floating IP led to, then by network and by id,
     /// so that servers alike get theirs on the same network.
-    async fn ports(&self, server: &str) -> Result<Vec<WirePort>, CloudError> {
-        let filter = [("device_id", server.to_owned())];
-        let mut ports = self.list::<PortsPage>(Network, &["ports"], None, &filter).await?;
-        ports.retain(|port| port.device_id.as_deref().is_none_or(|device| device == server));
+    async fn ports_in_order(&self, server: &str) -> Result<Vec<WirePort>, CloudError> {
+        let mut ports = self.ports_of(server).await?;
         let routed = self.routed().clone();
         let place = |port: &WirePort| (port.network_id != routed, port.network_id.clone(), port.id.clone());
         ports.sort_by_cached_key(place);
@@ -195,52 +194,6 @@ impl WireFloatingIp {
     }
 }
 
-/// A page of `GET /v2.0/ports`.
-#[derive(Deserialize)]
-struct PortsPage {
-    ports: Vec<WirePort>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    ports_links: Vec<Link>,
-}
-
-impl Page for PortsPage {
-    type Entry = WirePort;
-
-    fn open(self) -> (Vec<WirePort>, bool) {
-        let follows = self.ports_links.iter().any(Link::is_next);
-        (self.ports, follows)
-    }
-}
-
-#[derive(Deserialize)]
-struct WirePort {
-    id: String,
-    #[serde(default, deserialize_with = "lenient")]
-    device_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    network_id: Option<String>,
-    #[serde(default, deserialize_with = "lenient_list")]
-    fixed_ips: Vec<FixedIp>,
-}
-
-impl WirePort {
-    /// Floating IPs are IPv4, and so must be what they lead to.
-    fn has_ipv4(&self) -> bool {
-        self.fixed_ips.iter().any(|fixed| fixed.ip_address.parse().is_ok_and(|ip: IpAddr| ip.is_ipv4()))
-    }
-}
-
-impl Entry for WirePort {
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-#[derive(Deserialize)]
-struct FixedIp {
-    ip_address: String,
-}
-
 #[derive(Deserialize)]
 struct Created {
     floatingip: CreatedFloatingIp,
@@ -254,7 +207,6 @@ struct CreatedFloatingIp {
 #[cfg(feature = "fuzz")]
 pub(super) fn fuzz(body: &[u8]) {
     let floating_ips = super::pages::fuzz::<FloatingIpsPage>(body).into_iter().map(WireFloatingIp::read);
-    let ports = super::pages::fuzz::<PortsPage>(body).into_iter().filter(WirePort::has_ipv4);
     let created = serde_json::from_slice::<Created>(body).map(|created| created.floatingip.id);
-    std::hint::black_box((floating_ips.filter_map(Result::ok).count(), ports.count(), created.is_ok()));
+    std::hint::black_box((floating_ips.filter_map(Result::ok).count(), created.is_ok()));
 }

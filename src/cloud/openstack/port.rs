@@ -1,7 +1,9 @@
-//! Neutron: the ports by which Nova plugs servers in, as far as one may outlive its server.
+//! Neutron: the ports by which Nova plugs servers in. A floating IP leads to one of them, and one may outlive its server.
 //!
 //! Nova makes the ports of a server and gives nobody a chance to mark them. But each names its server by an id that no
 //! other server ever gets, so whoever knows that the server was ours knows whose the port is.
+
+use std::net::IpAddr;
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -30,6 +32,14 @@ impl Connection {
         let filter: Vec<_> = project.into_iter().chain(fields).collect();
         let listed = self.list::<PortsPage>(Network, &["ports"], None, &filter).await?;
         Ok(listed.into_iter().filter_map(WirePort::read).collect())
+    }
+
+    /// The ports of a server, in no order.
+    pub(super) async fn ports_of(&self, server: &str) -> Result<Vec<WirePort>, CloudError> {
+        let filter = [("device_id", server.to_owned())];
+        let mut ports = self.list::<PortsPage>(Network, &["ports"], None, &filter).await?;
+        ports.retain(|port| port.device_id.as_deref().is_none_or(|device| device == server));
+        Ok(ports)
     }
 
     /// Deletes a port, if it still belongs to that server: one that was lent to another meanwhile is not deleted.
@@ -71,15 +81,25 @@ struct Shown {
     port: WirePort,
 }
 
+/// A port, as far as it was asked for.
 #[derive(Deserialize)]
-struct WirePort {
-    id: String,
+pub(super) struct WirePort {
+    pub(super) id: String,
     #[serde(default, deserialize_with = "lenient")]
     device_id: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     device_owner: Option<String>,
     #[serde(default, deserialize_with = "lenient_list")]
     tags: Vec<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) network_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    fixed_ips: Vec<FixedIp>,
+}
+
+#[derive(Deserialize)]
+struct FixedIp {
+    ip_address: String,
 }
 
 impl Entry for WirePort {
@@ -89,6 +109,11 @@ impl Entry for WirePort {
 }
 
 impl WirePort {
+    /// Floating IPs are IPv4, and so must be what they lead to.
+    pub(super) fn has_ipv4(&self) -> bool {
+        self.fixed_ips.iter().any(|fixed| fixed.ip_address.parse().is_ok_and(|ip: IpAddr| ip.is_ipv4()))
+    }
+
     /// The port, if it is one of a server.
     fn read(self) -> Option<Port> {
         let of_server = self.device_owner.is_some_and(|owner| owner.starts_with(OF_SERVERS));
@@ -99,6 +124,8 @@ impl WirePort {
 
 #[cfg(feature = "fuzz")]
 pub(super) fn fuzz(body: &[u8]) {
-    let ports = super::pages::fuzz::<PortsPage>(body).into_iter().filter_map(WirePort::read);
-    std::hint::black_box((ports.count(), serde_json::from_slice::<Shown>(body).is_ok()));
+    let ports = super::pages::fuzz::<PortsPage>(body);
+    let with_ipv4 = ports.iter().filter(|port| port.has_ipv4()).count();
+    let of_servers = ports.into_iter().filter_map(WirePort::read).count();
+    std::hint::black_box((with_ipv4, of_servers, serde_json::from_slice::<Shown>(body).is_ok()));
 }
