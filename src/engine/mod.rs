@@ -170,7 +170,8 @@ impl Engine {
         let mut rows = Rows { nodes, images };
         let mut tick = Tick { wake: plan.wake, census, breakers, ..Tick::default() };
         for planned in &plan.actions {
-            self.carry_out(now, planned, &mut rows, work, &mut tick).await?;
+            let span = context::of_action(&planned.action);
+            self.carry_out(now, planned, &mut rows, work, &mut tick).instrument(span).await?;
         }
         if let Some(wake) = self.memory.next_token(now) {
             tick.wake = Some(tick.wake.map_or(wake, |earlier| earlier.min(wake)));
@@ -208,18 +209,6 @@ impl Engine {
     }
 
     async fn carry_out(
-        &mut self,
-        now: Timestamp,
-        planned: &plan::Planned,
-        rows: &mut Rows,
-        work: &mut Vec<Work>,
-        tick: &mut Tick,
-    ) -> Result<(), StoreError> {
-        let span = context::of_action(&planned.action);
-        self.carry_out_in_span(now, planned, rows, work, tick).instrument(span).await
-    }
-
-    async fn carry_out_in_span(
         &mut self,
         now: Timestamp,
         planned: &plan::Planned,
