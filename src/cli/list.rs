@@ -93,7 +93,7 @@ pub async fn run(session: &Session, config: &Config, arguments: &Arguments) -> R
         let lines = session.store.node_lines().await?;
         arguments.filter.check(config, &lines)?;
         let chosen = arguments.choose_by(lines, true, |line| line);
-        return session.console.table(&plain(&chosen, arguments.look, now()));
+        return session.console.table(&plain(chosen, arguments.look, now()));
     }
     let nodes = session.store.nodes().await?;
     arguments.filter.check(config, &lines_of(&nodes))?;
@@ -200,7 +200,7 @@ pub(super) fn lines_of(nodes: &[Node]) -> Vec<NodeLine> {
 /// The table of nodes that look wants.
 pub(super) fn table(nodes: &[Node], look: Look, now: Timestamp) -> Table {
     if !look.detail {
-        return plain(&lines_of(nodes), look, now);
+        return plain(lines_of(nodes), look, now);
     }
     let added = ["Step", "Comment", "Held until", "Reason", "Subnode of", "Held by", "Job"];
     let mut table = Table::new(columns(look).into_iter().chain(added));
@@ -214,12 +214,12 @@ pub(super) fn table(nodes: &[Node], look: Look, now: Timestamp) -> Table {
             node.held_by.clone(),
             node.job.name.clone(),
         ];
-        table.row(cells(&NodeLine::from(node), look, now).into_iter().chain(detail));
+        table.row(cells(NodeLine::from(node), look, now).into_iter().chain(detail));
     }
     table
 }
 
-fn plain(lines: &[NodeLine], look: Look, now: Timestamp) -> Table {
+fn plain(lines: Vec<NodeLine>, look: Look, now: Timestamp) -> Table {
     let mut table = Table::new(columns(look));
     for line in lines {
         table.row(cells(line, look, now));
@@ -233,17 +233,17 @@ fn columns(look: Look) -> [&'static str; 11] {
     ["ID", "Provider", "AZ", "Label", "Target", "Hostname", "NodeName", "Server ID", "IP", "State", age]
 }
 
-fn cells(line: &NodeLine, look: Look, now: Timestamp) -> [Option<String>; 11] {
+fn cells(line: NodeLine, look: Look, now: Timestamp) -> [Option<String>; 11] {
     [
         Some(line.id.to_string()),
-        Some(line.provider.clone()),
-        line.az.clone(),
-        Some(line.label.clone()),
-        Some(line.target.clone()),
-        Some(line.hostname.clone()),
-        Some(line.nodename.clone()),
-        line.server_id.clone(),
-        line.ip.clone(),
+        Some(line.provider),
+        line.az,
+        Some(line.label),
+        Some(line.target),
+        Some(line.hostname),
+        Some(line.nodename),
+        line.server_id,
+        line.ip,
         Some(line.state.word().to_owned()),
         Some(look.age.text(now.since(line.state_time))),
     ]

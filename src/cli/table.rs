@@ -14,6 +14,10 @@ const NONE: &str = "None";
 /// The column whose words are coloured on a terminal.
 const COLOURED: &str = "State";
 
+/// What lines are filled up with, a piece at a time: character by character would take longer than all else.
+const SPACES: &str = "                                ";
+const DASHES: &str = "--------------------------------";
+
 /// A table in the making: the look of Python's PrettyTable, cells to the left, a rule above and below the header and
 /// one at the end. Lines are never broken to fit a terminal: what reads them counts on one line a row.
 #[derive(Debug)]
@@ -70,7 +74,7 @@ impl Table {
     fn rule(&self, text: &mut String) {
         for width in &self.widths {
             text.push('+');
-            text.extend(std::iter::repeat_n('-', width.saturating_add(2)));
+            fill(text, DASHES, width.saturating_add(2));
         }
         text.push_str("+\n");
     }
@@ -91,9 +95,18 @@ impl Table {
                 }
                 None => text.push_str(cell),
             }
-            text.extend(std::iter::repeat_n(' ', widest.saturating_sub(width).saturating_add(1)));
+            fill(text, SPACES, widest.saturating_sub(width).saturating_add(1));
         }
         text.push_str("|\n");
+    }
+}
+
+/// Writes so many characters of what `pattern` repeats.
+fn fill(text: &mut String, pattern: &str, mut count: usize) {
+    while count > 0 {
+        let part = pattern.get(..count).unwrap_or(pattern);
+        text.push_str(part);
+        count = count.saturating_sub(part.len());
     }
 }
 
