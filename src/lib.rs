@@ -15,6 +15,7 @@ pub mod builder;
 pub mod cli;
 pub mod cloud;
 pub mod config;
+pub mod database_url;
 pub mod doctor;
 pub mod engine;
 pub mod events;

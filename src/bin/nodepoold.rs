@@ -18,10 +18,10 @@ use nodepool::events::{Listening, Ring, Writer};
 use nodepool::plan::Permissions;
 use nodepool::reload::{self, Make, Parts, Reloads, Relog, Watched, report_warnings};
 use nodepool::service::{Clockwork, Lookout, PidFile, Start, notify};
-use nodepool::store::{self, Page, Store};
+use nodepool::store::{Page, Store};
 use nodepool::target::zmq;
 use nodepool::telemetry::{self, LastTick, LogFormat, LogGuard, Metrics, STATSD_PORT, Statsd};
-use nodepool::{service, web, wiring};
+use nodepool::{database_url, service, web, wiring};
 use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -144,7 +144,7 @@ fn main() -> ExitCode {
 /// Starts the same program again, detached, and leaves it alone.
 fn go_into_background(arguments: &Arguments) -> anyhow::Result<()> {
     let loaded = load(&wiring::sources(arguments.config.clone(), arguments.secure.clone())?)?;
-    let folder = store::database_file(loaded.config.database.0.expose_secret());
+    let folder = database_url::file_of(loaded.config.database.0.expose_secret());
     let folder =
         folder.as_deref().and_then(Path::parent).unwrap_or(Path::new("/var/log/nodepool")).to_owned();
     std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
@@ -391,7 +391,7 @@ struct Post {
 
 async fn open_store(url: &str, metrics: &Arc<Metrics>) -> anyhow::Result<(Store, Post)> {
     // Whoever has the lock of a file works on it, so it comes first.
-    let post = store::database_file(url).as_deref().map(beside).transpose()?;
+    let post = database_url::file_of(url).as_deref().map(beside).transpose()?;
     let store = Store::open(url).await.context("the store cannot be opened")?;
     let post = match post {
         Some(post) => post,
@@ -441,7 +441,7 @@ async fn departed(
 /// Leaves beside the database where the page is served, for the commands that ask the daemon itself, and gives what a dump
 /// says of it.
 fn announce_page(database_url: &str, address: Option<SocketAddr>) -> String {
-    let announced = store::database_file(database_url).map(|file| bell::announce_page(&file, address));
+    let announced = database_url::file_of(database_url).map(|file| bell::announce_page(&file, address));
     if let Some(Err(error)) = announced {
         tracing::warn!(target: "nodepool", "`nodepool plan` and `nodepool why` cannot find this daemon: {error}");
     }

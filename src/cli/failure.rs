@@ -56,13 +56,18 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let what = error.to_string();
         match error {
-            StoreError::Unsupported(_) | StoreError::Url(_) => {
+            StoreError::Url(_) => {
                 Self::usage(what, "correct `dburi`; `nodepool config-validate` shows where it stands")
             }
             StoreError::Foreign(_) => Self::usage(
                 what,
                 "nothing was changed there; make a database of its own for this program (nodepool v0 and this one do not share \
                  tables) and name it in `dburi`",
+            ),
+            StoreError::Denied(_) => Self::unreachable(
+                what,
+                "make the user of `dburi` the owner of that database (PostgreSQL: ALTER DATABASE ... OWNER TO ...), or grant it all \
+                 rights there (MariaDB, MySQL: GRANT ALL ON ...; PostgreSQL 15 and newer: GRANT CREATE ON SCHEMA public TO ...)",
             ),
             StoreError::Server { next, .. } => Self::unreachable(what, next),
             StoreError::Unavailable(_) => Self::unreachable(

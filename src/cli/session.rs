@@ -7,8 +7,9 @@ use secrecy::SecretString;
 
 use super::{Console, Failure};
 use crate::bell;
+use crate::database_url;
 use crate::model::Timestamp;
-use crate::store::{self, ENGINE_LEASE, Store, StoreError};
+use crate::store::{ENGINE_LEASE, Store, StoreError};
 
 /// An open store, and where to answer.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ impl Session {
     /// Opens the store.
     pub async fn open(database_url: &str, console: Console) -> Result<Self, Failure> {
         let store = Store::open(database_url).await?;
-        let (file, place) = (store::database_file(database_url), store::database_place(database_url));
+        let (file, place) = (database_url::file_of(database_url), database_url::place_of(database_url));
         let bell = match &file {
             Some(file) => Some(bell::beside(file)),
             None if store.is_shared() => Some(bell::of_installation(&store.installation().await?)),

@@ -8,9 +8,7 @@ use super::diagnostic::Report;
 use super::source_text::Located;
 use super::sources::Sources;
 use super::types::DatabaseUrl;
-
-/// The databases that the store opens; SQLAlchemy adds the name of a driver after a plus sign.
-const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
+use crate::database_url::{self, UrlError};
 
 /// Chooses the database. One of a kind that nobody knows is an error; of two, that of secure.conf
 /// counts, as in nodepool v0.
@@ -34,14 +32,13 @@ pub(super) fn choose(
             .help("take this one out");
     }
     let Some(named) = secure.or(inline) else { return default(sources, report) };
-    let scheme = named.value.expose_secret().split_once(':').map_or("", |(scheme, _)| scheme);
-    let kind = scheme.split_once('+').map_or(scheme, |(kind, _)| kind);
-    if !SCHEMES.contains(&kind) {
-        // The scheme is not repeated: text without one may be a password.
-        report.error(&named.at, "`dburi` does not begin with the kind of a database").help(
-            "write sqlite:////var/lib/nodepool/nodepool.db, mysql://USER:PASSWORD@HOST/DATABASE or \
-                 postgresql://USER:PASSWORD@HOST/DATABASE",
-        );
+    if let Err(error) = database_url::parse(named.value.expose_secret()) {
+        let what = match error {
+            // The kind is not repeated: text without one may be a password.
+            UrlError::Unsupported(_) => "`dburi` does not begin with the kind of a database".to_owned(),
+            UrlError::Unusable(_) => format!("`dburi`: {error}"),
+        };
+        report.error(&named.at, what).help(database_url::HELP);
         return None;
     }
     Some(DatabaseUrl(named.value))

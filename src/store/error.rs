@@ -3,6 +3,8 @@
 use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
+use crate::database_url::UrlError;
+
 /// Why a call of the store failed. The texts never hold the database's URL, which may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -23,6 +25,9 @@ pub enum StoreError {
     /// The database cannot be used now (disk full, file gone, server away, no answer): try again at the next tick, tell the operator.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// The user that we are may not do this there: an operator has to grant it.
+    #[error("the database does not permit it: {0}")]
+    Denied(String),
     /// The database refused a write because of what it says: nothing was written.
     #[error("the database refused: {0}")]
     Rejected(String),
@@ -43,14 +48,9 @@ pub enum StoreError {
         /// What an operator can do about it.
         next: &'static str,
     },
-    /// No database of this kind is supported.
-    #[error(
-        "databases of the kind `{0}` are not supported, only `sqlite`, `postgresql`, `mysql` and `mariadb`"
-    )]
-    Unsupported(String),
-    /// The URL is not one of a database.
-    #[error("the database URL is not usable: {0}")]
-    Url(String),
+    /// The URL names no database that we know.
+    #[error(transparent)]
+    Url(#[from] UrlError),
 }
 
 /// SQLite's primary result codes, from <https://www.sqlite.org/rescode.html>.
@@ -63,6 +63,8 @@ const NOT_A_DATABASE: i64 = 26;
 
 /// MariaDB's numbers, from <https://mariadb.com/kb/en/mariadb-error-code-reference/>, and what MySQL has instead, from
 /// <https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html>.
+const DATABASE_DENIED: u16 = 1044;
+const TABLE_DENIED: u16 = 1142;
 const LOCK_WAIT_TIMEOUT: u16 = 1205;
 const LOCK_DEADLOCK: u16 = 1213;
 const TRUNCATED_WRONG_VALUE: u16 = 1366;
@@ -114,6 +116,7 @@ impl StoreError {
         match (state.get(..2).unwrap_or_default(), state) {
             // The transaction was rolled back (40001 serialisation, 40P01 deadlock); 55P03 waited too long for a lock.
             ("40", _) | (_, "55P03") => Self::Busy(text),
+            (_, "42501") => Self::Denied(text),
             // Data that does not fit, a constraint, and what a trigger raises.
             ("22" | "23", _) | (_, "P0001") => Self::Rejected(text),
             // XX001 and XX002: damaged data, a damaged index.
@@ -125,6 +128,7 @@ impl StoreError {
     fn of_mysql(number: u16, state: &str, text: String) -> Self {
         match (number, state.get(..2).unwrap_or_default()) {
             (LOCK_WAIT_TIMEOUT | LOCK_DEADLOCK, _) => Self::Busy(text),
+            (DATABASE_DENIED | TABLE_DENIED, _) => Self::Denied(text),
             (NOT_KEYFILE | CRASHED_ON_USAGE | CRASHED_ON_REPAIR, _) => Self::Corrupt(text),
             // The same classes of SQLSTATE as above; 45 is what a trigger signals.
             (TRUNCATED_WRONG_VALUE | MYSQL_CHECK_VIOLATED, _) | (_, "22" | "23" | "45") => {
@@ -163,6 +167,10 @@ mod tests {
         }
         for state in ["57P01", "53100", "57014", "42P01", "08006", ""] {
             assert_eq!(StoreError::of_postgres(state, text()), StoreError::Unavailable(text()), "{state}");
+        }
+        assert_eq!(StoreError::of_postgres("42501", text()), StoreError::Denied(text()));
+        for number in [1044, 1142] {
+            assert_eq!(StoreError::of_mysql(number, "42000", text()), StoreError::Denied(text()), "{number}");
         }
         assert_eq!(StoreError::of_postgres("XX001", text()), StoreError::Corrupt(text()));
         for number in [1205, 1213] {

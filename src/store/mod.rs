@@ -31,7 +31,6 @@ mod shared;
 mod stats;
 mod targets;
 mod text;
-mod url;
 mod watch;
 mod wishes;
 
@@ -48,9 +47,9 @@ pub use nodes::NewNode;
 pub use picture::Picture;
 pub use shared::{Page, Signs};
 pub use stats::{QueueWait, Transition};
-pub use url::{check_url, database_file, database_place};
 pub use wishes::Settled;
 
+use crate::database_url;
 use db::Db;
 
 /// The database of one installation. Cloning it is cheap; clones share their connections.
@@ -75,9 +74,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Server`] when the server is not there or refuses us, [`StoreError::Foreign`] when the database is
-    /// another program's, and [`StoreError::Url`] and [`StoreError::Unsupported`] for URLs of other kinds.
+    /// another program's, and [`StoreError::Url`] for URLs that cannot be used.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { db: Db::open(&url::parse(url)?).await? })
+        Ok(Self { db: Db::open(&database_url::parse(url)?).await? })
     }
 
     /// The same store, which tells how long its reads and writes take. Clones tell, too.

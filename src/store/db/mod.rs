@@ -15,8 +15,8 @@ use sqlx::{Database, MySql, Pool, Postgres, Sqlite, Transaction};
 
 use super::StoreError;
 use super::row::Row;
-use super::url::Location;
 use super::watch::{Commits, Watch};
+use crate::database_url::Location;
 use dialect::{question_marks, returning_id};
 use held::Held;
 pub(super) use value::Value;
@@ -100,8 +100,8 @@ impl Db {
     /// Connects, making the file of SQLite if needed, and brings the tables up to date.
     pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
         let (pools, watch) = match location {
-            Location::File(path) => {
-                let (pair, watch) = sqlite::open_file(path).await?;
+            Location::File(file) => {
+                let (pair, watch) = sqlite::open_file(file).await?;
                 (Each::Sqlite(pair), watch)
             }
             Location::Memory => {

@@ -12,8 +12,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{Connection, Database, Executor, MySql, Postgres};
 
 use super::{ACQUIRE_TIMEOUT, Pair, READERS};
+use crate::database_url::{Server, Tls};
 use crate::store::StoreError;
-use crate::store::url::{Server, Tls};
 
 /// The first statement of every write.
 pub(super) const COUNT: &str = "UPDATE installation SET commits = commits + 1 WHERE id = 1";
@@ -130,7 +130,9 @@ fn explained(server: &Server, error: sqlx::Error) -> StoreError {
         _ => "see what the log of the database's server says",
     };
     match StoreError::from_server(error) {
-        StoreError::Unavailable(_) => StoreError::Server { what: format!("{place} said: {said}"), next },
+        StoreError::Unavailable(_) | StoreError::Denied(_) => {
+            StoreError::Server { what: format!("{place} said: {said}"), next }
+        }
         other => other,
     }
 }

@@ -12,22 +12,21 @@ use sqlx::sqlite::{
 };
 
 use super::{ACQUIRE_TIMEOUT, Pair, READERS, within};
+use crate::database_url::File;
 use crate::store::StoreError;
 use crate::store::watch::Watch;
 
-/// How long SQLite waits for the lock of another process.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause between two tries to open a file that others are opening, and how often it is tried: together as long as
-/// [`BUSY_TIMEOUT`].
+/// The pause between two tries to open a file that others are opening, and how often it is tried: five seconds in all, as
+/// long as SQLite usually waits.
 const LOCKED_PAUSE: Duration = Duration::from_millis(20);
 const LOCKED_TRIES: u32 = 250;
 /// How many rows of a query may wait to be taken, so that the thread that reads them need not wait for the other one.
 const ROWS_WAITING: usize = 1000;
 
 /// Opens a file, making it if needed.
-pub(super) async fn open_file(path: &Path) -> Result<(Pair<Sqlite>, Option<Watch>), StoreError> {
-    make_file(path).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-    let options = common(SqliteConnectOptions::new().filename(path));
+pub(super) async fn open_file(file: &File) -> Result<(Pair<Sqlite>, Option<Watch>), StoreError> {
+    make_file(&file.path).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let options = common(SqliteConnectOptions::new().filename(&file.path)).busy_timeout(file.busy_timeout);
     let write = within(connect_first(&options)).await?;
     let options = options.pragma("query_only", "ON");
     let read = pool(READERS).connect_lazy_with(options.clone());
@@ -42,7 +41,6 @@ pub(super) async fn open_memory() -> Result<(Pair<Sqlite>, Option<Watch>), Store
 
 fn common(options: SqliteConnectOptions) -> SqliteConnectOptions {
     options
-        .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)

@@ -1,18 +1,35 @@
-//! The database URL: which database, without ever repeating the URL in an error.
+//! The database URL: which database, without ever repeating the URL in an error. The configuration checks it, the store
+//! opens what it names.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::StoreError;
+/// Why a database URL cannot be used. Nothing of the URL is repeated but words that cannot be secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// No database of this kind is supported.
+    #[error(
+        "databases of the kind `{0}` are not supported, only `sqlite`, `postgresql`, `mysql` and `mariadb`"
+    )]
+    Unsupported(String),
+    /// It is not the URL of a database.
+    #[error("the database URL is not usable: {0}")]
+    Unusable(String),
+}
+
+/// How a URL of each kind is written, for whoever has to correct one.
+pub const HELP: &str = "write sqlite:////var/lib/nodepool/nodepool.db, mysql://USER:PASSWORD@HOST/DATABASE or \
+    postgresql://USER:PASSWORD@HOST/DATABASE";
 
 /// Where the database is.
 #[derive(Clone, Debug)]
-pub(super) enum Location {
+pub enum Location {
     /// A SQLite file.
-    File(PathBuf),
+    File(File),
     /// A SQLite database in memory.
     Memory,
     /// A PostgreSQL server.
@@ -21,26 +38,40 @@ pub(super) enum Location {
     MySql(Server),
 }
 
+/// A file of SQLite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How long a write waits while another process writes: `timeout` of Python's sqlite3, which SQLAlchemy hands on.
+    pub busy_timeout: Duration,
+}
+
 /// A server, and who we are there.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
-    pub(super) host: String,
-    pub(super) port: u16,
+pub struct Server {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
     /// The socket of MariaDB, or the folder of PostgreSQL's; used in place of host and port.
-    pub(super) socket: Option<PathBuf>,
-    pub(super) user: String,
+    pub socket: Option<PathBuf>,
+    /// Who we are there.
+    pub user: String,
     password: Option<SecretString>,
-    pub(super) database: String,
-    pub(super) tls: Tls,
+    /// The name of the database.
+    pub database: String,
+    /// How much TLS is wanted.
+    pub tls: Tls,
     /// The certificates that are believed; those of the system, if none are named.
-    pub(super) ca_file: Option<PathBuf>,
+    pub ca_file: Option<PathBuf>,
     /// Our own certificate and its key.
-    pub(super) client: Option<(PathBuf, PathBuf)>,
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// How much TLS is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tls {
+pub enum Tls {
     /// None.
     Off,
     /// If the server has it, whoever it says it is.
@@ -53,12 +84,18 @@ pub(super) enum Tls {
     ChainAndName,
 }
 
-/// What a server's URL says before its parameters.
+/// How long a write waits for another process, unless it is said: as in Python's sqlite3.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest such wait: after that no statement of ours waits any more.
+const LONGEST_BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The ports of servers, unless others are named.
 const POSTGRES_PORT: u16 = 5432;
 const MYSQL_PORT: u16 = 3306;
 
-/// The parameters that have a meaning here. The first are those of libpq, which psycopg2 takes; then those of PyMySQL and
-/// mysqlclient.
+/// The parameters that have a meaning here. The first are those of Python's sqlite3, then those of libpq, which psycopg2
+/// takes, then those of PyMySQL and mysqlclient.
+const SQLITE_PARAMETERS: &str = "timeout, check_same_thread";
 const POSTGRES_PARAMETERS: &str = "sslmode, sslrootcert, sslcert, sslkey, host, port";
 const MYSQL_PARAMETERS: &str = "unix_socket, ssl_mode, ssl_ca, ssl_cert, ssl_key";
 /// Parameters that v0's files have and that change nothing here: texts are always UTF-8, and every wait has a deadline.
@@ -66,7 +103,7 @@ const WITHOUT_EFFECT: [&str; 6] =
     ["charset", "use_unicode", "client_encoding", "connect_timeout", "application_name", "autocommit"];
 
 /// Reads a database URL as sqlx or SQLAlchemy spell it. A path of three slashes is absolute, as sqlx has it.
-pub(super) fn parse(url: &str) -> Result<Location, StoreError> {
+pub fn parse(url: &str) -> Result<Location, UrlError> {
     let (scheme, rest) = url.split_once(':').ok_or_else(|| unusable("it has no scheme"))?;
     let is_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     if scheme.is_empty() || !scheme.chars().all(is_scheme) {
@@ -77,17 +114,23 @@ pub(super) fn parse(url: &str) -> Result<Location, StoreError> {
         "sqlite" => file(rest),
         "postgres" | "postgresql" => server(rest, POSTGRES_PORT, postgres_parameter).map(Location::Postgres),
         "mysql" | "mariadb" => server(rest, MYSQL_PORT, mysql_parameter).map(Location::MySql),
-        _ => Err(StoreError::Unsupported(scheme.to_owned())),
+        _ => Err(UrlError::Unsupported(scheme.to_owned())),
     }
 }
 
-fn file(rest: &str) -> Result<Location, StoreError> {
-    let path = rest.strip_prefix("//").unwrap_or(rest);
+fn file(rest: &str) -> Result<Location, UrlError> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut busy_timeout = BUSY_TIMEOUT;
+    for (key, value) in form_urlencoded::parse(parameters.as_bytes()) {
+        match &*key {
+            "timeout" => busy_timeout = seconds(&value)?,
+            "check_same_thread" => {}
+            _ => return Err(unknown(&key, SQLITE_PARAMETERS)),
+        }
+    }
     if matches!(path, ":memory:" | "/:memory:") {
         return Ok(Location::Memory);
-    }
-    if path.contains('?') {
-        return Err(unusable("parameters after `?` are not supported"));
     }
     if path.trim_matches('/').is_empty() {
         return Err(unusable("it names no file"));
@@ -96,15 +139,22 @@ fn file(rest: &str) -> Result<Location, StoreError> {
         Some(absolute) => format!("/{}", absolute.trim_start_matches('/')),
         None => path.to_owned(),
     };
-    Ok(Location::File(PathBuf::from(path)))
+    Ok(Location::File(File { path: PathBuf::from(path), busy_timeout }))
+}
+
+fn seconds(value: &str) -> Result<Duration, UrlError> {
+    let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|time| *time <= LONGEST_BUSY_TIMEOUT)
+        .ok_or_else(|| unusable("the parameter `timeout` is a number of seconds from 0 to 30"))
 }
 
 /// `//user:password@host:port/database?parameters`. As in SQLAlchemy 1, the password reaches to the last `@`.
 fn server(
     rest: &str,
     usual_port: u16,
-    parameter: fn(&mut Server, &str, &str) -> Result<(), StoreError>,
-) -> Result<Server, StoreError> {
+    parameter: fn(&mut Server, &str, &str) -> Result<(), UrlError>,
+) -> Result<Server, UrlError> {
     let rest = rest.strip_prefix("//").ok_or_else(|| unusable("`//` is missing after the colon"))?;
     let (who, place) = rest.rsplit_once('@').map_or((None, rest), |(who, place)| (Some(who), place));
     let (place, parameters) = place.split_once('?').unwrap_or((place, ""));
@@ -144,7 +194,7 @@ fn server(
     Ok(server)
 }
 
-fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), StoreError> {
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, port)) => (host, port),
         None => authority.find(':').map_or((authority, ""), |colon| authority.split_at(colon)),
@@ -160,7 +210,7 @@ fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), StoreError> {
     }
 }
 
-fn postgres_parameter(server: &mut Server, key: &str, value: &str) -> Result<(), StoreError> {
+fn postgres_parameter(server: &mut Server, key: &str, value: &str) -> Result<(), UrlError> {
     match key {
         "sslmode" => {
             server.tls = match value {
@@ -188,7 +238,7 @@ fn postgres_parameter(server: &mut Server, key: &str, value: &str) -> Result<(),
     Ok(())
 }
 
-fn mysql_parameter(server: &mut Server, key: &str, value: &str) -> Result<(), StoreError> {
+fn mysql_parameter(server: &mut Server, key: &str, value: &str) -> Result<(), UrlError> {
     match key.replace('-', "_").as_str() {
         "unix_socket" | "socket" => server.socket = Some(value.into()),
         "ssl_mode" => {
@@ -218,14 +268,14 @@ fn mysql_parameter(server: &mut Server, key: &str, value: &str) -> Result<(), St
     Ok(())
 }
 
-fn unknown(key: &str, known: &str) -> StoreError {
+fn unknown(key: &str, known: &str) -> UrlError {
     // A key that is no word may be a part of a password.
     let is_word = key.len() <= 32 && key.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-'));
     let key = if is_word { key } else { "..." };
     unusable(&format!("the parameter `{key}` is not supported, only {known}"))
 }
 
-fn decoded(text: &str, what: &str) -> Result<String, StoreError> {
+fn decoded(text: &str, what: &str) -> Result<String, UrlError> {
     let text = percent_decode_str(text).decode_utf8();
     let text = text.map_err(|_error| unusable(&format!("the {what} is not UTF-8")))?;
     if text.contains('\0') {
@@ -234,17 +284,18 @@ fn decoded(text: &str, what: &str) -> Result<String, StoreError> {
     Ok(text.into_owned())
 }
 
-fn unusable(why: &str) -> StoreError {
-    StoreError::Url(why.to_owned())
+fn unusable(why: &str) -> UrlError {
+    UrlError::Unusable(why.to_owned())
 }
 
 impl Server {
-    pub(super) fn password(&self) -> Option<&str> {
+    /// The password, if there is one.
+    pub fn password(&self) -> Option<&str> {
         self.password.as_ref().map(SecretString::expose_secret)
     }
 
     /// Which server it is, in words for a person.
-    pub(super) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         match &self.socket {
             Some(socket) => format!("the server at {}", socket.display()),
             None if self.host.contains(':') => format!("the server at [{}]:{}", self.host, self.port),
@@ -256,7 +307,7 @@ impl Server {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(file) => write!(f, "{}", file.path.display()),
             Self::Memory => f.write_str("memory"),
             Self::Postgres(server) => {
                 write!(f, "the PostgreSQL database {} on {}", server.database, server.place())
@@ -267,20 +318,15 @@ impl fmt::Display for Location {
 }
 
 /// The file that a database URL names; `None` for a database that is no file of its own.
-pub fn database_file(url: &str) -> Option<PathBuf> {
+pub fn file_of(url: &str) -> Option<PathBuf> {
     match parse(url) {
-        Ok(Location::File(path)) => Some(path),
+        Ok(Location::File(file)) => Some(file.path),
         Ok(_) | Err(_) => None,
     }
 }
 
-/// Whether a database URL is usable, without opening anything.
-pub fn check_url(url: &str) -> Result<(), StoreError> {
-    parse(url).map(|_location| ())
-}
-
 /// Which database a URL names, in words for a person: without its user and its password.
-pub fn database_place(url: &str) -> Option<String> {
+pub fn place_of(url: &str) -> Option<String> {
     match parse(url) {
         Ok(Location::Memory) | Err(_) => None,
         Ok(location) => Some(location.to_string()),
@@ -293,14 +339,14 @@ mod tests {
 
     use super::*;
 
-    fn file_of(url: &str) -> PathBuf {
+    fn path_of(url: &str) -> PathBuf {
         match parse(url) {
-            Ok(Location::File(path)) => path,
+            Ok(Location::File(file)) => file.path,
             other => panic!("{url}: {other:?}"),
         }
     }
 
-    fn server_of(url: &str) -> Server {
+    fn server_in(url: &str) -> Server {
         match parse(url) {
             Ok(Location::Postgres(server) | Location::MySql(server)) => server,
             other => panic!("{url}: {other:?}"),
@@ -317,15 +363,32 @@ mod tests {
             ("sqlite:relative.db", "relative.db"),
             ("sqlite://folder/relative.db", "folder/relative.db"),
         ] {
-            assert_eq!(file_of(url), PathBuf::from(path), "{url}");
+            assert_eq!(path_of(url), PathBuf::from(path), "{url}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_file() {
+        for (url, busy_timeout) in [
+            ("sqlite:////x.db", BUSY_TIMEOUT),
+            ("sqlite:////x.db?timeout=15", Duration::from_secs(15)),
+            ("sqlite:////x.db?check_same_thread=False&timeout=0.5", Duration::from_millis(500)),
+        ] {
+            let Ok(Location::File(file)) = parse(url) else { panic!("{url}") };
+            assert_eq!(file, File { path: "/x.db".into(), busy_timeout }, "{url}");
+        }
+        for url in
+            ["sqlite:////x.db?timeout=soon", "sqlite:////x.db?timeout=-1", "sqlite:////x.db?timeout=31"]
+        {
+            assert!(parse(url).unwrap_err().to_string().contains("`timeout`"), "{url}");
         }
     }
 
     #[test]
     fn only_a_file_is_a_file() {
-        assert_eq!(database_file("sqlite:///var/nodepool.db"), Some(PathBuf::from("/var/nodepool.db")));
+        assert_eq!(file_of("sqlite:///var/nodepool.db"), Some(PathBuf::from("/var/nodepool.db")));
         for url in ["sqlite::memory:", "postgresql://u@db/nodepool", "hunter2"] {
-            assert_eq!(database_file(url), None, "{url}");
+            assert_eq!(file_of(url), None, "{url}");
         }
     }
 
@@ -339,7 +402,7 @@ mod tests {
     #[test]
     fn servers_as_sqlalchemy_spells_them() {
         let facts = |url| {
-            let server = server_of(url);
+            let server = server_in(url);
             let password = server.password().unwrap_or("-").to_owned();
             (server.user, password, server.host, server.port, server.database)
         };
@@ -371,19 +434,19 @@ mod tests {
     #[test]
     fn parameters_are_understood_or_refused_by_name() {
         let server =
-            server_of("postgresql://u@/d?host=/run/postgresql&sslmode=verify-full&sslrootcert=/ca.pem");
+            server_in("postgresql://u@/d?host=/run/postgresql&sslmode=verify-full&sslrootcert=/ca.pem");
         assert_eq!(
             (server.socket.as_deref(), server.tls),
             (Some(Path::new("/run/postgresql")), Tls::ChainAndName)
         );
         assert_eq!(server.ca_file.as_deref(), Some(Path::new("/ca.pem")));
-        let server = server_of("postgresql://u@/d?host=db&port=7&connect_timeout=3");
+        let server = server_in("postgresql://u@/d?host=db&port=7&connect_timeout=3");
         assert_eq!((server.host.as_str(), server.port, server.tls), ("db", 7, Tls::IfOffered));
-        let server = server_of("mysql://u@/d?unix_socket=%2Frun%2Fdb.sock&charset=utf8&use_unicode=1");
+        let server = server_in("mysql://u@/d?unix_socket=%2Frun%2Fdb.sock&charset=utf8&use_unicode=1");
         assert_eq!((server.socket.as_deref(), server.tls), (Some(Path::new("/run/db.sock")), Tls::IfOffered));
-        let server = server_of("mysql://u@h/d?ssl_ca=/ca.pem&ssl_cert=/c.pem&ssl_key=/k.pem");
+        let server = server_in("mysql://u@h/d?ssl_ca=/ca.pem&ssl_cert=/c.pem&ssl_key=/k.pem");
         assert_eq!((server.tls, server.client), (Tls::Chain, Some(("/c.pem".into(), "/k.pem".into()))));
-        assert_eq!(server_of("mysql://u@h/d?ssl-mode=required").tls, Tls::Required);
+        assert_eq!(server_in("mysql://u@h/d?ssl-mode=required").tls, Tls::Required);
         let told = parse("mysql://u@h/d?pool_size=3").unwrap_err().to_string();
         assert!(told.contains("`pool_size`") && told.contains("unix_socket"), "{told}");
     }
@@ -392,7 +455,7 @@ mod tests {
     fn passwords_are_never_repeated() {
         assert_eq!(
             parse("oracle://ci:hunter2@db/np").unwrap_err(),
-            StoreError::Unsupported("oracle".to_owned())
+            UrlError::Unsupported("oracle".to_owned())
         );
         for url in [
             "hunter2",
@@ -418,13 +481,13 @@ mod tests {
             "postgresql://ci:%ffhunter2@db/np",
         ] {
             let error = parse(url).unwrap_err();
-            assert!(matches!(error, StoreError::Url(_)), "{url}: {error}");
+            assert!(matches!(error, UrlError::Unusable(_)), "{url}: {error}");
             assert!(!error.to_string().contains("hunter2"), "{url}: {error}");
         }
         let shown = format!("{:?}", parse("mysql://ci:hunter2@db/np"));
         assert!(!shown.contains("hunter2"), "{shown}");
         assert_eq!(
-            database_place("mysql://ci:hunter2@db/np").unwrap(),
+            place_of("mysql://ci:hunter2@db/np").unwrap(),
             "the MySQL database np on the server at db:3306"
         );
     }
