@@ -212,18 +212,26 @@ impl Draft<'_> {
                 self.refuse(Subject::Node(node.id), reason);
                 self.follow_target(node);
             }
-            Whereabouts::Shown(_) | Whereabouts::Found(_) => self.keep_reachable(node),
+            Whereabouts::Shown(server) | Whereabouts::Found(server) => {
+                if node.state == NodeState::Ready && self.lost_floating_ip(&node, server) {
+                    return self.node_event(
+                        node,
+                        NodeEvent::Doomed,
+                        "its floating IP vanished from the cloud",
+                    );
+                }
+                self.follow_target(node);
+            }
         }
     }
 
-    /// A node that nobody has begun to use is of no use without the floating IP by which it is known.
-    fn keep_reachable(&mut self, node: Node) {
-        let lost =
-            node.floating_ip.id.is_some() && self.floating_ip(&Machine::of_node(&node)) == Standing::Nowhere;
-        if lost && node.state == NodeState::Ready {
-            return self.node_event(node, NodeEvent::Doomed, "its floating IP vanished from the cloud");
-        }
-        self.follow_target(node);
+    /// Whether the floating IP is gone by which a node is known: until somebody uses it, it is of no use without. One whose
+    /// call was not answered shows in the cloud's word for the server's addresses, which alone would be too little to go by.
+    fn lost_floating_ip(&self, node: &Node, server: &Server) -> bool {
+        let machine = Machine::of_node(node);
+        !node.floating_ip.is_none()
+            && self.floating_ip(&machine) == Standing::Nowhere
+            && (node.floating_ip.id.is_some() || self.reach(&machine, server).is_err())
     }
 
     /// What its target shows of a node that has its server.

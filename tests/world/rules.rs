@@ -200,12 +200,16 @@ impl Rules {
     }
 }
 
-/// Whether a row has a floating IP that somebody deleted.
+/// Whether a row has a floating IP that somebody deleted, or asked for one and no answer came and none leads to its server.
 fn is_cut_off(state: &State, node: &Node) -> bool {
-    node.floating_ip
-        .id
-        .as_ref()
-        .is_some_and(|id| state.floating_ips[&node.provider].get(id).is_none_or(|one| !one.exists(state.now)))
+    if node.floating_ip.is_none() {
+        return false;
+    }
+    let all = &state.floating_ips[&node.provider];
+    match &node.floating_ip.id {
+        Some(id) => all.get(id).is_none_or(|one| !one.exists(state.now)),
+        None => !all.values().any(|one| one.exists(state.now) && one.server == node.server_id),
+    }
 }
 
 /// Whether the server of a row is gone or broken.
