@@ -48,8 +48,6 @@ const LONG_TROUBLED: Duration = Duration::from_secs(20 * 60);
 const LONG_EVERY: u64 = 37;
 /// How long the pool may take afterwards. The longest pause after failed builds is an hour.
 const RECOVERY: Duration = Duration::from_secs(3 * 3600);
-/// How often ready nodes are checked in peace, as the cron does: a floating IP that somebody deleted shows in no other way.
-const CHECK_EVERY: Duration = Duration::from_secs(600);
 /// When the world begins: some moment.
 const START: i64 = 1_700_000_000;
 /// How long a call may wait for its turn at a provider.
@@ -58,6 +56,8 @@ const LONGEST_TURN: Duration = Duration::from_secs(60);
 const MOST_STEPS: u32 = 60_000;
 /// In so many histories everything goes wrong that can.
 const ALL_KINDS: u64 = 1000;
+/// The tables that a full disk shows at.
+const TABLES: [&str; 7] = ["history", "node", "snapshot_image", "wish", "job_event", "setback", "build_log"];
 /// The most jobs that ever wait for a label.
 const MOST_JOBS: u32 = 3;
 
@@ -186,10 +186,21 @@ fn run_unless(seed: u64, troubled: Duration, is_over: &AtomicBool) -> Result<Sum
     })
 }
 
-/// A table that cannot be used for a while.
+/// The database cannot be used for a while, or not for everything.
 struct Outage {
-    table: &'static str,
+    kind: OutageKind,
     until: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum OutageKind {
+    /// Nothing can be written about nodes and images, or nothing be read of nodes either, or no log of a build be kept:
+    /// where a table is not found, the store fails as it does when the file or the server is gone.
+    Gone(&'static str),
+    /// Everything can be read, and nothing be written: the disk is full.
+    Full,
+    /// Everything can be read, and somebody else writes all the time.
+    Busy,
 }
 
 /// One history of the world.
@@ -248,9 +259,12 @@ impl Simulation {
             world.lock().limits.insert(provider.name.clone(), limit);
         }
         let file = folder.join("nodepool.db");
-        let url = format!("sqlite://{}", file.display());
+        // Whoever finds the database locked is told at once: the lock is not given back while anybody waits.
+        let url = format!("sqlite://{}?timeout=0", file.display());
         Store::open(&url).await.expect("a store").close().await;
-        let plug = sqlx::SqliteConnection::connect(&url).await.expect("a plug to pull");
+        let plug = sqlx::SqliteConnection::connect(&format!("sqlite://{}", file.display()))
+            .await
+            .expect("a plug to pull");
         let mut simulation = Self {
             world,
             first: Arc::clone(&config),
@@ -307,14 +321,9 @@ impl Simulation {
         }
         self.make_peace().await;
         let bound = self.now().plus(RECOVERY);
-        let mut next_check = self.now().plus(CHECK_EVERY);
         while !self.is_settled() {
             if self.now() > bound {
                 return Err(format!("not settled within {} s after the faults stopped", RECOVERY.as_secs()));
-            }
-            if self.now() >= next_check {
-                next_check = self.now().plus(CHECK_EVERY);
-                self.wish(WishKind::Check).await;
             }
             self.step(false).await?;
             if is_over.load(Ordering::Relaxed) {
@@ -373,7 +382,7 @@ impl Simulation {
         };
         match ticked {
             Ok(plan) => self.plan = plan,
-            Err(StoreError::Unavailable(_)) if self.outage.is_some() => {}
+            Err(StoreError::Unavailable(_) | StoreError::Busy(_)) if self.outage.is_some() => {}
             Err(error) if troubled && error.to_string().contains("the plug was pulled") => {
                 self.journal("the daemon died between two writes");
                 self.world.lock().faults.count(Fault::DiedBetweenWrites);
@@ -520,25 +529,64 @@ impl Simulation {
         self.journal.push(line);
     }
 
-    /// From now on nothing can be written about nodes and images, or nothing be read of nodes either, or no log of a build
-    /// be kept: where a table is not found, the store fails as it does when the disk is full or the file is gone.
     async fn begin_outage(&mut self) {
-        let (table, lasts) = {
+        let (kind, lasts) = {
             let mut state = self.world.lock();
-            let table = *state.dice.pick(&["history", "node", "build_log"]).expect("three tables");
-            (table, state.dice.millis(500, 60_000))
+            let gone = ["history", "node", "build_log"].map(OutageKind::Gone);
+            let kinds = gone.into_iter().chain([OutageKind::Full, OutageKind::Busy]).collect::<Vec<_>>();
+            let kind = *state.dice.pick(&kinds).expect("several kinds");
+            (kind, state.dice.millis(500, 60_000))
         };
-        self.journal(&format!("the table {table} is out of order for {} ms", lasts.as_millis()));
-        self.world.lock().faults.count(Fault::StoreOut);
-        self.plug(&format!("ALTER TABLE {table} RENAME TO {table}_away")).await;
-        self.outage = Some(Outage { table, until: self.now().plus(lasts) });
+        self.journal(&format!("the database is out of order for {} ms: {kind:?}", lasts.as_millis()));
+        let fault = match kind {
+            OutageKind::Gone(table) => {
+                self.plug(&format!("ALTER TABLE {table} RENAME TO {table}_away")).await;
+                Fault::StoreGone
+            }
+            OutageKind::Full => {
+                // This is no JSON, which is an error when the trigger fires, and not the breach of a rule that RAISE would be.
+                self.plug_each_change(|table, change| {
+                    format!(
+                        "CREATE TRIGGER full_{table}_{change} BEFORE {change} ON {table} \
+                         BEGIN SELECT json('the disk is full'); END"
+                    )
+                })
+                .await;
+                Fault::StoreFull
+            }
+            OutageKind::Busy => {
+                self.plug("BEGIN IMMEDIATE").await;
+                Fault::StoreBusy
+            }
+        };
+        self.world.lock().faults.count(fault);
+        self.outage = Some(Outage { kind, until: self.now().plus(lasts) });
         self.picture = None;
     }
 
     async fn end_outage(&mut self) {
-        if let Some(Outage { table, .. }) = self.outage.take() {
-            self.plug(&format!("ALTER TABLE {table}_away RENAME TO {table}")).await;
+        match self.outage.take().map(|outage| outage.kind) {
+            Some(OutageKind::Gone(table)) => {
+                self.plug(&format!("ALTER TABLE {table}_away RENAME TO {table}")).await;
+            }
+            Some(OutageKind::Full) => {
+                self.plug_each_change(|table, change| format!("DROP TRIGGER full_{table}_{change}")).await;
+            }
+            Some(OutageKind::Busy) => self.plug("ROLLBACK").await,
+            None => {}
         }
+    }
+
+    /// Whether people and publishers of events can write down what they want now.
+    fn takes_writes(&self) -> bool {
+        !matches!(self.outage, Some(Outage { kind: OutageKind::Full | OutageKind::Busy, .. }))
+    }
+
+    async fn plug_each_change(&mut self, statement: impl Fn(&str, &str) -> String) {
+        let changes = ["INSERT", "UPDATE", "DELETE"];
+        let all = TABLES.iter().flat_map(|table| changes.map(|change| statement(table, change)));
+        let all: Vec<String> = all.collect();
+        self.plug(&format!("BEGIN; {}; COMMIT", all.join("; "))).await;
     }
 
     async fn plug(&mut self, statement: &str) {

@@ -49,6 +49,8 @@ impl Simulation {
         let [ready, used, held] = [NodeState::Ready, NodeState::Used, NodeState::Hold].map(in_state);
         let pick = |of: &[NodeId]| self.world.lock().dice.pick(of).copied();
         match kind {
+            // Whoever wants something while nothing can be written is told so.
+            5..=8 | 10..=12 if !self.takes_writes() => {}
             0..=2 => {
                 if let Some(id) = pick(&ready) {
                     self.job(id, JobEventKind::Started);
@@ -218,8 +220,12 @@ impl Simulation {
         self.events.push((due, event));
     }
 
-    /// The daemon hears of what is due. What nobody listens to is lost, as with those who publish it.
+    /// The daemon hears of what is due. What nobody listens to is lost, as with those who publish it; what
+    /// cannot be written down waits in the daemon, as it does in the writer of events.
     pub(super) async fn tell_events(&mut self) {
+        if !self.takes_writes() {
+            return;
+        }
         let now = self.now();
         let (due, later) = std::mem::take(&mut self.events).into_iter().partition(|(due, _)| *due <= now);
         self.events = later;

@@ -47,7 +47,9 @@ pub enum Fault {
     EventLate,
     GearmanHangs,
     GearmanFails,
-    StoreOut,
+    StoreGone,
+    StoreFull,
+    StoreBusy,
     Killed,
     DiedBetweenWrites,
     ConfigurationChanges,
@@ -55,7 +57,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::CallLost,
         Self::AnswerLost,
         Self::CallHangs,
@@ -96,7 +98,9 @@ impl Fault {
         Self::EventLate,
         Self::GearmanHangs,
         Self::GearmanFails,
-        Self::StoreOut,
+        Self::StoreGone,
+        Self::StoreFull,
+        Self::StoreBusy,
         Self::Killed,
         Self::DiedBetweenWrites,
         Self::ConfigurationChanges,
@@ -145,7 +149,9 @@ impl Fault {
             Self::EventLate => "job events that come late, also after later ones",
             Self::GearmanHangs => "Gearman calls that are never answered",
             Self::GearmanFails => "Gearman calls that fail",
-            Self::StoreOut => "times when the database cannot be used",
+            Self::StoreGone => "times when a part of the database can be neither read nor written",
+            Self::StoreFull => "times when the database can be read and nothing be written",
+            Self::StoreBusy => "times when somebody else keeps the database locked for writes",
             Self::Killed => "daemons killed between two awaits",
             Self::DiedBetweenWrites => "daemons that die between two writes of one tick",
             Self::ConfigurationChanges => "reloads",
