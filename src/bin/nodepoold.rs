@@ -17,7 +17,7 @@ use nodepool::engine::{Departed, Engine};
 use nodepool::events::{Listening, Ring, Writer};
 use nodepool::plan::Permissions;
 use nodepool::reload::{self, Make, Parts, Reloads, Relog, Watched, report_warnings};
-use nodepool::service::{Clockwork, Lookout, PidFile, Start, notify};
+use nodepool::service::{Clockwork, Holder, Lookout, PidFile, Start, notify};
 use nodepool::store::{Page, Store};
 use nodepool::target::zmq;
 use nodepool::telemetry::{self, LastTick, LogFormat, LogGuard, Metrics, STATSD_PORT, Statsd};
@@ -284,6 +284,8 @@ async fn run(
     let url = config.database.0.clone();
     let metrics = Arc::new(Metrics::new()?.with_statsd(statsd().await));
     let (store, Post { bell, place, _lock }) = open_store(url.expose_secret(), &metrics).await?;
+    let holder = Holder::new();
+    holder.succeed(&store).await.context("the lease of the store cannot be taken over")?;
     let make = driver_maker(sources.clone(), Arc::clone(&metrics));
     let drivers = make(Arc::clone(&config)).await;
     let unusable = reload::unusable(&drivers);
@@ -330,11 +332,11 @@ async fn run(
     tokio::spawn(Reloads::new(parts, loaded.files).watch(signals.hangups, stop.clone()));
     let (ask, dumps) = mpsc::channel(1);
     let page = announce_page(url.expose_secret(), web_address);
-    look_out(&shared, web_address, ring, &stop);
+    look_out(&shared, &holder, web_address, ring, &stop);
     tokio::spawn(dump_on_signal(signals.dumps, ask, dump_config, page));
     let pulse = notify::watchdog().map(|every| Pulse { every, beat: notify::alive });
-    let driver =
-        Driver { engine, news, bell, reconfigurations, holder: holder(), published, metrics, dumps, pulse };
+    let holder = holder.name().to_owned();
+    let driver = Driver { engine, news, bell, reconfigurations, holder, published, metrics, dumps, pulse };
     tracing::info!(target: "nodepool", "nodepoold {} has started", env!("CARGO_PKG_VERSION"));
     if arguments.detached {
         println!("{}", service::STARTED);
@@ -402,7 +404,7 @@ async fn open_store(url: &str, metrics: &Arc<Metrics>) -> anyhow::Result<(Store,
     Ok((store.timed(Arc::new(move |operation, took| metrics.store_call(operation, took))), post))
 }
 
-/// Of the daemons of one machine one works on a database that is on a server: they would be one holder of its lease.
+/// Of the daemons of one machine one works on a database that is on a server: the later would take the lease of the earlier.
 fn on_this_machine(installation: &str) -> anyhow::Result<Post> {
     let place = bell::of_installation(installation);
     match Bell::listen(&place) {
@@ -417,12 +419,12 @@ fn on_this_machine(installation: &str) -> anyhow::Result<Post> {
 }
 
 /// Looks for what commands on other machines write, where the database is on a server.
-fn look_out(store: &Store, page: Option<SocketAddr>, ring: Ring, stop: &CancellationToken) {
+fn look_out(store: &Store, holder: &Holder, page: Option<SocketAddr>, ring: Ring, stop: &CancellationToken) {
     if !store.is_shared() {
         return;
     }
     let address = page.map_or_else(String::new, |address| address.to_string());
-    let page = Page { holder: holder(), address };
+    let page = Page { holder: holder.name().to_owned(), address };
     let lookout = Lookout { store: store.clone(), ring: Box::new(move || ring.ring()), page };
     tokio::spawn(lookout.run(stop.clone()));
 }
@@ -556,12 +558,6 @@ fn lock_beside(database: &Path) -> anyhow::Result<File> {
             Err(error).context(format!("{} cannot be locked", path.display()))
         }
     }
-}
-
-/// The same after a restart on the same machine, so that a daemon that was killed gets its lease back at once.
-fn holder() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("nodepoold@{}", name.trim())
 }
 
 #[cfg(test)]

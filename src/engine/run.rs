@@ -61,7 +61,7 @@ pub struct Driver {
     pub bell: Option<Bell>,
     /// Where another configuration comes from.
     pub reconfigurations: mpsc::Receiver<Reconfiguration>,
-    /// Who holds the lease: the same name after a restart on the same machine.
+    /// Who holds the lease: a name that no other daemon has.
     pub holder: String,
     /// Where each tick is published.
     pub published: watch::Sender<LastTick>,
