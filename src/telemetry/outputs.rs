@@ -94,11 +94,20 @@ where
     }
 }
 
+/// How all our targets begin.
+const OURS: &str = "nodepool";
+
 fn targets(output: &LogOutput) -> Targets {
+    let level = filter(output.level);
     let levels = output.levels.iter().map(|(target, level)| (target.clone(), filter(*level)));
     // Spans say whose a line is. A line that is wanted is wanted with them.
     let spans = (SPANS, LevelFilter::ERROR);
-    Targets::new().with_default(filter(output.level)).with_targets(levels).with_targets([spans])
+    // What libraries say of each query and packet buries what we say, so it is told only when they are named.
+    Targets::new()
+        .with_default(level.min(LevelFilter::INFO))
+        .with_target(OURS, level)
+        .with_targets(levels)
+        .with_targets([spans])
 }
 
 const fn filter(level: Option<LogLevel>) -> LevelFilter {
@@ -117,4 +126,37 @@ pub fn is_journal(journal_stream: Option<&str>) -> bool {
     let Some((device, file)) = journal_stream.and_then(|stream| stream.split_once(':')) else { return false };
     let ours = io::stderr().as_fd().try_clone_to_owned().and_then(|fd| std::fs::File::from(fd).metadata());
     ours.is_ok_and(|ours| device.parse() == Ok(ours.dev()) && file.parse() == Ok(ours.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn libraries_tell_their_details_only_where_they_are_named() {
+        let output = |level, named: &[(&str, LogLevel)]| LogOutput {
+            to: LogDestination::Stderr,
+            format: LogFormat::Text,
+            level: Some(level),
+            levels: named.iter().map(|(target, level)| ((*target).to_owned(), Some(*level))).collect(),
+        };
+        let debug = targets(&output(LogLevel::Debug, &[]));
+        assert!(debug.would_enable("nodepool.http", &Level::DEBUG));
+        assert!(debug.would_enable("nodepool", &Level::DEBUG));
+        assert!(
+            debug.would_enable("sqlx::query", &Level::INFO)
+                && !debug.would_enable("sqlx::query", &Level::DEBUG)
+        );
+        let named = targets(&output(LogLevel::Debug, &[("sqlx", LogLevel::Debug)]));
+        assert!(
+            named.would_enable("sqlx::query", &Level::DEBUG) && !named.would_enable("russh", &Level::DEBUG)
+        );
+        let warn = targets(&output(LogLevel::Warn, &[("nodepool.image", LogLevel::Info)]));
+        assert!(
+            !warn.would_enable("sqlx", &Level::INFO) && !warn.would_enable("nodepool.node", &Level::INFO)
+        );
+        assert!(warn.would_enable("nodepool.image.build", &Level::INFO));
+    }
 }
