@@ -1,5 +1,6 @@
 //! What the commands that work on the store have in common: the store, the bell, the console.
 
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -29,8 +30,17 @@ pub struct Session {
 impl Session {
     /// Opens the store.
     pub async fn open(database_url: &str, console: Console) -> Result<Self, Failure> {
-        let store = Store::open(database_url).await?;
         let (file, place) = (database_url::file_of(database_url), database_url::place_of(database_url));
+        let missing = file.as_deref().filter(|file| !file.exists());
+        let store = Store::open(database_url).await?;
+        // A script that asks as the daemon starts may come first; a person has rather mistyped something.
+        if let Some(file) = missing.filter(|_| io::stderr().is_terminal()) {
+            console.warn(&format!(
+                "there was no database {}, so an empty one was made; if nodepoold uses another one, correct `dburi`, or name \
+                 its configuration with -c",
+                file.display()
+            ));
+        }
         let bell = match &file {
             Some(file) => Some(bell::beside(file)),
             None if store.is_shared() => Some(bell::of_installation(&store.installation().await?)),
