@@ -51,6 +51,8 @@ fn a_pool_lives_on_a_real_openstack() {
 
     let held = hold_one(&mut pool, &nodes[0]);
     replace_one(&mut pool, &nodes[1]);
+    let gone = nodes[1].server().to_owned();
+    leave_port(&cloud, &gone);
     let nodes = kill_while_filling(&mut pool);
     assert_eq!(check_cloud(&pool, &nodes, &foreign), ours);
     for node in &nodes {
@@ -60,6 +62,11 @@ fn a_pool_lives_on_a_real_openstack() {
     assert_eq!((still.state.as_str(), still.server_id), ("hold", held.server_id));
     assert_eq!(still.comment.as_deref(), Some("kept by the test"));
     check_aliens(&pool, &foreign, &ours);
+    pool.nodepool(&["gc"]);
+    until("the port of the server that is gone is deleted", || {
+        let left = cloud.ports(&gone);
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
 
     empty(&mut pool, &ours, &PLACE);
     check_twins(&cloud, start);
@@ -186,6 +193,14 @@ fn replace_one(pool: &mut Pool, node: &Node) {
     );
     let nodes = pool.until_nodes("another node is ready in place of the deleted one", is_full);
     assert!(nodes.iter().all(|other| other.id != node.id && other.server_id != node.server_id));
+}
+
+/// Makes a port as Nova does for a server, and forgets it when the server is gone already.
+fn leave_port(cloud: &Cloud, server: &str) {
+    let words =
+        ["port", "create", "--network", "private", "--device", server, "--device-owner", "compute:nova"];
+    cloud.openstack(&[&words[..], &["left-behind"]].concat());
+    assert_eq!(cloud.ports(server).len(), 1, "the port of a server that is gone");
 }
 
 /// Takes half the pool away, and kills the daemon while it asks for new servers. What was ready stays.

@@ -18,6 +18,8 @@ mod floating;
 mod images;
 #[path = "pool/launchers.rs"]
 mod launchers;
+#[path = "pool/left_behind.rs"]
+mod left_behind;
 #[path = "pool/over_time.rs"]
 mod over_time;
 #[path = "pool/reach.rs"]

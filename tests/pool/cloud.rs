@@ -119,6 +119,11 @@ impl Cloud {
         self.listed(&format!("/network/v2.0/ports?device_id={server}"), "ports").await
     }
 
+    /// All volumes of a project, with all that Cinder says of them.
+    pub(crate) async fn volumes(&self, project: &str) -> Vec<Value> {
+        self.listed(&format!("/volume/v3/{project}/volumes/detail"), "volumes").await
+    }
+
     /// Makes a floating IP of the network `public` with these fields as somebody else would, and gives its id.
     pub(crate) async fn create_floating_ip(&self, fields: &Value) -> String {
         let networks = self.listed("/network/v2.0/networks", "networks").await;

@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) clean_floating_ips: &'static str,
     /// The networks of a server; the cloud's choice, if none is named.
     pub(crate) networks: &'static [&'static str],
+    /// Whether nodes boot from volumes.
+    pub(crate) from_volumes: bool,
     /// The URL of the database; that of a file beside the daemon, if none is given.
     pub(crate) database: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Default for Settings {
             pool: None,
             clean_floating_ips: "no",
             networks: &[],
+            from_volumes: false,
             database: None,
         }
     }
@@ -172,13 +175,15 @@ impl Pool {
              \x20       username: jenkins\n\
              \x20       private-key: {}\n\
              \x20       ssh-port: {}\n\
+             \x20       boot-from-volume: {}\n\
              targets:\n\
              \x20 - name: local\n",
             settings.max_servers,
             settings.place(),
             settings.setup,
             key.display(),
-            self.cloud.ssh_port
+            self.cloud.ssh_port,
+            settings.from_volumes
         )
         .unwrap();
         std::fs::write(self.path("nodepool.yaml"), yaml).unwrap();
