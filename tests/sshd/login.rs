@@ -36,6 +36,28 @@ async fn each_kind_of_key_opens() {
     }
 }
 
+/// One P-256 key in 256 has a number that begins with a zero byte, which OpenSSH leaves out.
+#[tokio::test]
+async fn a_key_with_a_short_number_opens() {
+    /// The number 0x0102..1f as RFC 5915 writes it.
+    const SHORT: &str = "-----BEGIN EC PRIVATE KEY-----
+MDECAQEEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4foAoGCCqGSM49AwEH
+-----END EC PRIVATE KEY-----
+";
+    let server = Server::started();
+    let mut endpoint = server.endpoint();
+    endpoint.private_key = server.path("short");
+    write(&endpoint.private_key, SHORT.as_bytes(), 0o600);
+    // In the older format it has all its bytes; this rewrites it in OpenSSH's own.
+    let rewritten =
+        Process::new("ssh-keygen").args(["-q", "-p", "-N", "", "-f"]).arg(&endpoint.private_key).output();
+    assert!(rewritten.unwrap().status.success());
+    assert!(fs::read_to_string(&endpoint.private_key).unwrap().contains("BEGIN OPENSSH PRIVATE KEY"));
+    let derived = Process::new("ssh-keygen").arg("-y").arg("-f").arg(&endpoint.private_key).output().unwrap();
+    fs::write(server.path("authorized"), &derived.stdout).unwrap();
+    SshRemote::new().connect(&endpoint).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_generated_pair_opens() {
     let server = Server::started();

@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::model::HostKey;
 use crate::remote::RemoteError;
+use crate::remote::ssh::short_scalar;
 
 /// The longest private key file that is read, in bytes. An RSA key of 16384 bits takes about 13 KB.
 const LONGEST_FILE: u64 = 64 * 1024;
@@ -65,7 +66,9 @@ fn decode(text: &str) -> Result<PrivateKey, String> {
         Ok(key) if key.is_encrypted() => Err(ENCRYPTED.to_owned()),
         Ok(key) => Ok(key),
         Err(russh::keys::Error::KeyIsEncrypted) => Err(ENCRYPTED.to_owned()),
-        Err(error) => Err(format!("not a private key that we can read: {error}")),
+        Err(error) => {
+            short_scalar::decode(text).ok_or_else(|| format!("not a private key that we can read: {error}"))
+        }
     }
 }
 

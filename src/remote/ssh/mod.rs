@@ -10,6 +10,7 @@ mod key;
 mod lines;
 mod login;
 mod run;
+mod short_scalar;
 mod tree;
 
 use std::path::Path;
