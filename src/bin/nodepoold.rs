@@ -383,7 +383,6 @@ async fn statsd() -> Option<Statsd> {
     }
 }
 
-/// Opens the store, whose calls the metrics count.
 /// Where we can be woken, and what keeps a second daemon away.
 struct Post {
     bell: Option<Bell>,
@@ -391,6 +390,7 @@ struct Post {
     _lock: Option<File>,
 }
 
+/// Opens the store, whose calls the metrics count.
 async fn open_store(url: &str, metrics: &Arc<Metrics>) -> anyhow::Result<(Store, Post)> {
     // Whoever has the lock of a file works on it, so it comes first.
     let post = database_url::file_of(url).as_deref().map(beside).transpose()?;
