@@ -1,6 +1,7 @@
 //! The store against a real MariaDB: what it does on every database, and what only servers do.
 //!
-//! Needs Debian's packages mariadb-server-core, bubblewrap and openssh-client; a test that misses one fails and says so.
+//! Needs Debian's packages mariadb-server-core, mariadb-client-core, bubblewrap and openssh-client; a test that misses one fails
+//! and says so.
 
 #[path = "store/behaviours.rs"]
 mod behaviours;

@@ -191,14 +191,18 @@ impl Served {
         let mut node = self.new_node(attempt).await;
         node.state = state;
         node.comment = comment.map(str::to_owned);
-        let why = Note {
-            at: now(),
-            event: "e".to_owned(),
-            from: "a".to_owned(),
-            to: "b".to_owned(),
-            reason: "r".to_owned(),
-        };
-        self.store.update_node(&node, &why).await.unwrap();
+        self.store.update_node(&node, &note("marked by hand")).await.unwrap();
+    }
+}
+
+/// A line of the history that says no more than why.
+fn note(reason: &str) -> Note {
+    Note {
+        at: now(),
+        event: "e".to_owned(),
+        from: "a".to_owned(),
+        to: "b".to_owned(),
+        reason: reason.to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::server::{Server, run, write_certificates};
 
-const PACKAGE: &str = "mariadb-server-core";
+const PACKAGE: &str = "mariadb-server-core mariadb-client-core";
 
 /// Makes a MariaDB that wants to see a password, and starts it.
 pub(crate) async fn started() -> Server {

@@ -2,11 +2,10 @@
 
 use nodepool::model::NodeState;
 use nodepool::plan::Plan;
-use nodepool::store::Note;
 use serde_json::json;
 
 use super::chromium::Chromium;
-use super::{EVIL, Served, now};
+use super::{EVIL, Served, note, now};
 
 const LIVE: &str = "document.getElementById('live').textContent === 'live'";
 const COUNT: &str = "document.querySelector('#node-list .count').textContent";
@@ -47,14 +46,7 @@ async fn new_names_can_be_chosen(browser: &mut Chromium, served: &Served) {
     browser.until(&format!("[...{FIELD}.options].some(option => option.value === 'ci-new')")).await;
     assert_eq!(browser.value(&format!("{FIELD}.value")).await, "ci-jessie");
     browser.value(&format!("{FIELD}.value = ''")).await;
-    let note = Note {
-        at: now(),
-        event: "e".to_owned(),
-        from: "a".to_owned(),
-        to: "b".to_owned(),
-        reason: "r".to_owned(),
-    };
-    served.store.remove_node(&added, &note).await.unwrap();
+    served.store.remove_node(&added, &note("not wanted")).await.unwrap();
 }
 
 /// Searching, going back, and reaching a node's own page, by keys alone.

@@ -7,7 +7,7 @@ use nodepool::plan::{Plan, Refusal, Subject};
 use reqwest::{Method, Response};
 use serde_json::Value;
 
-use super::{DEADLINE, EVIL, Served, cells, now};
+use super::{DEADLINE, EVIL, Served, cells, note, now};
 
 /// The stream of one page.
 struct Stream {
@@ -192,6 +192,20 @@ async fn nodes_and_images_have_pages_with_all_that_happened_to_them() {
     assert_eq!(parts.keys().collect::<Vec<_>>(), ["facts", "timeline"]);
     for view in ["", "view=", "view=node", "view=node/x", "view=other/1"] {
         assert_eq!(served.get(&format!("/live?{view}")).await.status, 400, "{view}");
+    }
+
+    let node = served.store.nodes().await.unwrap().remove(0);
+    served.store.remove_node(&node, &note("its job is done")).await.unwrap();
+    let page = served.get("/node/1").await;
+    assert_eq!(page.status, 200);
+    for told in [
+        "It is gone.",
+        "<dd>cloud1</dd>",
+        &format!("<dd>{}</dd>", node.hostname),
+        "its job is done",
+        "a spare node",
+    ] {
+        assert!(page.text.contains(told), "{told}: {}", page.text);
     }
 }
 

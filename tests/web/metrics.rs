@@ -10,10 +10,10 @@ use nodepool::model::{
     NodeStep, Resource, Setback, SetbackKind, Timestamp, Usage,
 };
 use nodepool::plan::{Balance, Plan, Space, Stock};
-use nodepool::store::{NewImage, Note};
+use nodepool::store::NewImage;
 use nodepool::telemetry::{Breaker, EventOutcome, Found, METRICS, Metrics, Move, Pool};
 
-use super::{Served, config, now};
+use super::{Served, config, note, now};
 
 /// Something was left behind, and something keeps failing.
 fn troubled(metrics: &Metrics) {
@@ -56,7 +56,7 @@ pub async fn busy(served: &Served) {
     };
     let mut image = served.store.insert_image(&image).await.unwrap();
     image.state = ImageState::Ready;
-    served.store.update_image(&image, &note()).await.unwrap();
+    served.store.update_image(&image, &note("set up")).await.unwrap();
     for (kind, name) in [(SetbackKind::Launch, "ci-jessie"), (SetbackKind::Image, "jessie")] {
         served.store.record_setback(kind, "cloud1", name, now(), "it failed").await.unwrap();
     }
@@ -117,10 +117,6 @@ fn launch(metrics: &Metrics, id: i64) {
 
 const fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_800_000_000 + seconds)
-}
-
-fn note() -> Note {
-    Note { at: now(), event: "e".into(), from: "a".into(), to: "b".into(), reason: "r".into() }
 }
 
 /// A row that is nowhere but here.
@@ -258,8 +254,7 @@ async fn metrics_tell_the_rows_the_configuration_and_what_happened() {
 
     // What is gone from the rows does not stay in the metrics.
     let node = served.store.nodes().await.unwrap().remove(0);
-    let gone = Note { at: now(), event: "e".into(), from: "a".into(), to: "b".into(), reason: "r".into() };
-    served.store.remove_node(&node, &gone).await.unwrap();
+    served.store.remove_node(&node, &note("not wanted")).await.unwrap();
     let line = "nodepool_nodes{label=\"ci-jessie\",provider=\"cloud1\",state=\"ready\"} 0";
     assert!(served.get("/metrics").await.text.contains(line));
 }

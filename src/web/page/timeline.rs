@@ -65,6 +65,9 @@ impl Story {
             Whose::Image(image) => image_facts(html, image),
             Whose::Gone(..) => {
                 html.markup("<p>It is gone.</p>");
+                if let Some(last) = self.lines.last() {
+                    gone_facts(html, last);
+                }
             }
         }
     }
@@ -134,6 +137,15 @@ fn moment(html: &mut Html, name: &'static str, at: Option<Timestamp>, direction:
         clock(html, at, direction);
         html.markup("</dd></div>");
     }
+}
+
+/// What its history still knows.
+fn gone_facts(html: &mut Html, last: &HistoryLine) {
+    html.markup("<dl class=\"facts\">");
+    fact(html, "Provider", Some(&last.provider));
+    fact(html, "Hostname", Some(&last.hostname));
+    moment(html, "Gone", Some(last.note.at), "since");
+    html.markup("</dl>");
 }
 
 fn node_facts(html: &mut Html, node: &Node) {
