@@ -12,6 +12,11 @@ mod cloud;
 mod database;
 #[path = "store/departed.rs"]
 mod departed;
+#[expect(dead_code, reason = "this test uses a part of what chance can do")]
+#[path = "world/dice.rs"]
+mod dice;
+#[path = "store/pictures.rs"]
+mod pictures;
 #[path = "store/pool.rs"]
 mod pool;
 #[path = "store/server.rs"]

@@ -8,6 +8,11 @@ mod behaviours;
 mod database;
 #[path = "store/departed.rs"]
 mod departed;
+#[expect(dead_code, reason = "this test uses a part of what chance can do")]
+#[path = "world/dice.rs"]
+mod dice;
+#[path = "store/pictures.rs"]
+mod pictures;
 #[path = "store/server.rs"]
 mod server;
 #[path = "store/servers.rs"]

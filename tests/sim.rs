@@ -60,6 +60,8 @@ const ALL_KINDS: u64 = 1000;
 const TABLES: [&str; 7] = ["history", "node", "snapshot_image", "wish", "job_event", "setback", "build_log"];
 /// The most jobs that ever wait for a label.
 const MOST_JOBS: u32 = 3;
+/// Each so many looks all nodes are read, too, and compared with what was read of them piece by piece.
+const WHOLE_LOOK: u32 = 16;
 
 #[test]
 fn the_promises_hold_for_every_seed() {
@@ -226,6 +228,7 @@ struct Simulation {
     outage: Option<Outage>,
     /// What the rules were held against last.
     picture: Option<Picture>,
+    looks: u32,
     nodes: Vec<Node>,
     images: Vec<Image>,
     plan: Plan,
@@ -282,6 +285,7 @@ impl Simulation {
             rules: Rules::default(),
             outage: None,
             picture: None,
+            looks: 0,
             nodes: Vec::new(),
             images: Vec::new(),
             plan: Plan::default(),
@@ -435,6 +439,13 @@ impl Simulation {
         // Another daemon's store counts by itself.
         let last = self.picture.take().filter(|_| self.daemon.is_some());
         let picture = store.picture(last).await.map_err(|error| error.to_string())?;
+        self.looks += 1;
+        if self.looks.is_multiple_of(WHOLE_LOOK) {
+            let nodes = store.nodes().await.map_err(|error| error.to_string())?;
+            if nodes != picture.nodes {
+                return Err(format!("a picture is not as the rows are: {:?} and {nodes:?}", picture.nodes));
+            }
+        }
         self.nodes.clone_from(&picture.nodes);
         self.images.clone_from(&picture.images);
         self.world.lock().fail_jobs_of_the_dead(&self.nodes);

@@ -4,10 +4,15 @@
 mod behaviours;
 #[path = "store/departed.rs"]
 mod departed;
+#[expect(dead_code, reason = "this test uses a part of what chance can do")]
+#[path = "world/dice.rs"]
+mod dice;
 #[path = "store/failures.rs"]
 mod failures;
 #[path = "store/migrations.rs"]
 mod migrations;
+#[path = "store/pictures.rs"]
+mod pictures;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

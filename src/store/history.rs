@@ -59,6 +59,12 @@ const GONE_IMAGES: &str = "SELECT id, created, subject, subject_id, provider_nam
     to_state, reason FROM history WHERE subject = 'image' AND to_state = 'gone' \
     ORDER BY subject_id DESC, id DESC LIMIT $1";
 
+const SINCE: &str = "SELECT id, subject, subject_id FROM history WHERE id >= $1 ORDER BY id LIMIT $2";
+const LAST: &str = "SELECT id FROM history ORDER BY id DESC LIMIT 1";
+
+/// With more lines than this, all nodes are read as quickly as those that they tell of.
+const MOST_TOLD: u32 = 1000;
+
 // The derived tables are for MariaDB, which takes no LIMIT directly below IN.
 const PRUNE_WISHES: &str = "DELETE FROM wish WHERE id IN (SELECT id FROM \
     (SELECT id FROM wish WHERE settled IS NOT NULL AND settled < $1 ORDER BY settled LIMIT $2) AS oldest)";
@@ -82,6 +88,31 @@ impl Store {
     /// How the last `limit` images that are no more went, the newest image last.
     pub async fn gone_images(&self, limit: u32) -> Result<Vec<HistoryLine>, StoreError> {
         lines(&self.db, GONE_IMAGES, &[limit.into()]).await
+    }
+
+    /// The number of the last line.
+    pub(super) async fn last_line(&self) -> Result<Option<i64>, StoreError> {
+        let last = self.db.row(LAST, &[]).await?;
+        last.map(|row| Ok(row.numbered("history", "id")?.0)).transpose()
+    }
+
+    /// The number of the last line, and the nodes that the lines after `line` are about; `None` when that line is not there
+    /// any more, or too many are after it.
+    pub(super) async fn told_since(&self, line: i64) -> Result<Option<(i64, Vec<NodeId>)>, StoreError> {
+        let rows = self.db.rows(SINCE, &[line.into(), MOST_TOLD.into()]).await?;
+        if rows.len() >= usize::try_from(MOST_TOLD).unwrap_or(usize::MAX) {
+            return Ok(None);
+        }
+        let (mut first, mut last, mut nodes) = (None, line, Vec::new());
+        for row in &rows {
+            let (id, columns) = row.numbered("history", "id")?;
+            first.get_or_insert(id);
+            last = id;
+            if id > line && columns.text("subject")? == "node" {
+                nodes.push(NodeId(columns.integer("subject_id")?));
+            }
+        }
+        Ok((first == Some(line)).then_some((last, nodes)))
     }
 
     /// Removes wishes and events settled before `before`, and history and logs of builds from before it, oldest first,

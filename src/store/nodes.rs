@@ -50,6 +50,8 @@ macro_rules! select {
 
 const TABLE: &str = "node";
 const ALL: &str = select!("ORDER BY id");
+// Lines about images of the same number make no difference, and without them no other index is a choice.
+const TOLD_OF: &str = select!("WHERE id IN (SELECT subject_id FROM history WHERE id > $1) ORDER BY id");
 const ONE: &str = select!("WHERE id = $1");
 const SET: &str = select!("WHERE id = $1 OR primary_id = $2 ORDER BY subnode_index");
 const INSERT: &str = "INSERT INTO node (provider_name, label_name, target_name, hostname, nodename, image_name, \
@@ -68,6 +70,11 @@ impl Store {
     /// All nodes, oldest first.
     pub async fn nodes(&self) -> Result<Vec<Node>, StoreError> {
         self.db.rows(ALL, &[]).await?.iter().map(node).collect()
+    }
+
+    /// The nodes that the history tells of after this line, and perhaps others.
+    pub(super) async fn nodes_told_of_after(&self, line: i64) -> Result<Vec<Node>, StoreError> {
+        self.db.rows(TOLD_OF, &[line.into()]).await?.iter().map(node).collect()
     }
 
     /// One node, if it exists.

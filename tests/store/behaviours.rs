@@ -8,9 +8,7 @@ use nodepool::model::{
     JobResult, JobRun, KnownProvider, NewJobEvent, Node, NodeId, NodeState, NodeStep, Place as At,
     SetbackKind, Timestamp, WishId, WishKind,
 };
-use nodepool::store::{
-    FailedTry, NewImage, NewLine, NewNode, NodeLine, Note, Picture, Store, StoreError, Subject,
-};
+use nodepool::store::{FailedTry, NewImage, NewLine, NewNode, NodeLine, Note, Store, StoreError, Subject};
 
 use crate::Place;
 
@@ -180,30 +178,6 @@ async fn a_node_from_its_first_line_to_its_last() {
         (lines[2].provider.as_str(), lines[2].hostname.as_str()),
         ("cloud-a", "ci-debian-1.example.org")
     );
-}
-
-/// Rows are read again when anybody wrote, this process or another one, and only then.
-#[tokio::test]
-async fn a_picture_is_as_new_as_the_last_write() {
-    let place = Place::new().await;
-    let (store, other) = (place.open().await, place.open().await);
-    add_node(&store, "a-1").await;
-    let first = store.picture(None).await.unwrap();
-    assert_eq!(first.nodes, store.nodes().await.unwrap());
-    // What is given back unread is told by a mark that no row has.
-    let marked = |picture: &Picture| {
-        let mut marked = picture.clone();
-        marked.nodes.clear();
-        marked
-    };
-    assert_eq!(store.picture(Some(marked(&first))).await.unwrap().nodes, []);
-    add_node(&store, "a-2").await;
-    let second = store.picture(Some(marked(&first))).await.unwrap();
-    assert_eq!(second.nodes.len(), 2);
-    other.add_wish(&WishKind::Check, at(5)).await.unwrap();
-    let third = store.picture(Some(marked(&second))).await.unwrap();
-    assert_eq!((third.nodes.len(), third.wishes.len()), (2, 1));
-    assert_eq!(store.picture(Some(marked(&third))).await.unwrap().nodes, []);
 }
 
 #[tokio::test]
