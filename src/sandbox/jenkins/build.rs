@@ -34,14 +34,16 @@ struct Task {
     stop: tokio_util::sync::CancellationToken,
 }
 
-/// Runs a build to its end, tells of it, and frees its executor. Gives the result.
+/// Runs a build to its end, and tells of it. Gives the result. Its executor stays [`Occupied`] for as long as the caller
+/// wants.
 pub(super) async fn run(jenkins: &Jenkins, begun: &Begun) -> &'static str {
     notification::tell(jenkins, Phase::Queued, begun).await;
     events::announce(jenkins, Topic::Started, begun);
     notification::tell(jenkins, Phase::Started, begun).await;
     let result = match task(jenkins, begun) {
         Some(task) => carry_out(jenkins, begun, &task).await,
-        None => "NOT_BUILT",
+        // Its node went before it began to run.
+        None => "FAILURE",
     };
     jenkins.change(|controller| {
         if let Some(build) = controller.build(&begun.job, begun.number) {
@@ -49,19 +51,36 @@ pub(super) async fn run(jenkins: &Jenkins, begun: &Begun) -> &'static str {
             build.ended = Some(Utc::now());
             build.result = Some(result);
         }
+        // With the result: a node that is used up takes no other job, whenever this Jenkins restarts.
+        if once(controller, begun) {
+            set_offline(controller, begun);
+        }
     });
     events::announce(jenkins, Topic::Completed, begun);
     notification::tell(jenkins, Phase::Completed, begun).await;
     events::announce(jenkins, Topic::Finalized, begun);
     notification::tell(jenkins, Phase::Finalized, begun).await;
     sleep(jenkins.duration(|faults| faults.finish_seconds)).await;
-    jenkins.change(|controller| {
-        if once(controller, begun) {
-            set_offline(controller, begun);
-        }
-        controller.free(&begun.node, begun.serial, begun.slot);
-    });
     result
+}
+
+/// The executor of a build that has begun; freed when this is dropped.
+pub(super) struct Occupied {
+    jenkins: Arc<Jenkins>,
+    begun: Begun,
+}
+
+impl Occupied {
+    pub(super) fn by(jenkins: &Arc<Jenkins>, begun: &Begun) -> Self {
+        Self { jenkins: Arc::clone(jenkins), begun: begun.clone() }
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        let Begun { node, serial, slot, .. } = &self.begun;
+        self.jenkins.change(|controller| controller.free(node, *serial, *slot));
+    }
 }
 
 /// Whether the node is for one build only.

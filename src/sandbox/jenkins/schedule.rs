@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Jenkins;
-use super::build::{self, Begun};
+use super::build::{self, Begun, Occupied};
 use super::controller::{Controller, Fate};
 
 /// The queue is looked at so often also when nothing changes.
@@ -38,7 +38,10 @@ pub(super) async fn run(jenkins: Arc<Jenkins>, life: CancellationToken) {
 fn spawn(jenkins: &Arc<Jenkins>, begun: Begun) {
     let stage = jenkins.stage();
     let inside = Arc::clone(jenkins);
-    stage.tasks.spawn(async move { stage.life.run_until_cancelled(build::run(&inside, &begun)).await });
+    stage.tasks.spawn(async move {
+        let _occupied = Occupied::by(&inside, &begun);
+        stage.life.run_until_cancelled(build::run(&inside, &begun)).await;
+    });
     // The executor is taken: others see it.
     jenkins.change(|_| ());
 }

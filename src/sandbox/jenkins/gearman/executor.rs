@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::functions;
 use super::wire::{Assigned, Lost, Wire};
-use crate::sandbox::jenkins::build::{self, Begun};
+use crate::sandbox::jenkins::build::{self, Begun, Occupied};
 use crate::sandbox::jenkins::controller::Fate;
 use crate::sandbox::jenkins::{Jenkins, events};
 
@@ -188,11 +188,15 @@ impl<'a> Executor<'a> {
             reserved = None;
         }
         let stage = self.jenkins.stage();
+        // Until the server was told, too: who takes the node before has the job run once more.
+        let occupied = Arc::new(Occupied::by(self.jenkins, &begun));
         let running = {
             let (life, inside, begun) = (stage.life.clone(), Arc::clone(self.jenkins), begun.clone());
+            let occupied = Arc::clone(&occupied);
             // In a task of its own: it goes on when this connection is closed.
             stage.tasks.spawn(async move {
                 life.run_until_cancelled(build::run(&inside, &begun)).await;
+                drop(occupied);
             })
         };
         self.tell(PacketType::WorkData, job, &begun).await?;
@@ -208,6 +212,7 @@ impl<'a> Executor<'a> {
             return Err(Lost::going_down());
         }
         let told = self.tell(PacketType::WorkComplete, job, &begun).await;
+        drop(occupied);
         drop(reserved);
         told
     }
