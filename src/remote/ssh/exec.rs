@@ -10,9 +10,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::login::{Guard, moment_after};
 
-/// How long we wait for output that is still on its way when a process has ended. What it left behind in the
-/// background may hold its output open for ever.
+/// How long we wait for more output that is still on its way when a process has ended, and for how long in all. What it left
+/// behind in the background may hold its output open for ever.
 const TRAILING_OUTPUT: Duration = Duration::from_secs(2);
+const TRAILING_IN_ALL: Duration = Duration::from_secs(10);
 
 /// A piece of what a process prints.
 pub(super) enum Piece {
@@ -22,12 +23,18 @@ pub(super) enum Piece {
     Err(Bytes),
 }
 
+/// Until when output of a process that has ended is waited for: for more of it, and at all.
+struct Trailing {
+    end: Instant,
+    latest: Instant,
+}
+
 /// The reading side of a process.
 pub(super) struct Process {
     read: ChannelReadHalf,
     write: Option<ChannelWriteHalf<Msg>>,
     status: Option<u32>,
-    ended: Option<Instant>,
+    trailing: Option<Trailing>,
     quiet: bool,
 }
 
@@ -36,7 +43,7 @@ pub(super) async fn start(handle: &Handle<Guard>, command: &str) -> Result<Proce
     let channel = handle.channel_open_session().await?;
     channel.exec(true, command).await?;
     let (read, write) = channel.split();
-    Ok(Process { read, write: Some(write), status: None, ended: None, quiet: false })
+    Ok(Process { read, write: Some(write), status: None, trailing: None, quiet: false })
 }
 
 impl Process {
@@ -58,13 +65,13 @@ impl Process {
     /// The next piece of output; `None` when there will be no more. Nothing is lost when it is dropped half-way.
     pub(super) async fn next(&mut self) -> Option<Piece> {
         loop {
-            let message = match self.ended {
-                Some(ended) => timeout_at(ended, self.read.wait()).await.ok().flatten(),
+            let message = match &self.trailing {
+                Some(trailing) => timeout_at(trailing.end, self.read.wait()).await.ok().flatten(),
                 None => self.read.wait().await,
             };
             match message? {
-                ChannelMsg::Data { data } => return Some(Piece::Out(data)),
-                ChannelMsg::ExtendedData { data, .. } => return Some(Piece::Err(data)),
+                ChannelMsg::Data { data } => return Some(self.came(Piece::Out(data))),
+                ChannelMsg::ExtendedData { data, .. } => return Some(self.came(Piece::Err(data))),
                 ChannelMsg::ExitStatus { exit_status } => self.end(exit_status),
                 ChannelMsg::ExitSignal { signal_name, .. } => self.end(status_of_signal(&signal_name)),
                 ChannelMsg::Eof => self.quiet = true,
@@ -82,7 +89,16 @@ impl Process {
 
     fn end(&mut self, status: u32) {
         self.status = Some(status);
-        self.ended = Some(moment_after(TRAILING_OUTPUT));
+        let latest = moment_after(TRAILING_IN_ALL);
+        self.trailing = Some(Trailing { end: moment_after(TRAILING_OUTPUT), latest });
+    }
+
+    /// Takes a piece of output, after which there may be another one.
+    fn came(&mut self, piece: Piece) -> Piece {
+        if let Some(trailing) = &mut self.trailing {
+            trailing.end = moment_after(TRAILING_OUTPUT).min(trailing.latest);
+        }
+        piece
     }
 
     /// Feeds `input` to the process, collects what it prints, and waits until it has ended.
