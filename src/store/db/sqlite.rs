@@ -10,16 +10,17 @@ use sqlx::Sqlite;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::time::Instant;
 
 use super::{ACQUIRE_TIMEOUT, Pair, READERS, within};
 use crate::database_url::File;
 use crate::store::StoreError;
 use crate::store::watch::Watch;
 
-/// The pause between two tries to open a file that others are opening, and how often it is tried: five seconds in all, as
-/// long as SQLite usually waits.
+/// The pause between two tries to open a file that others are opening, and for how long it is tried: as long as SQLite
+/// usually waits.
 const LOCKED_PAUSE: Duration = Duration::from_millis(20);
-const LOCKED_TRIES: u32 = 250;
+const LOCKED_PATIENCE: Duration = Duration::from_secs(5);
 /// How many rows of a query may wait to be taken, so that the thread that reads them need not wait for the other one.
 const ROWS_WAITING: usize = 1000;
 
@@ -76,11 +77,13 @@ async fn make_file(path: &Path) -> std::io::Result<()> {
 /// one that it is locked without ever waiting (<https://www.sqlite.org/wal.html>, "Sometimes Queries Return
 /// SQLITE_BUSY"). So the waiting is done here, as long as SQLite waits elsewhere.
 async fn connect_first(options: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
-    for _ in 0..LOCKED_TRIES {
+    let began = Instant::now();
+    loop {
         match pool(1).connect_with(options.clone()).await.map_err(StoreError::from) {
-            Err(StoreError::Busy(_)) => tokio::time::sleep(LOCKED_PAUSE).await,
+            Err(StoreError::Busy(_)) if began.elapsed() < LOCKED_PATIENCE => {
+                tokio::time::sleep(LOCKED_PAUSE).await;
+            }
             connected => return connected,
         }
     }
-    Ok(pool(1).connect_with(options.clone()).await?)
 }
