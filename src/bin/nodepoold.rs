@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -450,6 +451,9 @@ fn announce_page(database_url: &str, address: Option<SocketAddr>) -> String {
     address.map_or_else(|| "switched off".to_owned(), |address| format!("serves at http://{address}/"))
 }
 
+/// How long the end of the daemon waits until job events that were heard are written.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Listens to the publishers of job events until `stop` is cancelled.
 fn listen_for_jobs(
     writer: &Writer,
@@ -458,7 +462,8 @@ fn listen_for_jobs(
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     let (config, writer, metrics) = (config.clone(), writer.clone(), Arc::clone(metrics));
-    let listening = Listening { config, writer, metrics, limits: zmq::Limits::default() };
+    let limits = zmq::Limits::default();
+    let listening = Listening { config, writer, metrics, limits, patience: EVENTS_PATIENCE };
     tokio::spawn(listening.run(stop.clone()))
 }
 
@@ -482,11 +487,13 @@ fn meter(metrics: &Arc<Metrics>, provider: &str) -> impl Meter + use<> {
 
 /// The first signal stops the daemon gracefully. Any second one, whichever it is, ends it at once.
 fn stop_on_signals(stop: &CancellationToken, at_once: &CancellationToken) -> anyhow::Result<()> {
+    let asked = Arc::new(AtomicBool::new(false));
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()] {
         let (mut signals, stop, at_once) = (signal(kind)?, stop.clone(), at_once.clone());
+        let asked = Arc::clone(&asked);
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
-                if stop.is_cancelled() {
+                if asked.swap(true, Ordering::Relaxed) {
                     at_once.cancel();
                     return;
                 }

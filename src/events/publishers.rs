@@ -19,8 +19,6 @@ use crate::telemetry::{EventOutcome, Metrics};
 const QUEUE: usize = 1000;
 /// How many reports of one publisher may wait to be read.
 const REPORTS: usize = 64;
-/// How long the end of the daemon waits until what was heard is written.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Listens to all publishers.
 #[derive(Debug)]
@@ -33,6 +31,8 @@ pub struct Listening {
     pub metrics: Arc<Metrics>,
     /// The bounds of listening.
     pub limits: Limits,
+    /// How long the end waits until what was heard is written.
+    pub patience: Duration,
 }
 
 impl Listening {
@@ -57,7 +57,7 @@ impl Listening {
         drop(tell);
         tasks.close();
         // A store that takes nothing until now takes nothing from us any more.
-        let _ = tokio::time::timeout(PATIENCE, async {
+        let _ = tokio::time::timeout(self.patience, async {
             tasks.wait().await;
             writing.await
         })

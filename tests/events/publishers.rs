@@ -7,6 +7,7 @@ use nodepool::model::{JobEventKind, JobResult};
 use sqlx::Connection as _;
 use tokio::io::AsyncWriteExt as _;
 
+use super::held_port::HeldPort;
 use super::scene::{Played, Scene, Zeromq, frame, message};
 
 #[tokio::test]
@@ -61,7 +62,8 @@ async fn what_speaks_zmtp_2_is_heard_as_jenkins_plugin_does() {
 
 #[tokio::test]
 async fn a_publisher_that_comes_late_or_comes_back_is_heard() {
-    let port = Zeromq::new(0).await.port;
+    let held = HeldPort::new();
+    let port = held.port;
     let scene = Scene::new(&[port]).await;
     scene
         .metric(&format!("nodepool_zmq_publisher_connected{{publisher=\"tcp://127.0.0.1:{port}\"}} 0"))

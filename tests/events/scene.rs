@@ -48,7 +48,8 @@ impl Scene {
         let (config, seen) = watch::channel(Arc::new(configured(folder.path(), ports)));
         let writer = Writer::new(store.clone(), ring, Arc::clone(&metrics));
         let limits = Limits { longest_pause: Duration::from_millis(200), ..Limits::default() };
-        let listening = Listening { config: seen, writer, metrics: Arc::clone(&metrics), limits };
+        let listening =
+            Listening { config: seen, writer, metrics: Arc::clone(&metrics), limits, patience: DEADLINE };
         let stop = CancellationToken::new();
         let listening = tokio::spawn(listening.run(stop.clone()));
         Self { folder, store, metrics, rings, config, stop, listening }
