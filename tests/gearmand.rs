@@ -7,6 +7,8 @@
 
 #[path = "gearmand/cases.rs"]
 mod cases;
+#[path = "wire/held_port.rs"]
+mod held_port;
 #[path = "gearmand/impostor.rs"]
 mod impostor;
 #[path = "gearmand/launcher.rs"]

@@ -9,6 +9,8 @@ mod changing;
 mod enrolling;
 #[path = "jenkins_wire/fake.rs"]
 mod fake;
+#[path = "wire/held_port.rs"]
+mod held_port;
 #[path = "jenkins_wire/listing.rs"]
 mod listing;
 #[path = "jenkins_wire/login.rs"]

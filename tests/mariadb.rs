@@ -15,6 +15,8 @@ mod departed;
 #[expect(dead_code, reason = "this test uses a part of what chance can do")]
 #[path = "world/dice.rs"]
 mod dice;
+#[path = "wire/held_port.rs"]
+mod held_port;
 #[path = "store/pictures.rs"]
 mod pictures;
 #[path = "store/pool.rs"]

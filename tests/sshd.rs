@@ -8,6 +8,8 @@
 mod builder;
 #[path = "sshd/copy.rs"]
 mod copy;
+#[path = "wire/held_port.rs"]
+mod held_port;
 #[path = "sshd/login.rs"]
 mod login;
 #[path = "sshd/run.rs"]

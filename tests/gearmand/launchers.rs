@@ -8,9 +8,10 @@ use nodepool::target::gearman::{GearmanLauncher, LauncherLimits};
 use nodepool::target::{Enrolled, Enrollment, Target as _, TargetError, Withdrawal};
 use serde_json::json;
 
+use super::held_port::HeldPort;
 use super::impostor::Impostor;
 use super::launcher::{Launcher, Manners};
-use super::server::{Address, DEADLINE, Kind, Server, admin, free_port, jobs_of, plainly};
+use super::server::{Address, DEADLINE, Kind, Server, admin, jobs_of, plainly};
 use super::tls::Authority;
 
 const BOTH: [Kind; 2] = [Kind::Gearmand, Kind::Geard];
@@ -274,7 +275,8 @@ async fn the_server_with_a_launcher_is_used() {
     for kind in BOTH {
         let (without, with) = (Server::started(kind).await, Server::started(kind).await);
         let _launcher = Launcher::at(with.port, "zl01", Manners::Takes).await;
-        let servers = vec![plainly(free_port()), without.address(), with.address()];
+        let nobody = HeldPort::new();
+        let servers = vec![plainly(nobody.port), without.address(), with.address()];
         let target = GearmanLauncher::new("zuul", servers, patient());
         assert_eq!(target.enroll(&enrollment()).await, Ok(by("zl01")), "{kind:?}");
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use nodepool::target::gearman::Limits;
 use tokio::io::AsyncWriteExt as _;
 
+use super::held_port::HeldPort;
 use super::impostor::{Impostor, asked};
-use super::server::{Kind, Outcomes, Server, ask, ask_until, free_port, limits, metered, plainly};
+use super::server::{Kind, Outcomes, Server, ask, ask_until, limits, metered, plainly};
 
 #[tokio::test]
 async fn each_answer_and_each_failure_is_counted() {
@@ -21,10 +22,11 @@ async fn each_answer_and_each_failure_is_counted() {
         asked(&mut line).await;
     })
     .await;
-    let nobody = plainly(free_port());
+    let held = HeldPort::new();
+    let nobody = plainly(held.port);
     let outcomes = Outcomes::default();
     let servers = [server.address(), plainly(mad.port), plainly(hasty.port), nobody.clone()];
-    let source = metered(servers, Limits { patience: super::server::DEADLINE, ..limits() }, &outcomes);
+    let source = metered(servers, limits(), &outcomes);
     for _ in 0..3 {
         ask(&source).await.unwrap();
     }

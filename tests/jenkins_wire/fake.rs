@@ -34,6 +34,11 @@ impl Fake {
         Self { server: MockServer::start().await }
     }
 
+    /// The same, and no other test has had its server or will: what is still under way when its test ends is nobody else's.
+    pub(crate) async fn alone() -> Self {
+        Self { server: MockServer::builder().start().await }
+    }
+
     /// A controller that is not quieting down.
     pub(crate) async fn ready() -> Self {
         let fake = Self::empty().await;

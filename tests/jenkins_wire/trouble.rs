@@ -1,5 +1,6 @@
 //! A controller that is down, starting, slow, cut off or out of its mind: nothing is concluded from it.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::net::TcpListener;
 use wiremock::ResponseTemplate;
 
 use crate::fake::{APIKEY, Fake, PREFIX, SHORT, description, enrollment, page, refused, tag, withdrawal};
+use crate::held_port::HeldPort;
 
 /// What each call answers, by its name.
 async fn all_calls(driver: &JenkinsTarget) -> Vec<(&'static str, Option<TargetError>)> {
@@ -44,7 +46,7 @@ async fn a_controller_that_starts_or_stands_behind_a_broken_proxy_is_not_believe
 
 #[tokio::test]
 async fn a_controller_that_does_not_answer_is_waited_for_only_so_long() {
-    let fake = Fake::empty().await;
+    let fake = Fake::alone().await;
     let slow = page(200).set_delay(Duration::from_secs(600));
     wiremock::Mock::given(wiremock::matchers::any()).respond_with(slow).mount(&fake.server).await;
     none_is_certain(&all_calls(&fake.impatient().await).await, "silent");
@@ -59,9 +61,8 @@ async fn at(address: std::net::SocketAddr) -> JenkinsTarget {
 
 #[tokio::test]
 async fn a_connection_that_is_refused_or_cut_is_no_answer() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = gone.local_addr().unwrap();
-    drop(gone);
+    let gone = HeldPort::new();
+    let address = (Ipv4Addr::LOCALHOST, gone.port).into();
     none_is_certain(&all_calls(&at(address).await).await, "refused");
 
     let cutting = TcpListener::bind("127.0.0.1:0").await.unwrap();

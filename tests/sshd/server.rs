@@ -1,7 +1,7 @@
 //! An sshd of a test's own.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 use nodepool::remote::{Command, Connection, Endpoint, Output, Remote as _, SshRemote, Trust};
 use tempfile::TempDir;
 
+use super::held_port::HeldPort;
+
 /// A folder with keys, and the sshd that runs with them.
 pub(crate) struct Server {
     pub(crate) folder: TempDir,
     pub(crate) port: u16,
+    _held: HeldPort,
     sshd: Option<Child>,
 }
 
@@ -25,7 +28,8 @@ impl Server {
         keygen(&["-t", "ed25519", "-f", &path("host")]);
         keygen(&["-t", "ed25519", "-f", &path("user")]);
         fs::copy(path("user.pub"), path("authorized")).unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let held = HeldPort::new();
+        let port = held.port;
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nAuthorizedKeysFile {}\nPrintMotd no\n\
@@ -37,7 +41,7 @@ impl Server {
         );
         fs::create_dir(path("home")).unwrap();
         fs::write(path("sshd_config"), config).unwrap();
-        Self { folder, port, sshd: None }
+        Self { folder, port, _held: held, sshd: None }
     }
 
     /// A server that runs.

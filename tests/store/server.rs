@@ -1,11 +1,12 @@
 //! A database server of the tests' own, from Debian's packages: made in a folder, and gone with the process.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use super::held_port::HeldPort;
 
 /// What runs a server until its input ends, which it does with the process that holds the other end, however that ends. It
 /// then takes away the folder, unless it is told a word first.
@@ -24,17 +25,18 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     pub(crate) folder: PathBuf,
     pub(crate) port: u16,
+    _held: HeldPort,
     guardian: Option<Child>,
 }
 
 impl Server {
-    /// A folder that other users may look into, and a port that was free a moment ago. Nothing runs yet.
+    /// A folder that other users may look into, and a port that nobody else is given. Nothing runs yet.
     pub(crate) fn new() -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = TempDir::with_prefix("nodepool-database-").unwrap().keep();
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        Self { folder, port, guardian: None }
+        let held = HeldPort::new();
+        Self { folder, port: held.port, _held: held, guardian: None }
     }
 
     pub(crate) fn path(&self, name: &str) -> String {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
@@ -17,6 +17,13 @@ use crate::sandbox::jenkins::settings::Gearman;
 const GEARMAND: &str = "/usr/sbin/gearmand";
 /// How long it may take to start, and to end.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+fn hold(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
 
 /// A server, and its process if it is ours.
 #[derive(Debug)]
@@ -32,12 +39,11 @@ impl Server {
             return Ok(Server { address: wanted.address, child: Mutex::new(None) });
         }
         let mut address = wanted.address;
-        // A port that is free now, and that is refused to others who look for one right after us.
-        let port = TcpListener::bind(address).await.map_err(|error| {
+        // Bound and not listening: gearmand may listen on it all the same, and who looks for a free port gets another.
+        let held = hold(address).map_err(|error| {
             io::Error::new(error.kind(), format!("gearmand cannot have {address}: {error}"))
         })?;
-        address.set_port(port.local_addr()?.port());
-        drop(port);
+        address = held.local_addr()?;
         if !Path::new(GEARMAND).exists() {
             return Err(io::Error::other(format!(
                 "there is no {GEARMAND}: apt-get install gearman-job-server, or start without --start-gearmand"
@@ -62,6 +68,7 @@ impl Server {
             }
             sleep(Duration::from_millis(20)).await;
         }
+        drop(held);
         Ok(Server { address, child: Mutex::new(Some(child)) })
     }
 
