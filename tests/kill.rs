@@ -77,14 +77,21 @@ async fn one_pool(mut dice: Dice) -> (BTreeMap<String, u64>, BTreeMap<String, u6
         ready_script: Some("ready.sh"),
         pool: Some("public"),
         networks: &["private"],
+        // What was not answered is settled after this and a minute.
+        api_timeout: 3,
         ..Settings::default()
     };
     let mut ci = Ci::with(&settings).await;
     ci.pool.cloud.faults(&faults(1.0)).await;
     let (mut met, mut jobs) = (BTreeMap::new(), 0);
     for kill in 0..KILLS {
+        let starts = starts(&ci.pool);
         ci.pool.start();
         let life = life(&mut dice);
+        if life >= STEP {
+            // A life of several steps begins when the daemon serves, or a slow machine would get nothing done.
+            until_started(&ci.pool, starts).await;
+        }
         if kill % JOB_EACH == 0 {
             ci.submit_more(jobs..jobs + 1).await;
             jobs += 1;
@@ -107,9 +114,21 @@ async fn one_pool(mut dice: Dice) -> (BTreeMap<String, u64>, BTreeMap<String, u6
     (met, by_answer(&asked["requests"]))
 }
 
+/// Longer than a step of a node's life takes.
+const STEP: Duration = Duration::from_millis(900);
+
 /// How long a daemon lives: mostly as long as one step takes, and now and then as long as several.
 fn life(dice: &mut Dice) -> Duration {
-    if dice.happens(65) { dice.millis(0, 900) } else { dice.millis(900, 4000) }
+    if dice.happens(65) { dice.millis(0, 899) } else { dice.millis(900, 4000) }
+}
+
+/// How often the pool's daemon has started.
+fn starts(pool: &Pool) -> usize {
+    pool.daemon_log().matches("has started").count()
+}
+
+async fn until_started(pool: &Pool, before: usize) {
+    pool.until("the daemon serves", PATIENCE, async |pool| (starts(pool) > before).then_some(())).await;
 }
 
 /// What operators do meanwhile: they have the image built anew, and delete nodes.

@@ -145,7 +145,7 @@ fn commands_run_as_under_a_real_sshd() {
     assert_eq!(line, "up\n");
     client.kill().unwrap();
     client.wait().unwrap();
-    sandbox.ssh_ok(&address, "pgrep -x sleep -a | grep 4242");
+    wait_until("the command goes on", || sandbox.ssh(&address, "pgrep -x sleep -a | grep 4242").0 == 0);
 
     // An open session ends with its server, and nobody answers there any more.
     let mut open = sandbox
@@ -226,6 +226,8 @@ fn faults_come_from_a_file_and_change_while_it_runs() {
     assert!(failed["fault"]["message"].as_str().unwrap().starts_with("No valid host"));
 
     let second = api.create_ok("second", &json!({}));
+    // Its faults are drawn when it begins to boot, so that the next ones are the third one's.
+    api.wait_for(&second, "ACTIVE");
     let refused = api.create("third", &json!({})).unwrap();
     assert_eq!(
         (refused.status, refused.body["forbidden"]["message"].as_str().unwrap()),
@@ -240,7 +242,6 @@ fn faults_come_from_a_file_and_change_while_it_runs() {
     let address =
         api.wait_for(&third, "ACTIVE")["addresses"]["private"][0]["addr"].as_str().unwrap().to_string();
     assert!(TcpStream::connect((address.as_str(), sandbox.ssh_port)).is_err());
-    api.wait_for(&second, "ACTIVE");
 
     let wrong = api.send("PUT", "/sandbox/faults", Some(&json!({"boot-second": 1})), &[]).unwrap();
     assert_eq!(wrong.status, 400);
@@ -310,6 +311,8 @@ fn nova_answers_as_a_client_of_a_pool_expects() {
         )
         .unwrap()
     };
+    let slow = json!({"snapshot-seconds": 600});
+    assert_eq!(api.send("PATCH", "/sandbox/faults", Some(&slow), &[]).unwrap().status, 200);
     let first = snapshot("one");
     assert_eq!(first.status, 202);
     assert!(first.headers["location"].to_str().unwrap().ends_with(first.body["image_id"].as_str().unwrap()));

@@ -11,6 +11,8 @@ mod cloud;
 mod controller;
 #[path = "jobs/doctor.rs"]
 mod doctor;
+#[path = "wire/held_port.rs"]
+mod held_port;
 #[path = "jobs/holds.rs"]
 mod holds;
 #[path = "jobs/inbound.rs"]

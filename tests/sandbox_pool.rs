@@ -14,6 +14,8 @@ mod faults;
 mod fill;
 #[path = "pool/floating.rs"]
 mod floating;
+#[path = "wire/held_port.rs"]
+mod held_port;
 #[path = "pool/images.rs"]
 mod images;
 #[path = "pool/launchers.rs"]

@@ -8,6 +8,8 @@ mod browser;
 mod chromium;
 #[path = "web/events.rs"]
 mod events;
+#[path = "wire/held_port.rs"]
+mod held_port;
 #[path = "web/live.rs"]
 mod live;
 #[path = "web/metrics.rs"]
@@ -36,6 +38,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const EVIL: &str = "<script>alert('x')</script> & \"more\"";
@@ -166,6 +169,17 @@ impl Served {
         });
     }
 
+    /// Looks at everything again and again, as a daemon does, for as long as this is kept.
+    fn keeps_ticking(&self) -> AbortOnDropHandle<()> {
+        let last = self.last.clone();
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                last.send_modify(|_| {});
+            }
+        }))
+    }
+
     /// A node as it begins.
     async fn new_node(&self, attempt: &str) -> Node {
         self.new_node_of("ci-jessie", attempt).await
@@ -271,7 +285,7 @@ async fn health_is_being_there_and_readiness_is_doing_the_work() {
     );
     let stuck = served.get("/readyz").await;
     assert_eq!(stuck.status, 503);
-    assert!(stuck.text.contains("it last looked at everything 60"), "{stuck:?}");
+    assert!(stuck.text.contains("it last looked at everything 6"), "{stuck:?}");
     assert!(stuck.text.contains("- the database is busy: locked\n"), "{stuck:?}");
     served.ticked(now(), Plan::default(), None);
     served.store.close().await;

@@ -154,7 +154,12 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists, "{refused}");
         drop(old.stdin.take());
         old.wait().unwrap();
-        PidFile::write(&path).unwrap();
+        // A process that another test starts right now has our files open, and the lock of one, until it runs its program.
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while let Err(error) = PidFile::write(&path) {
+            assert!(std::time::Instant::now() < end, "{error}");
+            std::thread::yield_now();
+        }
     }
 
     #[test]

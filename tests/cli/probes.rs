@@ -94,7 +94,9 @@ async fn the_probe_of_aliens_finds_no_row_where_there_is_none() {
 #[tokio::test]
 async fn a_terminal_gets_colours_and_a_pipe_never() {
     let bench = bench().await;
-    let on_terminal = |line: &str| format!("script -qec '{}' /dev/null", line.replace('\'', "'\\''"));
+    // `script` does not wait for what is on its way to the terminal when its command ends.
+    let on_terminal =
+        |line: &str| format!("script -qec '{} && sleep 0.5' /dev/null", line.replace('\'', "'\\''"));
     let command = format!(
         "{} -c {} list",
         env!("CARGO_BIN_EXE_nodepool"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nodepool::model::{Node, NodeState, NodeStep, Timestamp};
 use nodepool::store::Note;
 
-use crate::bench::{Bench, ago};
+use crate::bench::{Bench, now};
 
 /// Lets a node come into a state at a moment, as the engine does.
 async fn comes(bench: &Bench, row: &Node, to: NodeState, at: Timestamp) -> Node {
@@ -23,6 +23,8 @@ async fn comes(bench: &Bench, row: &Node, to: NodeState, at: Timestamp) -> Node 
 #[tokio::test]
 async fn what_happened_lately_is_summed_up() {
     let bench = Bench::new().await;
+    let start = now();
+    let ago = |seconds| start.minus(Duration::from_secs(seconds));
     let create = NodeState::Building(NodeStep::Create);
     // Yesterday's node is none of the last hour.
     let old = bench.node("alpha", "small", create, ago(100_000)).await;

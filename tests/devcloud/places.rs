@@ -58,8 +58,11 @@ fn a_pool_with_floating_ips_lives_in_the_zone_that_serves() {
 
     // The call for a floating IP is under way or just answered when the daemon dies.
     pool.nodepool(&["delete", &nodes[0].id.to_string()]);
+    let newest = nodes.iter().map(|node| node.id).max();
     pool.until_nodes("a new node is about to get its floating IP", |nodes| {
-        nodes.iter().any(|node| node.step.as_deref() == Some("address"))
+        // Or it has it, should that have been quicker than we look.
+        let before = |node: &Node| matches!(node.step.as_deref(), Some("create" | "boot"));
+        nodes.iter().any(|node| Some(node.id) > newest && !before(node))
     });
     pool.kill();
     pool.start();

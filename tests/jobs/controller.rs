@@ -155,11 +155,14 @@ impl Ci {
                 && pool.holds_only(&nodes).await;
             full.then_some(nodes)
         };
-        let nodes = self.pool.until("the pool is full and nothing else is there", deadline, full).await;
-        let mut expected: Vec<&str> = nodes.iter().filter_map(|node| node["nodename"].as_str()).collect();
-        expected.sort_unstable();
+        self.pool.until("the pool is full and nothing else is there", deadline, full).await;
         self.pool
-            .until("Jenkins has the agents of the ready nodes and no others", deadline, async |_| {
+            .until("Jenkins has the agents of the ready nodes and no others", deadline, async |pool| {
+                // A node whose events were lost may be found out, and replaced, only now.
+                let nodes = full(pool).await?;
+                let mut expected: Vec<&str> =
+                    nodes.iter().filter_map(|node| node["nodename"].as_str()).collect();
+                expected.sort_unstable();
                 let computers =
                     self.jenkins.read("computer/api/json?tree=computer[displayName,offline]").await?;
                 let agents = computers["computer"].as_array()?.iter().skip(1);

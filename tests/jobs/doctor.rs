@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::held_port::HeldPort;
 use super::jenkins::TOKEN;
 use super::setup::Ran;
 use super::webhook::Told;
@@ -58,7 +59,8 @@ pub(crate) async fn tells_which_end_is_at_fault(told: &Told) {
             "    rate: 0.01\n",
             "    rate: 0.01\n    networks: [{name: no-such-network}]\n    pool: no-such-pool\n",
         );
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = HeldPort::new();
+    let silent = nobody.port;
     let more = format!(
         "gearman-servers:\n  - {{host: 127.0.0.1, port: {silent}}}\nzmq-publishers: ['tcp://127.0.0.1:{silent}']\n"
     );

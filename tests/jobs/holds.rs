@@ -58,7 +58,7 @@ async fn by_hand(told: &Told) {
     let ready = async |pool: &Pool| pool.nodes_in("ready").await.into_iter().next();
     let row = told.pool.until("a node is ready", DEADLINE, ready).await;
     let name = text(&row, "nodename");
-    let held = ["hold", &id(&row), "--owner", "jo", "--reason", "looks at a leak", "--for", "8s"];
+    let held = ["hold", &id(&row), "--owner", "jo", "--reason", "looks at a leak", "--for", "24s"];
     let held = told.pool.rows(&held).await;
     let until = text(&held[0], "held_until");
     // Jenkins is told whole seconds.

@@ -18,7 +18,7 @@ async fn inbound_agents_connect_by_themselves_run_a_job_and_come_back_after_a_re
     let name = ready[0]["nodename"].as_str().unwrap().to_owned();
     assert_eq!(told.agent(&name).await.unwrap()["jnlpAgent"], true);
 
-    told.pool.cloud.faults(&json!({"jenkins": {"restart-seconds": 1, "relaunch-seconds": 1}})).await;
+    told.pool.cloud.faults(&json!({"jenkins": {"restart-seconds": 8, "relaunch-seconds": 1}})).await;
     told.pool.cloud.ask("POST", "/sandbox/jenkins/restart", None).await;
     let gone = async |_: &Pool| told.agent(&name).await.is_none().then_some(());
     told.pool.until("the Jenkins is down", DEADLINE, gone).await;

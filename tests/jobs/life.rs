@@ -72,7 +72,9 @@ async fn used_with_its_subnode(told: &Told) {
 async fn busy(told: &Told) {
     told.test_job("job/try/config.xml", "exit 3").await;
     let name = told.build("long", 1).await;
-    let row = told.until_node(&name, "is used", |node| node["state"] == "used").await;
+    let row = told
+        .until_node(&name, "is used by its job", |node| node["state"] == "used" && node["job"] == "long")
+        .await;
     let asked = told.pool.nodepool(&["delete", &id(&row)]).await;
     let said = format!("{}{}", asked.out, asked.err);
     assert!(asked.success && said.contains("when job long is over"), "{asked:?}");

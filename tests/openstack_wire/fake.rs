@@ -12,8 +12,8 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 /// The password that must never be seen.
 pub(crate) const PASSWORD: &str = "open-sesame-4711";
 
-/// The deadline of tests in which something hangs.
-pub(crate) const SHORT: Duration = Duration::from_millis(300);
+/// The deadline of tests in which something hangs, and something else must not.
+pub(crate) const SHORT: Duration = Duration::from_secs(3);
 
 /// A mock cloud.
 pub(crate) struct Fake {

@@ -1,7 +1,7 @@
 //! What `--debug` shows of the exchanges with a cloud: enough to see what happened, and never a secret.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine as _;
 use nodepool::cloud::openstack::{Credential, Identity, OpenStack, Settings};
@@ -29,11 +29,11 @@ impl Write for Log {
 
 impl Log {
     /// Starts to keep what this thread logs.
-    ///
-    /// What is never logged is decided when a place in the code is reached first; where that is in another thread at this
-    /// very moment, it does not see us. So a life goes before, which reaches them all.
-    async fn start(filter: &str) -> (Self, tracing::subscriber::DefaultGuard) {
-        live(&Fake::ready().await, None).await;
+    fn start(filter: &str) -> (Self, tracing::subscriber::DefaultGuard) {
+        // A place in the code that logs is judged for good when it is reached first, and while there is one subscriber alone by
+        // that of the thread that reaches it: another test's, which has none. So there are others.
+        static OTHERS: OnceLock<[tracing::Dispatch; 2]> = OnceLock::new();
+        OTHERS.get_or_init(|| [(); 2].map(|()| tracing::Dispatch::new(tracing_subscriber::registry())));
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -69,7 +69,7 @@ async fn live(fake: &Fake, identity: Option<Identity>) {
 
 #[tokio::test]
 async fn each_exchange_is_shown_with_what_a_person_needs() {
-    let (log, guard) = Log::start("warn,nodepool=debug").await;
+    let (log, guard) = Log::start("warn,nodepool=debug");
     let fake = Fake::ready().await;
     live(&fake, None).await;
     drop(guard);
@@ -101,7 +101,7 @@ async fn no_secret_is_shown() {
         secret: "hush-hush".into(),
     };
     for identity in [None, Some(credential)] {
-        let (log, guard) = Log::start("trace").await;
+        let (log, guard) = Log::start("trace");
         let fake = Fake::ready().await;
         live(&fake, identity).await;
         // An odd answer to a login, which may hold anything.
@@ -122,7 +122,7 @@ async fn no_secret_is_shown() {
 
 #[tokio::test]
 async fn nothing_is_shown_unless_asked_for() {
-    let (log, guard) = Log::start("info").await;
+    let (log, guard) = Log::start("info");
     live(&Fake::ready().await, None).await;
     drop(guard);
     assert!(!log.text().contains("nodepool.http"), "{}", log.text());

@@ -72,7 +72,7 @@ async fn new_images_serve_new_nodes_and_a_failed_one_changes_nothing() {
     until_ready(&pool, &[2, 3]).await;
     pool.until_full(1, DEADLINE).await;
 
-    write_setup(folder.path(), "four; echo the disk is full; exit 3; echo");
+    write_setup(folder.path(), "four; sleep 5; echo the disk is full; exit 3; echo");
     let followed = pool.nodepool(&["image-update", "sandbox", "ci-debian", "--follow"]).await;
     assert!(!followed.success && followed.out.contains(" setup    the disk is full\n"), "{followed:?}");
     assert!(followed.err.contains("was not built: setup: exit status 3"), "{followed:?}");

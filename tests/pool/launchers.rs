@@ -1,7 +1,7 @@
 //! Nodes of a target behind a real gearmand: a launcher takes them, says when their jobs start and end, and is told when
 //! they go. It behaves as zuul-launcher does.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
@@ -14,14 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 use zeromq::{PubSocket, Socket as _, SocketSend as _};
 
 use super::cloud::text;
+use super::held_port::HeldPort;
 use super::setup::{DEADLINE, LONG, Pool, Settings, id};
 
 const ASSIGN: &str = "node_assign:zuul";
 const REVOKE: &str = "node_revoke:zl01";
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
 
 fn gearmand(port: u16) -> Child {
     let port = port.to_string();
@@ -92,7 +89,8 @@ async fn publish(publisher: &mut PubSocket, topic: &str, node: &str) {
 
 #[tokio::test]
 async fn a_launcher_takes_nodes_and_gives_them_back() {
-    let port = free_port();
+    let held = HeldPort::new();
+    let port = held.port;
     let _server = gearmand(port);
     let mut publisher = PubSocket::new();
     let zeromq::Endpoint::Tcp(_, at) = publisher.bind("tcp://127.0.0.1:0").await.unwrap() else {

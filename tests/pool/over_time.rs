@@ -4,7 +4,7 @@ use super::setup::{DEADLINE, Pool, Settings};
 
 #[tokio::test]
 async fn a_cron_fires_again_and_again_in_a_running_daemon() {
-    let settings = Settings { min_ready: 1, ..Settings::default() };
+    let settings = Settings { min_ready: 1, cron: None, ..Settings::default() };
     let mut pool = Pool::new(&settings, &[]).await;
     let yaml = pool.folder.path().join("nodepool.yaml");
     let without = std::fs::read_to_string(&yaml).unwrap();

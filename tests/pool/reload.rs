@@ -202,7 +202,7 @@ impl Wanted {
             let (cloud, most) = (provider.cloud, provider.max_servers);
             write!(
                 yaml,
-                "  - {{name: {name}, cloud: {cloud}, max-servers: {most}, rate: 0.01, api-timeout: 3"
+                "  - {{name: {name}, cloud: {cloud}, max-servers: {most}, rate: 0.01, api-timeout: 10"
             )
             .unwrap();
             let ssh_port = if cloud == "sandbox" { pool.cloud.ssh_port } else { other.ssh_port };
@@ -212,7 +212,7 @@ impl Wanted {
                      private-key: {folder}/key, ssh-port: {ssh_port}}}"
                 )
             });
-            writeln!(yaml, ", boot-timeout: 10, images: [{}]}}", images.collect::<Vec<_>>().join(", "))
+            writeln!(yaml, ", boot-timeout: 30, images: [{}]}}", images.collect::<Vec<_>>().join(", "))
                 .unwrap();
         }
         yaml.push_str("targets:\n");

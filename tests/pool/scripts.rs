@@ -29,8 +29,9 @@ async fn a_ready_script_that_outlives_its_deadline_is_killed_and_its_node_replac
             (processes(pool, &node).await > 0).then_some(node)
         })
         .await;
-    // The server stays for a while after the call that deletes it, so that we can look what is left on it.
-    pool.cloud.faults(&json!({"delete-seconds": 6})).await;
+    // The server stays as long as we look what is left on it.
+    let refused = json!([{"operation": "server-delete", "answer": {"status": {"code": 503}}, "rate": 1.0}]);
+    pool.cloud.faults(&json!({ "answers": refused })).await;
     let doomed = pool
         .until("the node is given up", DEADLINE, async |pool| {
             pool.nodes_in("delete").await.into_iter().find(|row| row["id"] == node["id"])
@@ -55,6 +56,7 @@ async fn a_ready_script_that_outlives_its_deadline_is_killed_and_its_node_replac
     );
     assert_eq!(failures[0]["example"], id(&node).as_str());
     assert_eq!(processes(&pool, &node).await, 0, "the script and what it started:\n{}", pool.log());
+    pool.cloud.faults(&json!({ "answers": [] })).await;
     let nodes = pool.until_full(1, DEADLINE).await;
     assert_ne!(nodes[0]["id"], node["id"]);
     pool.end().await;

@@ -60,7 +60,8 @@ async fn it_goes_into_the_background_and_is_there_once() {
 
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
-    let mut pool = Pool::new(&Settings::default(), &[]).await;
+    // The call does not come home by itself meanwhile.
+    let mut pool = Pool::new(&Settings { api_timeout: 60, ..Settings::default() }, &[]).await;
     let late =
         json!([{"operation": "server-list", "answer": {"late": {"milliseconds": 60_000}}, "rate": 1.0}]);
     pool.cloud.faults(&json!({ "answers": late })).await;
@@ -83,18 +84,31 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 /// What systemd would hear.
-struct Listener(tokio::net::UnixDatagram);
+struct Listener(tokio::sync::mpsc::UnboundedReceiver<String>);
 
 impl Listener {
+    /// Takes what comes all the time: few messages fit into the socket, and who sends waits while it is full.
+    fn at(path: &std::path::Path) -> Self {
+        let socket = tokio::net::UnixDatagram::bind(path).unwrap();
+        let (tell, hear) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = socket.recv(&mut buffer).await {
+                if tell.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(hear)
+    }
+
     /// Waits for a message that says this, and gives what was said until then and with it.
-    async fn hears(&self, what: &str) -> String {
+    async fn hears(&mut self, what: &str) -> String {
         let mut heard = String::new();
         let listening = async {
-            let mut buffer = [0; 4096];
             loop {
-                let length = self.0.recv(&mut buffer).await.unwrap();
-                let message = std::str::from_utf8(&buffer[..length]).unwrap();
-                heard.push_str(message);
+                let message = self.0.recv().await.unwrap();
+                heard.push_str(&message);
                 if message.contains(what) {
                     return;
                 }
@@ -110,16 +124,17 @@ impl Listener {
 async fn it_tells_systemd_what_it_does_and_usr2_what_it_waits_for() {
     // A setup that takes so long that nobody misses it.
     let ours = include_str!("../../scripts/setup_node.sh");
-    let slow = ours.replacen("set -euo pipefail\n", "set -euo pipefail\nsleep 6\n", 1);
+    let slow = ours.replacen("set -euo pipefail\n", "set -euo pipefail\nsleep 15\n", 1);
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         scripts: Some(scripts(folder.path(), &[("setup_node.sh", &slow)])),
         ready_script: Some("ready.sh"),
+        cron: None,
         ..Settings::default()
     };
     let mut pool = Pool::new(&settings, &[]).await;
     let socket = pool.folder.path().join("notify.sock");
-    let systemd = Listener(tokio::net::UnixDatagram::bind(&socket).unwrap());
+    let mut systemd = Listener::at(&socket);
     pool.start_in(&[], &[("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
     let heard = systemd.hears("READY=1").await;
     assert!(!heard.contains("STOPPING"), "{heard}");
@@ -130,12 +145,13 @@ async fn it_tells_systemd_what_it_does_and_usr2_what_it_waits_for() {
         pool.daemon_log().contains("START to run setup_node.sh").then_some(())
     })
     .await;
-    pool.signal("USR2").await;
     let dump = pool
-        .until("the dump is in the log", DEADLINE, async |pool| {
+        .until("a dump with the script is in the log", DEADLINE, async |pool| {
+            pool.signal("USR2").await;
             let log = pool.daemon_log();
-            let (_, dump) = log.split_once("INFO nodepool.stack_dump: what everything waits for\n")?;
-            dump.contains("  cron check: ").then(|| dump.to_owned())
+            let (_, dump) = log.rsplit_once("INFO nodepool.stack_dump: what everything waits for\n")?;
+            let parts = ["  cron check: ", "    runs for at most "];
+            parts.iter().all(|part| dump.contains(part)).then(|| dump.to_owned())
         })
         .await;
     for part in [
@@ -178,6 +194,10 @@ async fn a_reload_changes_the_levels_of_the_log_and_says_what_it_cannot_change()
         })
         .await;
     };
+    // The build waits until the levels are in force.
+    let busy = json!([{"operation": "server-create", "rate": 1.0,
+        "answer": {"status": {"code": 429, "retry-after-seconds": 1}}}]);
+    pool.cloud.faults(&json!({ "answers": busy })).await;
     pool.start();
     pool.until("it has started", DEADLINE, async |pool| {
         pool.daemon_log().contains("has started").then_some(())
@@ -187,6 +207,7 @@ async fn a_reload_changes_the_levels_of_the_log_and_says_what_it_cannot_change()
 
     read_again(&pool, "{level: error, levels: {nodepool.engine: debug}}", "nodepool.engine: sent: ").await;
     let from = pool.daemon_log().len();
+    pool.cloud.faults(&json!({ "answers": [] })).await;
     // Neither this reload nor an image that is ready is told.
     pool.until("an image is ready", DEADLINE, async |pool| {
         pool.images().await.iter().any(|image| image["state"] == "ready").then_some(())
@@ -227,7 +248,12 @@ async fn files_are_written_as_logging_conf_says() {
     pool.start_with(&["-l", conf.to_str().unwrap()]);
     pool.until_full(1, DEADLINE).await;
     pool.stop().await;
-    let read = |name: &str| std::fs::read_to_string(logs.join(name)).unwrap();
+    // With what was set aside, should midnight or a full hour have come meanwhile.
+    let read = |name: &str| -> String {
+        let files = std::fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap());
+        let ours = files.filter(|entry| entry.file_name().to_str().unwrap().starts_with(name));
+        ours.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect()
+    };
     let (debug, normal, image) = (read("debug.log"), read("nodepool.log"), read("image.log"));
     assert!(image.contains("START to run setup_node.sh") && !image.contains("has started"), "{image}");
     assert!(normal.contains("has started") && normal.contains("has stopped"), "{normal}");

@@ -28,6 +28,12 @@ pub(crate) struct Settings {
     pub(crate) min_ready: u32,
     pub(crate) subnodes: u32,
     pub(crate) max_servers: u32,
+    /// How long a call may take, in seconds: longer than a machine with much else to do takes to answer.
+    pub(crate) api_timeout: u32,
+    /// How long a server may take until it is reached, in seconds: longer than any takes here.
+    pub(crate) boot_timeout: u32,
+    /// When what is done by the clock: nothing that adds something.
+    pub(crate) cron: Option<&'static str>,
     /// The folder with the scripts; ours, if none is given.
     pub(crate) scripts: Option<PathBuf>,
     pub(crate) setup: &'static str,
@@ -53,6 +59,9 @@ impl Default for Settings {
             min_ready: 2,
             subnodes: 0,
             max_servers: 6,
+            api_timeout: 10,
+            boot_timeout: 30,
+            cron: Some("{image-update: never}"),
             scripts: None,
             setup: "setup_node.sh",
             ready_script: None,
@@ -131,6 +140,9 @@ impl Pool {
     pub(crate) fn configure(&self, settings: &Settings) {
         let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
         let mut yaml = String::new();
+        if let Some(cron) = settings.cron {
+            writeln!(yaml, "cron: {cron}").unwrap();
+        }
         let scripts = settings.scripts.as_ref().unwrap_or(&ours).display();
         let (file, key) = (format!("sqlite:///{}", self.database().display()), self.path("key"));
         write!(
@@ -164,8 +176,8 @@ impl Pool {
              \x20   cloud: sandbox\n\
              \x20   max-servers: {}\n\
              \x20   rate: 0.01\n\
-             \x20   api-timeout: 3\n\
-             \x20   boot-timeout: 10\n\
+             \x20   api-timeout: {}\n\
+             \x20   boot-timeout: {}\n\
              {}\
              \x20   images:\n\
              \x20     - name: ci-debian\n\
@@ -179,6 +191,8 @@ impl Pool {
              targets:\n\
              \x20 - name: local\n",
             settings.max_servers,
+            settings.api_timeout,
+            settings.boot_timeout,
             settings.place(),
             settings.setup,
             key.display(),

@@ -37,8 +37,8 @@ fn configuration(pool: &Pool) -> String {
     {
         write!(
             yaml,
-            "  - name: {name}\n    cloud: sandbox\n    max-servers: 2\n    rate: 0.01\n    api-timeout: 3\n\
-             \x20   boot-timeout: 10\n    images:\n\
+            "  - name: {name}\n    cloud: sandbox\n    max-servers: 2\n    rate: 0.01\n    api-timeout: 10\n\
+             \x20   boot-timeout: 30\n    images:\n\
              \x20     - {{name: {image}, base-image: {base}, setup: setup_node.sh, min-ram: 512, username: jenkins,\n\
              \x20        private-key: {}, ssh-port: {}}}\n",
             key.display(),

@@ -185,12 +185,14 @@ impl Ci {
         self.post("computer/doCreateItem", &form).await
     }
 
-    /// A machine with an agent that is online.
+    /// A machine with an agent that came online.
     pub(crate) async fn agent(&self, name: &str, labels: &str) -> Machine {
         let machine = self.machine(name).await;
         let launcher = self.launcher(&machine, "given", &machine.host_key);
         assert_eq!(self.create_agent(name, labels, &launcher).await.status, 302);
-        self.wait_for_computer(name, "is online", |computer| computer["offline"] == false).await;
+        // A job that waited for it may be over, and have set it offline, before anybody looks.
+        let came = |computer: &Value| computer["offline"] == false || computer["temporarilyOffline"] == true;
+        self.wait_for_computer(name, "is or was online", came).await;
         machine
     }
 

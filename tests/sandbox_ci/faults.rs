@@ -23,7 +23,7 @@ async fn events_are_lost_doubled_and_late() {
     assert_eq!(events.topics(1).await, ["onFinalized 1"]);
     build(2, json!({"event-twice": {"count": 1}})).await;
     assert_eq!(events.topics(4).await, ["onStarted 2", "onStarted 2", "onCompleted 2", "onFinalized 2"]);
-    build(3, json!({"event-late": {"count": 1}, "event-late-seconds": 2})).await;
+    build(3, json!({"event-late": {"count": 1}, "event-late-seconds": 15})).await;
     assert_eq!(events.topics(3).await, ["onCompleted 3", "onFinalized 3", "onStarted 3"]);
 }
 
@@ -52,7 +52,7 @@ async fn a_restart_cuts_everything_and_keeps_what_is_configured() {
     ci.job("long", "debian", "sleep 1000").await;
     ci.build("long").await;
     ci.wait_for_build("long", 1, |build| build["building"] == true).await;
-    ci.faults(&json!({"jenkins": {"restart-seconds": 3}})).await;
+    ci.faults(&json!({"jenkins": {"restart-seconds": 15}})).await;
     ci.restart().await;
     let url = format!("{}api/json", ci.jenkins);
     let ask = async || ci.client.get(&url).basic_auth(USER, Some(TOKEN)).send().await;

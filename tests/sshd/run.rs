@@ -127,10 +127,10 @@ async fn the_deadline_ends_all_that_a_command_started() {
     let server = Server::started();
     let mut connection = server.connect().await;
     let (folder, mut given) = stubborn(&server);
-    given.deadline = Duration::from_secs(6);
+    given.deadline = Duration::from_secs(12);
     let ended = connection.run(&given, &mut Kept::default()).await;
     let processes = processes(&folder);
-    assert_eq!(ended, Err(RemoteError::Deadline(Duration::from_secs(6))));
+    assert_eq!(ended, Err(RemoteError::Deadline(Duration::from_secs(12))));
     assert_eq!(processes.len(), 4, "the script was not under way at its deadline");
     assert!(!processes.iter().any(|process| lives(process)), "{processes:?}");
     // The connection is of use after that.
@@ -142,10 +142,11 @@ async fn the_deadline_holds_although_our_script_there_hangs() {
     let server = Server::started();
     let mut connection = server.connect().await;
     let (folder, mut given) = stubborn(&server);
-    given.deadline = Duration::from_secs(6);
+    given.deadline = Duration::from_secs(12);
     // The leader's parent supervises, and a child of that watches.
     let hung = server.path("hung");
-    let script = "for p in $(cat /proc/$PPID/task/$PPID/children) $PPID; do
+    let script = "until set -- $(cat /proc/$PPID/task/$PPID/children); [ $# = 2 ]; do sleep 0.1; done
+    for p in \"$@\" $PPID; do
         [ $p = $$ ] || { echo $p; kill -STOP $p; }
     done";
     given.line = format!("({script}) >{}; {}", hung.display(), given.line);
@@ -158,7 +159,7 @@ async fn the_deadline_holds_although_our_script_there_hangs() {
         Process::new("kill").args(["-KILL", process]).status().unwrap();
     }
     assert!(all_hung, "this test did not test what it should");
-    assert_eq!(ended, Err(RemoteError::Deadline(Duration::from_secs(6))));
+    assert_eq!(ended, Err(RemoteError::Deadline(Duration::from_secs(12))));
     assert!(processes.len() == 4 && alive.is_empty(), "{alive:?} of {processes:?}");
 }
 

@@ -50,7 +50,9 @@ async fn a_pool_fills_is_steered_and_outlives_its_daemon() {
     })
     .await;
     let after = pool.nodes().await;
-    assert!(before.iter().all(|node| after.iter().any(|same| id(same) == id(node))), "{before:?} {after:?}");
+    // The node that is not held any more may be gone already.
+    let mut before = before.iter().filter(|node| id(node) != held);
+    assert!(before.all(|node| after.iter().any(|same| id(same) == id(node))), "{after:?}");
     assert!(!pool.log().contains("s3cr"), "a password is in the log");
     pool.end().await;
 }

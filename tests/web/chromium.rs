@@ -1,6 +1,7 @@
 //! A real browser, Debian's Chromium, spoken to over its DevTools protocol: JSON texts on a pipe, each ended by a NUL.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -64,7 +65,9 @@ impl Chromium {
         self.input.write_all(text.as_bytes()).await.unwrap();
         loop {
             let mut message = Vec::new();
-            let read = tokio::time::timeout(DEADLINE, self.output.read_until(0, &mut message));
+            // The first answer comes when the browser has been read from a disk that may be cold.
+            let patience = if self.last == 1 { 3 * DEADLINE } else { 2 * DEADLINE };
+            let read = tokio::time::timeout(patience, self.output.read_until(0, &mut message));
             let length = read.await.unwrap_or_else(|_| panic!("no answer to {question}")).unwrap();
             assert!(length > 0, "Chromium is gone, or was never there: apt-get install chromium");
             let message: Value = serde_json::from_slice(message.strip_suffix(&[0]).unwrap()).unwrap();
@@ -118,7 +121,7 @@ impl Chromium {
             }})"
         );
         // A page that goes while it is asked takes the answer with it.
-        for _ in 0..10 {
+        for _ in 0..100 {
             let question = json!({"expression": expression, "awaitPromise": true, "returnByValue": true});
             let answer = self.call("Runtime.evaluate", question).await;
             if answer.get("exceptionDetails").is_none() {
@@ -126,6 +129,7 @@ impl Chromium {
                 assert_eq!(value, &json!(true), "never so: {condition}\n{value}");
                 return;
             }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         panic!("the page went again and again: {condition}");
     }

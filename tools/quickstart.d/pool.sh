@@ -31,7 +31,8 @@ fill_pool() {
     while :; do
         images=$(rows image-list | summary)
         nodes=$(rows list)
-        ready=$(awk -v old="$1" '$1 > old && $2 == "ready"' <<<"$nodes" | wc -l)
+        # A node that a job has taken already was ready.
+        ready=$(awk -v old="$1" '$1 > old && ($2 == "ready" || $2 == "used")' <<<"$nodes" | wc -l)
         nodes=$(summary <<<"$nodes")
         show $((SECONDS - began)) "image: ${images:-none}   nodes: ${nodes:-none}"
         if [ "$ready" -ge "$wanted" ]; then
@@ -64,7 +65,7 @@ follow_jobs() {
         ! grep -q ': used$' <<<"$news" || used=1
         [ -z "$used" ] || ! grep -q ': gone$' <<<"$news" || replaced=1
         if [ "${1:-}" = once ]; then
-            if [ -n "$replaced" ] && [ "$(awk '$2 == "ready"' <<<"$now" | wc -l)" -ge "$wanted" ]; then
+            if [ -n "$replaced" ] && [ "$(awk '$2 == "ready" || $2 == "used"' <<<"$now" | wc -l)" -ge "$wanted" ]; then
                 echo "A job has used a node, and another one has taken its place: after $((SECONDS - began)) s."
                 return 0
             fi
