@@ -180,6 +180,25 @@ async fn it_tells_systemd_what_it_does_and_usr2_what_it_waits_for() {
 }
 
 #[tokio::test]
+async fn a_systemd_that_does_not_read_holds_nobody() {
+    let mut pool = Pool::new(&Settings { min_ready: 1, ..Settings::default() }, &[]).await;
+    let socket = pool.folder.path().join("notify.sock");
+    let mute = tokio::net::UnixDatagram::bind(&socket).unwrap();
+    // As many signs of life as are never read, long before the pool is full.
+    pool.start_in(&[], &[("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "2000")]);
+    let node = pool.until_full(1, DEADLINE).await.remove(0);
+    pool.rows(&["delete", &super::setup::id(&node)]).await;
+    pool.until("the daemon works on", DEADLINE, async |pool| {
+        let ready = pool.nodes_in("ready").await;
+        ready.first().is_some_and(|other| other["id"] != node["id"]).then_some(())
+    })
+    .await;
+    pool.stop().await;
+    drop(mute);
+    pool.end().await;
+}
+
+#[tokio::test]
 async fn a_reload_changes_the_levels_of_the_log_and_says_what_it_cannot_change() {
     let settings = Settings { min_ready: 0, ..Settings::default() };
     let mut pool = Pool::new(&settings, &[]).await;
