@@ -48,7 +48,6 @@ async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
             return fail(sandbox, id, format!("The sandbox could not make the server: {error}"));
         }
     };
-    active(sandbox, id);
     let (address_delay, ssh_delay, console_delay) = {
         let mut dice = sandbox.dice();
         (
@@ -57,6 +56,7 @@ async fn booting(sandbox: &Arc<Sandbox>, id: &str, machine: &Arc<Machine>) {
             dice.duration(|faults| faults.console_seconds),
         )
     };
+    active(sandbox, id, address_delay.is_zero());
     let public = host_key.public_key().clone();
     let speak = async {
         tokio::time::sleep(console_delay).await;
@@ -116,11 +116,12 @@ async fn prepare(sandbox: &Sandbox, id: &str, machine: &Machine) -> std::io::Res
     Ok(host_key)
 }
 
-fn active(sandbox: &Sandbox, id: &str) {
+fn active(sandbox: &Sandbox, id: &str, with_address: bool) {
     let mut cloud = sandbox.cloud();
     let Some(server) = cloud.server(id) else { return };
     let task = server.row.task_state.filter(|task| *task == "deleting");
     server.enter(Status::Active, task);
+    server.row.address_shown |= with_address;
     server.row.launched = Some(server.row.updated);
     server.console = vec![format!("[    0.000000] nodepool-sandbox server {id}")];
 }

@@ -10,7 +10,7 @@ use gearman::protocol::{Packet, PacketType};
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::server::{DEADLINE, workers_of};
+use super::server::{DEADLINE, admin, workers_of};
 
 /// What a launcher does with a node that is assigned to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +41,16 @@ pub(crate) struct Launcher {
 impl Launcher {
     /// A launcher that registered its functions at the server on this port.
     pub(crate) async fn at(port: u16, name: &str, manners: Manners) -> Self {
-        let mut connection = Connection::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
-        for function in ["node_assign:zuul".to_owned(), format!("node_revoke:{name}")] {
-            say(&mut connection, PacketType::CanDo, &[function.as_bytes()]).await;
-        }
-        // Nobody answers to that, and another connection may be served sooner.
         let end = Instant::now() + DEADLINE;
-        while workers_of(port, &format!("node_revoke:{name}")).await == 0 {
-            assert!(Instant::now() < end, "{name} is not known at the server");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let connection = loop {
+            if let Some(connection) = registered(port, name).await {
+                break connection;
+            }
+            if Instant::now() > end {
+                let (status, workers) = (admin(port, "status").await, admin(port, "workers").await);
+                panic!("{name} is not known at the server:\n{status}{workers}");
+            }
+        };
         let got = Arc::new(Mutex::new(Vec::new()));
         let working = tokio::spawn(work(connection, name.to_owned(), manners, Arc::clone(&got)));
         Self { name: name.to_owned(), got, _working: AbortOnDropHandle::new(working) }
@@ -73,6 +73,24 @@ impl Launcher {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// A connection whose functions the server knows. Nobody answers to what they are told with, and once in a great many times a
+/// server that has just started has not heard it: then it is said again on another connection.
+async fn registered(port: u16, name: &str) -> Option<Connection> {
+    let mut connection = Connection::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+    let revoke = format!("node_revoke:{name}");
+    for function in ["node_assign:zuul", &revoke] {
+        say(&mut connection, PacketType::CanDo, &[function.as_bytes()]).await;
+    }
+    let end = Instant::now() + DEADLINE / 6;
+    while workers_of(port, &revoke).await == 0 {
+        if Instant::now() > end {
+            return None;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Some(connection)
 }
 
 async fn say(connection: &mut Connection, kind: PacketType, arguments: &[&[u8]]) {
