@@ -62,7 +62,7 @@ async fn a_judge_finds_the_api_as_the_document_says() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut judge = Command::new(JUDGE);
-    judge.args(["run", "--no-color", "--seed", "1", "--max-examples", "8", "--max-time", "25"]);
+    judge.args(["run", "--no-color", "--seed", "1", "--max-examples", "100"]);
     judge.args(["--generation-database", "none", "--request-timeout", "20", "--warnings", "off"]);
     // A deletion is a wish, which nobody grants here: the row stays.
     judge.args(["--exclude-checks", "use_after_free"]);
