@@ -37,7 +37,7 @@ fill_pool() {
         show $((SECONDS - began)) "image: ${images:-none}   nodes: ${nodes:-none}"
         if [ "$ready" -ge "$wanted" ]; then
             finish_line
-            echo "The pool is full: $ready of $wanted nodes ready after $((SECONDS - began)) s."
+            echo "The pool is full: $ready of $wanted nodes ready or at work after $((SECONDS - began)) s."
             return 0
         fi
         if ! all_run || [ $((SECONDS - began)) -ge "$PATIENCE_SECONDS" ]; then
