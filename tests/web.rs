@@ -266,6 +266,8 @@ async fn health_is_being_there_and_readiness_is_doing_the_work() {
         (early.status, early.text.as_str()),
         (503, "not ready\n- it has not looked at anything yet\n")
     );
+    let page = served.get("/").await.text;
+    assert!(page.contains("last look never") && page.contains("Nothing yet: they are kept from"), "{page}");
     served.ticked(now(), Plan::default(), None);
     let ready = served.get("/readyz").await;
     assert_eq!((ready.status, ready.text.as_str()), (200, "ready\n"));

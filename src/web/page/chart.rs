@@ -76,12 +76,19 @@ impl Chart<'_> {
         }
         html.markup("</svg></div><p class=\"axis\">");
         clock(html, *first, "since");
-        clock(html, *last, "since");
+        if self.times.len() > 1 {
+            clock(html, *last, "since");
+        } else {
+            html.markup("<span>now</span>");
+        }
         html.markup("</p></figure>");
     }
 
-    /// Where each moment is between left and right.
+    /// Where each moment is between left and right. One alone has both: it is as it was then.
     fn places(&self) -> Vec<f64> {
+        if self.times.len() == 1 {
+            return vec![0.0, WIDTH];
+        }
         let first = self.times.first().copied().unwrap_or_default();
         let last = self.times.last().copied().unwrap_or_default();
         let whole = last.since(first).as_secs_f64().max(1.0);
@@ -94,8 +101,9 @@ pub(super) fn spark(html: &mut Html, name: &'static str, areas: &[Line], wanted:
     let sums = stack(areas);
     let highest = sums.last().into_iter().flatten().chain(wanted).copied().max().unwrap_or(0);
     let top = scale(highest);
-    let last = wanted.len().saturating_sub(1).max(1);
-    let places: Vec<f64> = (0..wanted.len()).map(|at| WIDTH * as_float(at) / as_float(last)).collect();
+    let count = if wanted.len() == 1 { 2 } else { wanted.len() };
+    let last = count.saturating_sub(1).max(1);
+    let places: Vec<f64> = (0..count).map(|at| WIDTH * as_float(at) / as_float(last)).collect();
     html.markup("<svg class=\"spark\" viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" role=\"img\" ")
         .markup("aria-label=\"")
         .markup(name)
@@ -159,10 +167,10 @@ fn scale(highest: u32) -> u32 {
     }
 }
 
-/// Steps from one moment to the next: a value stays until there is another one.
+/// Steps from one moment to the next: a value stays until there is another one. One alone stays to the end.
 fn outline(places: &[f64], values: &[u32], top: u32) -> String {
     let mut path = String::new();
-    for (place, value) in places.iter().zip(values) {
+    for (place, value) in places.iter().zip(values.iter().chain(values.last())) {
         let (across, down) = (Short(*place), Short(height(*value, top)));
         // Writing to a string cannot fail.
         let _ =
@@ -174,7 +182,8 @@ fn outline(places: &[f64], values: &[u32], top: u32) -> String {
 /// What is between two outlines.
 fn area(places: &[f64], lower: &[u32], upper: &[u32], top: u32) -> String {
     let mut path = outline(places, upper, top);
-    let mut back = places.iter().zip(lower).rev();
+    let lower: Vec<u32> = lower.iter().chain(lower.last()).copied().take(places.len()).collect();
+    let mut back = places.iter().zip(&lower).rev();
     if let Some((place, value)) = back.next() {
         let _ = write!(path, "L{} {}", Short(*place), Short(height(*value, top)));
         for (place, value) in back {
@@ -216,6 +225,7 @@ mod tests {
         assert_eq!(outline(&places, &upper, 4), "M0 50H500V0H1000V50");
         assert_eq!(area(&places, &lower, &upper, 4), "M0 50H500V0H1000V50L1000 100V75H500V100H0Z");
         assert_eq!(area(&[], &[], &[], 4), "");
+        assert_eq!(area(&[0.0, 1000.0], &[1], &[2], 4), "M0 50H1000V50L1000 75V75H0Z", "one value alone");
     }
 
     #[test]

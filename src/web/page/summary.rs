@@ -46,6 +46,10 @@ impl Shown<'_> {
     pub(super) fn charts(&self, html: &mut Html) {
         heading(html, "The last hours");
         let points = self.trend.pool();
+        if points.is_empty() {
+            html.markup("<p>Nothing yet: they are kept from the start of the daemon on.</p>");
+            return;
+        }
         let areas = [
             Line::new("used or held", "used", points.iter().map(|point| point.busy)),
             Line::new("ready", "good", points.iter().map(|point| point.ready)),
